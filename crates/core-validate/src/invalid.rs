@@ -1,0 +1,161 @@
+//! The one error of this crate: what is wrong, where, and in which generic words.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why input was refused. The words are stable; match on the code, show the message.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InvalidCode {
+    /// The media type is not one this operation reads.
+    UnsupportedMediaType,
+    /// A header that describes the body is wrong.
+    BadHeader,
+    /// The body is not UTF-8.
+    InvalidUtf8,
+    /// The body is not one JSON value by RFC 8259.
+    InvalidJson,
+    /// An object names a key twice.
+    DuplicateKey,
+    /// Values are nested deeper than allowed.
+    TooDeep,
+    /// The body holds more values than allowed.
+    TooManyValues,
+    /// A key or string is longer than allowed.
+    StringTooLong,
+    /// A required field is absent.
+    MissingField,
+    /// A field is not part of the request shape.
+    UnknownField,
+    /// A field holds another type than documented.
+    WrongType,
+    /// A number or a length leaves its documented range.
+    OutOfRange,
+    /// Two fields contradict each other.
+    ConflictingFields,
+    /// The content is documented, but this gateway does not pass it on.
+    UnsupportedContent,
+    /// There is nothing to work on.
+    EmptyInput,
+    /// The input holds more elements than allowed.
+    InputTooLong,
+    /// A tensor has another number of dimensions than expected.
+    WrongRank,
+    /// A tensor's shape is not the expected one, or does not fit its data.
+    WrongShape,
+    /// A tensor has another data type than expected.
+    WrongDtype,
+    /// A floating point value is infinite or not a number.
+    NonFinite,
+}
+
+impl InvalidCode {
+    /// The stable word for this code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BadHeader => "bad_header",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::InvalidJson => "invalid_json",
+            Self::DuplicateKey => "duplicate_key",
+            Self::TooDeep => "too_deep",
+            Self::TooManyValues => "too_many_values",
+            Self::StringTooLong => "string_too_long",
+            Self::MissingField => "missing_field",
+            Self::UnknownField => "unknown_field",
+            Self::WrongType => "wrong_type",
+            Self::OutOfRange => "out_of_range",
+            Self::ConflictingFields => "conflicting_fields",
+            Self::UnsupportedContent => "unsupported_content",
+            Self::EmptyInput => "empty_input",
+            Self::InputTooLong => "input_too_long",
+            Self::WrongRank => "wrong_rank",
+            Self::WrongShape => "wrong_shape",
+            Self::WrongDtype => "wrong_dtype",
+            Self::NonFinite => "non_finite",
+        }
+    }
+}
+
+/// A place in a request, as an RFC 6901 JSON pointer of at most 128 bytes.
+///
+/// Keys that are not plain words (`[A-Za-z0-9_.-]{1,64}`) show as `?`: a pointer never
+/// repeats input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Pointer(String);
+
+impl Pointer {
+    const MAX: usize = 128;
+
+    /// The whole request.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// This pointer, one key further.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Self {
+        self.step(if is_word(key) { key } else { "?" })
+    }
+
+    /// This pointer, one array element further.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        self.step(&index.to_string())
+    }
+
+    fn step(&self, step: &str) -> Self {
+        if self.0.len() + 1 + step.len() > Self::MAX {
+            return self.clone();
+        }
+        Self(format!("{}/{step}", self.0))
+    }
+
+    /// The pointer's text; empty for the whole request.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a key may be named in an answer.
+pub(crate) fn is_word(key: &str) -> bool {
+    (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// Input that is refused. The caller is to blame; retrying the same input is useless.
+///
+/// The message consists of this crate's words, limits and sizes only, never of input.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    code: InvalidCode,
+    at: Pointer,
+    message: Cow<'static, str>,
+}
+
+impl Invalid {
+    pub(crate) fn new(code: InvalidCode, at: Pointer, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, at, message: message.into() }
+    }
+
+    /// Why.
+    pub fn code(&self) -> InvalidCode {
+        self.code
+    }
+
+    /// Where.
+    pub fn at(&self) -> &Pointer {
+        &self.at
+    }
+
+    /// In words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
