@@ -50,6 +50,56 @@ pub enum InvalidCode {
 }
 
 impl InvalidCode {
+    /// All codes.
+    pub const ALL: [Self; 20] = [
+        Self::UnsupportedMediaType,
+        Self::BadHeader,
+        Self::InvalidUtf8,
+        Self::InvalidJson,
+        Self::DuplicateKey,
+        Self::TooDeep,
+        Self::TooManyValues,
+        Self::StringTooLong,
+        Self::MissingField,
+        Self::UnknownField,
+        Self::WrongType,
+        Self::OutOfRange,
+        Self::ConflictingFields,
+        Self::UnsupportedContent,
+        Self::EmptyInput,
+        Self::InputTooLong,
+        Self::WrongRank,
+        Self::WrongShape,
+        Self::WrongDtype,
+        Self::NonFinite,
+    ];
+
+    /// What the code means, in one sentence.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::UnsupportedMediaType => "the media type is not one this operation reads",
+            Self::BadHeader => "a header that describes the body is wrong",
+            Self::InvalidUtf8 => "the body is not UTF-8",
+            Self::InvalidJson => "the body is not one JSON value",
+            Self::DuplicateKey => "an object names a key twice",
+            Self::TooDeep => "values are nested too deep",
+            Self::TooManyValues => "the body holds too many values",
+            Self::StringTooLong => "a key or string is too long",
+            Self::MissingField => "a required field is absent",
+            Self::UnknownField => "a field is not part of the request shape",
+            Self::WrongType => "a field holds another type than documented",
+            Self::OutOfRange => "a number or length leaves its range",
+            Self::ConflictingFields => "two fields contradict each other",
+            Self::UnsupportedContent => "the content is not passed on",
+            Self::EmptyInput => "there is nothing to work on",
+            Self::InputTooLong => "the input holds too many elements",
+            Self::WrongRank => "a tensor has another number of dimensions than expected",
+            Self::WrongShape => "a tensor's shape is not the expected one, or does not fit its data",
+            Self::WrongDtype => "a tensor has another data type than expected",
+            Self::NonFinite => "a value is infinite or not a number",
+        }
+    }
+
     /// The stable word for this code.
     pub const fn as_str(self) -> &'static str {
         match self {

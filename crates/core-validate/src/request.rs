@@ -238,8 +238,9 @@ impl InferenceRequest {
         }
     }
 
-    /// Writes another model name into the body: the one the server behind knows.
+    /// Replaces the model's name by the one the server behind knows.
     pub fn set_model(&mut self, name: &ModelName) {
+        self.model = name.clone();
         if let Content::Json(body) = &mut self.content {
             body.set("model", Json::text(name.as_str()));
         }

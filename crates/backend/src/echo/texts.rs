@@ -1,0 +1,174 @@
+//! Chat, completions and embeddings of the echo model.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use core_validate::Operation;
+use serde_json::{Value, json};
+
+const DIMENSIONS: u64 = 64;
+
+/// What the model says, and why it stops.
+struct Saying {
+    text: String,
+    reason: &'static str,
+    read: usize,
+    written: usize,
+}
+
+/// Repeats the last words of the caller. One word counts as one token.
+fn say(asked: &Value, operation: Operation) -> Saying {
+    let (text, read) = match operation {
+        Operation::Chat => {
+            let messages = asked.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let said = messages.iter().rev().find(|m| m.get("role").and_then(Value::as_str) == Some("user"));
+            let all: usize = messages.iter().map(|m| words(&content(m))).sum();
+            (format!("You said: {}", said.map(content).unwrap_or_default()), all)
+        }
+        _ => {
+            let prompt = texts(asked.get("prompt")).join(" ");
+            let read = words(&prompt);
+            (format!("{prompt} and so on."), read)
+        }
+    };
+    let most = ["max_completion_tokens", "max_tokens"].iter().find_map(|key| asked.get(key)?.as_u64());
+    let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    let written = words(&text);
+    if written <= most {
+        return Saying { text, reason: "stop", read, written };
+    }
+    let cut: String = text.split_inclusive(char::is_whitespace).take(most).collect();
+    Saying { text: cut.trim_end().to_owned(), reason: "length", read, written: most }
+}
+
+fn content(message: &Value) -> String {
+    match message.get("content") {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            let texts: Vec<&str> = parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
+            texts.join(" ")
+        }
+        _ => String::new(),
+    }
+}
+
+fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().unwrap_or_default().to_owned()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+fn choices(asked: &Value) -> u64 {
+    asked.get("n").and_then(Value::as_u64).unwrap_or(1)
+}
+
+fn usage(saying: &Saying, choices: u64) -> Value {
+    let written = saying.written as u64 * choices;
+    json!({"prompt_tokens": saying.read, "completion_tokens": written, "total_tokens": saying.read as u64 + written})
+}
+
+fn head(asked: &Value, object: &str) -> Value {
+    json!({"id": "echo", "object": object, "created": 0, "model": asked.get("model")})
+}
+
+fn with(mut head: Value, key: &str, value: Value) -> Value {
+    if let Value::Object(fields) = &mut head {
+        fields.insert(key.to_owned(), value);
+    }
+    head
+}
+
+/// A whole answer.
+pub(super) fn whole(asked: &Value, operation: Operation) -> Value {
+    let saying = say(asked, operation);
+    let count = choices(asked);
+    let (object, choice): (_, &dyn Fn(u64) -> Value) = match operation {
+        Operation::Chat => ("chat.completion", &|index| {
+            let message = json!({"role": "assistant", "content": saying.text});
+            json!({"index": index, "message": message, "logprobs": null, "finish_reason": saying.reason})
+        }),
+        _ => (
+            "text_completion",
+            &|index| json!({"index": index, "text": saying.text, "logprobs": null, "finish_reason": saying.reason}),
+        ),
+    };
+    let answer = with(head(asked, object), "choices", (0..count).map(choice).collect());
+    with(answer, "usage", usage(&saying, count))
+}
+
+/// The events of a streamed answer, word by word.
+pub(super) fn chunks(asked: &Value, operation: Operation) -> Vec<Value> {
+    let saying = say(asked, operation);
+    let is_chat = operation == Operation::Chat;
+    let head = head(asked, if is_chat { "chat.completion.chunk" } else { "text_completion" });
+    let piece = |index: u64, text: Option<&str>, reason: Option<&str>| match (is_chat, text) {
+        (true, Some(text)) => json!({"index": index, "delta": {"content": text}, "finish_reason": reason}),
+        (true, None) => json!({"index": index, "delta": {}, "finish_reason": reason}),
+        (false, text) => json!({"index": index, "text": text.unwrap_or_default(), "finish_reason": reason}),
+    };
+    let mut chunks = Vec::new();
+    for index in 0..choices(asked) {
+        if is_chat {
+            let role = json!({"index": index, "delta": {"role": "assistant", "content": ""}, "finish_reason": null});
+            chunks.push(with(head.clone(), "choices", json!([role])));
+        }
+        for word in saying.text.split_inclusive(char::is_whitespace) {
+            chunks.push(with(head.clone(), "choices", json!([piece(index, Some(word), None)])));
+        }
+        chunks.push(with(head.clone(), "choices", json!([piece(index, None, Some(saying.reason))])));
+    }
+    if asked.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)) {
+        let last = with(head, "choices", json!([]));
+        chunks.push(with(last, "usage", usage(&saying, choices(asked))));
+    }
+    chunks
+}
+
+/// One vector of unit length for each text; equal texts have equal vectors.
+pub(super) fn embeddings(asked: &Value) -> Value {
+    let texts = texts(asked.get("input"));
+    let dimensions = asked.get("dimensions").and_then(Value::as_u64).unwrap_or(DIMENSIONS);
+    let is_base64 = asked.get("encoding_format").and_then(Value::as_str) == Some("base64");
+    let data: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let vector = vector(text, dimensions);
+            let embedding = if is_base64 {
+                let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+                json!(STANDARD.encode(bytes))
+            } else {
+                json!(vector)
+            };
+            json!({"object": "embedding", "index": index, "embedding": embedding})
+        })
+        .collect();
+    let read: usize = texts.iter().map(|text| words(text)).sum();
+    json!({
+        "object": "list", "model": asked.get("model"), "data": data,
+        "usage": {"prompt_tokens": read, "total_tokens": read},
+    })
+}
+
+/// A pseudo-random direction: a 64-bit FNV-1a hash of the text feeds a xorshift generator.
+fn vector(text: &str, dimensions: u64) -> Vec<f32> {
+    let mut state = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let values: Vec<f32> = (0..dimensions)
+        .map(|_| {
+            state = state.max(1);
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
+        })
+        .collect();
+    let length = values.iter().map(|value| value * value).sum::<f32>().sqrt().max(f32::EPSILON);
+    values.iter().map(|value| value / length).collect()
+}

@@ -1,0 +1,76 @@
+#![doc = include_str!("../README.md")]
+
+mod echo;
+mod error;
+mod http;
+mod oip;
+mod openai;
+mod sse;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use core_validate::{Head, InferenceRequest, ModelName};
+use futures_core::Stream;
+use serde::Deserialize;
+
+pub use echo::EchoBackend;
+pub use error::BackendError;
+pub use http::{Endpoint, Timeouts};
+pub use oip::OipBackend;
+pub use openai::OpenAiBackend;
+
+/// A boxed future, so that [`ModelBackend`] stays object-safe.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The JSON of each event of a streamed answer, in order. Ends after the server's end mark; a
+/// stream that breaks off ends with an error.
+pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Bytes, BackendError>> + Send>>;
+
+/// What a server answered, unread.
+pub enum InferenceResponse {
+    /// A whole answer: what its head says about the body, and the body.
+    Full(Head, Bytes),
+    /// A streamed answer.
+    Stream(ChunkStream),
+}
+
+/// A model server.
+pub trait ModelBackend: Send + Sync {
+    /// Sends one request, whose model name is the server's own by now. Dropping the future or the
+    /// stream closes the connection.
+    fn infer<'a>(
+        &'a self,
+        request: &'a InferenceRequest,
+        request_id: &'a str,
+    ) -> BoxFuture<'a, Result<InferenceResponse, BackendError>>;
+
+    /// Whether the server can answer for this model.
+    fn ready<'a>(&'a self, model: &'a ModelName) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// The tensors of a model, when the server describes them.
+    fn describe<'a>(&'a self, model: &'a ModelName) -> BoxFuture<'a, Result<Option<Description>, BackendError>>;
+}
+
+/// The tensors a model takes and gives, as its server describes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Description {
+    /// Inputs.
+    #[serde(default)]
+    pub inputs: Vec<TensorDescription>,
+    /// Outputs.
+    #[serde(default)]
+    pub outputs: Vec<TensorDescription>,
+}
+
+/// One tensor of a [`Description`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TensorDescription {
+    /// Name.
+    pub name: String,
+    /// Data type, in the protocol's word.
+    pub datatype: String,
+    /// Shape; -1 for any size.
+    pub shape: Vec<i64>,
+}

@@ -1,0 +1,95 @@
+//! Servers that speak OpenAI's API: vLLM, llama.cpp, TGI, Ollama, OpenAI itself.
+
+use std::sync::Arc;
+
+use core_validate::{Head, InferenceRequest, ModelName, Operation};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response};
+
+use crate::error::BackendError;
+use crate::http::{Endpoint, JSON, content_type};
+use crate::sse::{Decoder, Event};
+use crate::{BoxFuture, ChunkStream, Description, InferenceResponse, ModelBackend};
+
+/// An OpenAI-style server. The base address ends where `chat/completions` begins, so usually
+/// in `/v1`.
+pub struct OpenAiBackend(Arc<Endpoint>);
+
+impl OpenAiBackend {
+    /// Talks to this server.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self(Arc::new(endpoint))
+    }
+
+    async fn send(&self, request: &InferenceRequest, request_id: &str) -> Result<InferenceResponse, BackendError> {
+        let path = match request.operation() {
+            Operation::Chat => "chat/completions",
+            Operation::Complete => "completions",
+            Operation::Embed => "embeddings",
+            _ => return Err(BackendError::Settings),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, JSON);
+        let accept = if request.is_stream() { "text/event-stream" } else { "application/json" };
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        let response = self.0.send(Method::POST, path, headers, request.to_body().bytes).await?;
+        let answered = content_type(&response);
+        let is = |wanted: &str| answered.as_deref().is_some_and(|kind| kind.starts_with(wanted));
+        if request.is_stream() {
+            if !is("text/event-stream") {
+                return Err(BackendError::Protocol);
+            }
+            return Ok(InferenceResponse::Stream(events(self.0.clone(), response)));
+        }
+        let body = self.0.read(response).await?;
+        Ok(InferenceResponse::Full(Head::default(), body))
+    }
+}
+
+impl ModelBackend for OpenAiBackend {
+    fn infer<'a>(
+        &'a self,
+        request: &'a InferenceRequest,
+        request_id: &'a str,
+    ) -> BoxFuture<'a, Result<InferenceResponse, BackendError>> {
+        Box::pin(self.send(request, request_id))
+    }
+
+    fn ready<'a>(&'a self, _model: &'a ModelName) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async {
+            let response = self.0.send(Method::GET, "models", HeaderMap::new(), bytes::Bytes::new()).await?;
+            self.0.read(response).await.map(drop)
+        })
+    }
+
+    fn describe<'a>(&'a self, _model: &'a ModelName) -> BoxFuture<'a, Result<Option<Description>, BackendError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// The events of a streamed answer, until `[DONE]`.
+fn events(endpoint: Arc<Endpoint>, response: Response) -> ChunkStream {
+    let decoder = Decoder::new(endpoint.timeouts.max_bytes);
+    let state = Some((endpoint, response, decoder));
+    Box::pin(futures_util::stream::unfold(state, |state| async move {
+        let (endpoint, mut response, mut decoder) = state?;
+        loop {
+            match decoder.pop() {
+                Some(Event::Data(data)) => return Some((Ok(data), Some((endpoint, response, decoder)))),
+                Some(Event::Done) => return None,
+                None => {}
+            }
+            let pushed = match endpoint.next(&mut response).await {
+                Ok(Some(bytes)) => decoder.push(&bytes),
+                Ok(None) => Err(BackendError::BrokeOff),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = pushed {
+                return Some((Err(error), None));
+            }
+        }
+    }))
+}

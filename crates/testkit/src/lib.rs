@@ -1,0 +1,9 @@
+//! Real parts for tests.
+//!
+//! [`FakeServer`] is a model server on a free port that says exactly what a test tells it to, over a
+//! real socket: whole answers, streams with pauses, broken answers, silence. It keeps what it was
+//! asked and counts the connections that are open.
+
+mod fake_server;
+
+pub use fake_server::{Asked, FakeServer, Say};
