@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+
+mod automaton;
+mod control;
+mod decode;
+mod detector;
+mod eraser;
+mod error;
+mod finding;
+mod injection;
+mod mapped;
+mod normalize;
+mod redactor;
+mod rules;
+mod sanitizer;
+mod secret_rules;
+mod secrets;
+mod sink;
+mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tokens;
+mod verdict;
+
+pub use control::ControlTokens;
+pub use decode::{Encoding, View};
+pub use detector::{Detector, LEFT_CONTEXT};
+pub use error::{Blocked, BuildError};
+pub use finding::{Action, Finding, Label, Mode, Severity};
+pub use injection::Injection;
+pub use normalize::Normalized;
+pub use rules::Rule;
+pub use sanitizer::{DEFAULT_MAX_BYTES, Sanitizer, SanitizerBuilder};
+pub use secrets::Secrets;
+pub use sink::TRUNCATION_MARK;
+pub use stream::StreamSanitizer;
+pub use tokens::TokenSet;
+pub use verdict::{MAX_FINDINGS, Verdict};

@@ -1,0 +1,213 @@
+//! Runs the detectors over a growing text and lets out what none of them can still claim.
+//!
+//! Offsets are absolute: bytes of the text behind the eraser. All text before `decided` was judged;
+//! all text before `cursor` was let out or removed. Findings are taken in the order of their first
+//! byte; one that starts inside what is already removed only makes the removed part longer.
+
+use std::ops::Range;
+
+use crate::detector::LEFT_CONTEXT;
+use crate::error::Blocked;
+use crate::finding::{Action, Finding, Mode, Rest};
+use crate::mapped::Mapped;
+use crate::normalize::Normalized;
+use crate::sanitizer::{MAX_WINDOW, Policy, Slot};
+use crate::sink::Sink;
+use crate::verdict::Report;
+
+/// How many judged bytes pile up before they are forgotten.
+const SLACK: usize = 4096;
+
+pub(crate) struct Redactor {
+    pub(crate) buffer: Mapped,
+    pub(crate) report: Report,
+    sink: Sink,
+    decided: usize,
+    cursor: usize,
+    /// Removals whose end is not yet in sight.
+    open: Vec<Removal>,
+}
+
+/// A removal that goes on behind what proved it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Removal {
+    rest: Rest,
+    /// Everything before this is read.
+    at: usize,
+}
+
+/// A finding and where it is in the text behind the eraser.
+struct Claim<'p> {
+    range: Range<usize>,
+    finding: Finding,
+    slot: &'p Slot,
+}
+
+impl Redactor {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self {
+            buffer: Mapped::default(),
+            report: Report::new(),
+            sink: Sink::new(max_bytes),
+            decided: 0,
+            cursor: 0,
+            open: Vec::new(),
+        }
+    }
+
+    /// Judges what came into the buffer; `is_last` if nothing follows.
+    pub(crate) fn advance(&mut self, policy: &Policy, is_last: bool) {
+        let end = self.buffer.end();
+        if self.sink.is_cut() {
+            self.buffer.forget(end);
+            return;
+        }
+        if policy.is_whole_text && self.buffer.len() > policy.max_bytes {
+            self.buffer.truncate(policy.max_bytes);
+            self.judge(policy, self.buffer.end());
+            self.sink.cut();
+        } else if is_last {
+            self.judge(policy, end);
+            self.sink.finish();
+        } else if !policy.is_whole_text {
+            self.judge(policy, self.frontier(policy));
+        }
+    }
+
+    /// What was let out since the last call, unless the text is blocked.
+    pub(crate) fn take(&mut self) -> Result<String, Blocked> {
+        match &self.report.blocked {
+            Some(finding) => Err(Blocked::new(finding.clone())),
+            None => Ok(self.sink.take()),
+        }
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.sink.is_cut()
+    }
+
+    /// The first byte that some detector may still claim when more text comes.
+    fn frontier(&self, policy: &Policy) -> usize {
+        let end = self.buffer.end();
+        let from = self.buffer.floor(end.saturating_sub(MAX_WINDOW + LEFT_CONTEXT));
+        let tail = self.buffer.slice(from..end);
+        let open = policy.slots.iter().map(|slot| slot.detector.open_from(tail)).min();
+        from + tail.floor_char_boundary(open.unwrap_or(tail.len()))
+    }
+
+    /// Judges the text before `frontier`.
+    fn judge(&mut self, policy: &Policy, frontier: usize) {
+        let frontier = frontier.max(self.decided);
+        self.read_on();
+        for claim in self.claims(policy, frontier) {
+            self.let_out(claim.range.start);
+            if self.sink.is_cut() {
+                return;
+            }
+            self.settle(claim, policy);
+        }
+        self.let_out(frontier);
+        self.decided = frontier;
+        let keep = self.decided.saturating_sub(LEFT_CONTEXT).min(self.cursor);
+        if keep >= self.buffer.start() + SLACK {
+            self.buffer.forget(keep);
+        }
+    }
+
+    /// The findings that start between what is decided and `frontier`, in order.
+    fn claims<'p>(&self, policy: &'p Policy, frontier: usize) -> Vec<Claim<'p>> {
+        let mut claims = Vec::new();
+        if frontier == self.decided {
+            return claims;
+        }
+        let from = self.buffer.floor(self.decided.saturating_sub(LEFT_CONTEXT));
+        let text = Normalized::new(self.buffer.slice(from..self.buffer.end()));
+        let mut found = Vec::new();
+        for slot in &policy.slots {
+            slot.detector.detect(&text, &mut found);
+            for finding in found.drain(..) {
+                let claim = self.claim(slot, finding, text.original(), from);
+                if (self.decided..frontier).contains(&claim.range.start) {
+                    claims.push(claim);
+                }
+            }
+        }
+        claims.sort_by_key(|claim| (claim.range.start, claim.range.end));
+        claims
+    }
+
+    /// Puts a finding in `text`, which starts at `from`, in its place. One without a place is put
+    /// where judging goes on.
+    fn claim<'p>(&self, slot: &'p Slot, finding: Finding, text: &str, from: usize) -> Claim<'p> {
+        let Some(range) = finding.range() else {
+            return Claim { range: self.decided..self.decided, finding, slot };
+        };
+        let start = text.floor_char_boundary(range.start);
+        let end = text.ceil_char_boundary(range.end.min(text.len())).max(start);
+        let range = from + start..from + end;
+        let finding = finding.at(self.buffer.original(range.clone()));
+        Claim { range, finding, slot }
+    }
+
+    fn settle(&mut self, claim: Claim<'_>, policy: &Policy) {
+        let Claim { range, finding, slot } = claim;
+        let rest = finding.rest();
+        let is_observed = policy.observed.iter().any(|rule| rule == finding.rule());
+        let mode = if is_observed { Mode::Observe } else { slot.mode };
+        self.report.file(finding, slot.action, mode);
+        if mode != Mode::Enforce || slot.action != Action::Redact || range.is_empty() {
+            return;
+        }
+        let is_inside = range.start < self.cursor || !self.open.is_empty();
+        if !is_inside && self.report.blocked.is_none() {
+            self.sink.push_str(&policy.placeholder);
+        }
+        self.cursor = self.cursor.max(range.end);
+        if let Some(rest) = rest {
+            self.open.push(Removal { rest, at: range.end });
+            self.read_on();
+        }
+    }
+
+    /// Follows the open removals through the buffer. Those that stay open have reached its end.
+    fn read_on(&mut self) {
+        for removal in std::mem::take(&mut self.open) {
+            let (at, is_open) = self.end_of(removal);
+            self.cursor = self.cursor.max(at);
+            let further = Removal { at, ..removal };
+            if is_open && !self.open.contains(&further) {
+                self.open.push(further);
+            }
+        }
+    }
+
+    /// How far a removal goes in the buffer, and whether it goes on behind it.
+    fn end_of(&self, removal: Removal) -> (usize, bool) {
+        let end = self.buffer.end();
+        let behind = self.buffer.slice(removal.at..end);
+        match removal.rest {
+            Rest::While(class) => {
+                let run = behind.bytes().take_while(|byte| class.contains(*byte)).count();
+                (removal.at + run, run == behind.len())
+            }
+            Rest::Through(footer) => match behind.find(footer) {
+                Some(at) => (removal.at + at + footer.len(), false),
+                None => {
+                    let read = end.saturating_sub(footer.len() - 1);
+                    (self.buffer.floor(read).max(removal.at), true)
+                }
+            },
+        }
+    }
+
+    /// Lets out what stands before `to`, unless it is removed.
+    fn let_out(&mut self, to: usize) {
+        if to <= self.cursor || !self.open.is_empty() {
+            return;
+        }
+        if self.report.blocked.is_none() {
+            self.sink.push_str(self.buffer.slice(self.cursor..to));
+        }
+        self.cursor = to;
+    }
+}

@@ -1,0 +1,97 @@
+//! A text that comes in chunks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::eraser::Eraser;
+use crate::error::Blocked;
+use crate::finding::{Action, Finding, Mode};
+use crate::redactor::Redactor;
+use crate::sanitizer::Policy;
+
+/// Cleans a text that comes in chunks, for one stream. Made by
+/// [`Sanitizer::stream`](crate::Sanitizer::stream).
+///
+/// What comes out of all calls together is what [`Sanitizer::check`](crate::Sanitizer::check) gives
+/// for the whole text, however it was cut. Text is held back from the first byte where something may
+/// still be found: at most 64 bytes for tokens that are erased and 192 for everything else, and up
+/// to 12 bytes at the size limit. A sanitizer with a detector for whole texts holds everything back
+/// until the end or the size limit.
+pub struct StreamSanitizer {
+    policy: Arc<Policy>,
+    eraser: Option<Eraser>,
+    redactor: Redactor,
+    seen: usize,
+    is_finished: bool,
+}
+
+impl StreamSanitizer {
+    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+        let eraser = policy.tokens.clone().map(Eraser::new);
+        let redactor = Redactor::new(policy.max_bytes);
+        Self { policy, eraser, redactor, seen: 0, is_finished: false }
+    }
+
+    /// Takes a chunk and gives the text that may be handed on. Chunks after
+    /// [`finish`](Self::finish) are ignored.
+    ///
+    /// # Errors
+    /// [`Blocked`] if the text must not be handed out, on this and every later call. Nothing of what
+    /// was found has left, and clean text of this call that stood before it is not given either.
+    pub fn push(&mut self, chunk: &str) -> Result<String, Blocked> {
+        if self.is_finished {
+            return self.redactor.take();
+        }
+        let Redactor { buffer, report, .. } = &mut self.redactor;
+        match &mut self.eraser {
+            Some(eraser) => eraser.push(chunk, buffer, &mut |finding| {
+                report.file(finding, Action::Redact, Mode::Enforce);
+            }),
+            None => buffer.push_str(chunk, self.seen),
+        }
+        self.seen += chunk.len();
+        self.redactor.advance(&self.policy, false);
+        self.redactor.take()
+    }
+
+    /// Ends the text and gives what was held back.
+    ///
+    /// # Errors
+    /// [`Blocked`] as for [`push`](Self::push).
+    pub fn finish(&mut self) -> Result<String, Blocked> {
+        if !self.is_finished {
+            self.is_finished = true;
+            if let Some(eraser) = &mut self.eraser {
+                eraser.finish(&mut self.redactor.buffer);
+            }
+            self.redactor.advance(&self.policy, true);
+        }
+        self.redactor.take()
+    }
+
+    /// What was found so far, at most [`MAX_FINDINGS`](crate::MAX_FINDINGS).
+    pub fn findings(&self) -> &[Finding] {
+        &self.redactor.report.findings
+    }
+
+    /// The strongest action that was taken so far.
+    pub fn action(&self) -> Action {
+        self.redactor.report.action
+    }
+
+    /// Whether the text has reached the size limit; all that follows is dropped.
+    pub fn is_cut(&self) -> bool {
+        self.redactor.is_cut()
+    }
+
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
+        self.redactor.report.findings
+    }
+}
+
+impl fmt::Debug for StreamSanitizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("StreamSanitizer");
+        debug.field("seen", &self.seen).field("action", &self.action()).finish_non_exhaustive()
+    }
+}
