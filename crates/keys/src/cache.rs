@@ -1,0 +1,233 @@
+//! What is known of keys that were checked lately. Holds digests of secrets under a random key of
+//! this process, never a secret.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::UnixMillis;
+use crate::error::AuthError;
+use crate::format::PresentedKey;
+use crate::hash::SecretHash;
+use crate::id::{FamilyId, KeyId};
+use crate::principal::Principal;
+use crate::record::{KeyRecord, Status};
+
+const SHARDS: usize = 16;
+/// How many entries are looked at for one to drop.
+const SAMPLE: usize = 8;
+/// How long a refusal is remembered.
+const REFUSAL_MS: u64 = 10_000;
+/// How soon a row is asked for again after the store did not answer.
+const POSTPONE_MS: u64 = 1_000;
+
+pub(crate) type Digest = [u8; 32];
+type Shard = HashMap<KeyId, Entry>;
+
+pub(crate) struct Cache {
+    shards: [RwLock<Shard>; SHARDS],
+    per_shard: usize,
+    hard_ms: u64,
+    soft_ms: u64,
+    digest_key: Zeroizing<[u8; 32]>,
+    generation: AtomicU64,
+}
+
+/// A key whose secret was right, as its row was then.
+#[derive(Clone)]
+pub(crate) struct Known {
+    principal: Principal,
+    not_before: Option<UnixMillis>,
+    pub(crate) hash: SecretHash,
+}
+
+struct Entry {
+    digest: Digest,
+    outcome: Result<Known, AuthError>,
+    checked_at: UnixMillis,
+    fresh_until: UnixMillis,
+    hard_until: UnixMillis,
+    used_at: AtomicU64,
+    noted_at: AtomicU64,
+}
+
+pub(crate) enum Found {
+    /// Known well enough to answer.
+    Answer(Result<Principal, AuthError>),
+    /// The secret was right; the row must be read again.
+    Stale(Known),
+    /// Not known.
+    Missing,
+}
+
+impl Known {
+    /// What the row says of a key whose secret is right.
+    pub(crate) fn of(record: &KeyRecord) -> Result<Self, AuthError> {
+        match record.status() {
+            Status::Revoked => Err(AuthError::Revoked),
+            Status::Active => {
+                Ok(Self { principal: Principal::of(record), not_before: record.not_before, hash: record.hash.clone() })
+            }
+        }
+    }
+
+    pub(crate) fn at(&self, now: UnixMillis) -> Result<Principal, AuthError> {
+        if self.not_before.is_some_and(|start| now < start) {
+            return Err(AuthError::NotYetValid);
+        }
+        if self.principal.expires_at().is_some_and(|end| now >= end) {
+            return Err(AuthError::Expired);
+        }
+        Ok(self.principal.clone())
+    }
+}
+
+impl Cache {
+    pub(crate) fn new(capacity: usize, hard_ms: u64, soft_ms: u64) -> Result<Self, getrandom::Error> {
+        let mut digest_key = Zeroizing::new([0; 32]);
+        getrandom::fill(digest_key.as_mut())?;
+        let per_shard = capacity.div_ceil(SHARDS);
+        let shards = std::array::from_fn(|_| RwLock::default());
+        Ok(Self { shards, per_shard, hard_ms, soft_ms, digest_key, generation: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn digest(&self, key: &PresentedKey) -> Digest {
+        *blake3::keyed_hash(&self.digest_key, key.as_bytes()).as_bytes()
+    }
+
+    /// Changes with every [`Cache::forget`]. What was read before is not kept after.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn look(&self, id: &KeyId, digest: &Digest, now: UnixMillis) -> Found {
+        let shard = self.read(id);
+        let Some(entry) = shard.get(id).filter(|entry| bool::from(entry.digest.ct_eq(digest))) else {
+            return Found::Missing;
+        };
+        let is_fresh = (entry.checked_at..entry.fresh_until).contains(&now);
+        match &entry.outcome {
+            _ if now >= entry.hard_until => Found::Missing,
+            Ok(known) if is_fresh => {
+                entry.used_at.store(now, Ordering::Relaxed);
+                Found::Answer(known.at(now))
+            }
+            Ok(known) => Found::Stale(known.clone()),
+            Err(error) if is_fresh => Found::Answer(Err(error.clone())),
+            Err(_) => Found::Missing,
+        }
+    }
+
+    /// Remembers the outcome of a full check.
+    pub(crate) fn keep(
+        &self,
+        id: &KeyId,
+        digest: Digest,
+        outcome: Result<Known, AuthError>,
+        now: UnixMillis,
+        generation: u64,
+    ) {
+        let (soft, hard) = if outcome.is_ok() { (self.soft_ms, self.hard_ms) } else { (REFUSAL_MS, REFUSAL_MS) };
+        let entry = Entry {
+            digest,
+            outcome,
+            checked_at: now,
+            fresh_until: now.saturating_add(soft),
+            hard_until: now.saturating_add(hard),
+            used_at: AtomicU64::new(now),
+            noted_at: AtomicU64::new(0),
+        };
+        let mut shard = self.write(id);
+        if self.generation() != generation {
+            return;
+        }
+        if shard.len() >= self.per_shard && !shard.contains_key(id) {
+            let oldest = shard.iter().take(SAMPLE).min_by_key(|(_, entry)| entry.used_at.load(Ordering::Relaxed));
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                shard.remove(&oldest);
+            }
+        }
+        shard.insert(*id, entry);
+    }
+
+    /// Remembers what a row says now. The hard end stays, so that the secret is checked again.
+    pub(crate) fn refresh(
+        &self,
+        id: &KeyId,
+        digest: Digest,
+        outcome: Result<Known, AuthError>,
+        now: UnixMillis,
+        generation: u64,
+    ) {
+        if outcome.is_err() {
+            return self.keep(id, digest, outcome, now, generation);
+        }
+        let mut shard = self.write(id);
+        if self.generation() != generation {
+            return;
+        }
+        if let Some(entry) = shard.get_mut(id).filter(|entry| entry.digest == digest) {
+            entry.outcome = outcome;
+            entry.checked_at = now;
+            entry.fresh_until = now.saturating_add(self.soft_ms);
+            entry.hard_until = entry.hard_until.min(now.saturating_add(self.hard_ms));
+            entry.used_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// The store did not answer: what is known holds a little longer, never past the hard end.
+    pub(crate) fn postpone(&self, id: &KeyId, now: UnixMillis) {
+        if let Some(entry) = self.write(id).get_mut(id) {
+            entry.checked_at = entry.checked_at.min(now);
+            entry.fresh_until = now.saturating_add(POSTPONE_MS);
+        }
+    }
+
+    pub(crate) fn forget(&self, id: &KeyId) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.write(id).remove(id);
+    }
+
+    pub(crate) fn forget_family(&self, family: &FamilyId) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        for shard in &self.shards {
+            let is_other = |entry: &Entry| entry.outcome.as_ref().is_ok_and(|known| known.principal.family() != family);
+            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| is_other(entry));
+        }
+    }
+
+    /// Keys used since the last call, and when.
+    pub(crate) fn take_used(&self) -> Vec<(KeyId, UnixMillis)> {
+        let mut used = Vec::new();
+        for shard in &self.shards {
+            for (id, entry) in shard.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                let at = entry.used_at.load(Ordering::Relaxed);
+                if entry.outcome.is_ok() && entry.noted_at.swap(at, Ordering::Relaxed) != at {
+                    used.push((*id, at));
+                }
+            }
+        }
+        used
+    }
+
+    /// The ids are random, so any hash spreads them.
+    fn shard(&self, id: &KeyId) -> &RwLock<Shard> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let [first, rest @ ..] = &self.shards;
+        let at = (hasher.finish() as usize) % SHARDS;
+        at.checked_sub(1).and_then(|at| rest.get(at)).unwrap_or(first)
+    }
+
+    fn read(&self, id: &KeyId) -> RwLockReadGuard<'_, Shard> {
+        self.shard(id).read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, id: &KeyId) -> RwLockWriteGuard<'_, Shard> {
+        self.shard(id).write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

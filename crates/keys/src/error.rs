@@ -1,0 +1,136 @@
+//! What can go wrong, and whose fault it is.
+
+use std::time::Duration;
+
+use crate::format::Reason;
+
+/// Why a presented key was not accepted. Callers should be told the same for everything that is
+/// [their fault](AuthError::is_callers_fault).
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// It has not the form of a key of ours.
+    #[error("the key is malformed")]
+    Malformed,
+    /// No such key, or a wrong secret.
+    #[error("the key is unknown")]
+    Unknown,
+    /// Somebody withdrew it.
+    #[error("the key is revoked")]
+    Revoked,
+    /// Its time is over, or the grace after its rotation.
+    #[error("the key has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the key is not valid yet")]
+    NotYetValid,
+    /// Too many failures from this address.
+    #[error("too many failures from this address; retry after {retry_after:?}")]
+    Throttled {
+        /// When the address may fail again.
+        retry_after: Duration,
+    },
+    /// Too many keys wait to be checked.
+    #[error("too many keys wait to be checked; retry after {retry_after:?}")]
+    Busy {
+        /// A guess.
+        retry_after: Duration,
+    },
+    /// The key store does not answer, or holds something unreadable.
+    #[error("the key store is unavailable")]
+    StoreUnavailable,
+    /// The pepper of this key is not loaded.
+    #[error("the pepper of the key is not loaded")]
+    PepperMissing,
+}
+
+impl AuthError {
+    /// Whether another key, or waiting, would have helped; else the gateway is at fault.
+    pub fn is_callers_fault(&self) -> bool {
+        !matches!(self, Self::Busy { .. } | Self::StoreUnavailable | Self::PepperMissing)
+    }
+
+    /// A stable word for the audit trail.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Throttled { .. } => "throttled",
+            Self::Busy { .. } => "busy",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::PepperMissing => "pepper_missing",
+        }
+    }
+}
+
+impl From<Reason> for AuthError {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::UnknownPepper => Self::Unknown,
+            _ => Self::Malformed,
+        }
+    }
+}
+
+impl From<StoreError> for AuthError {
+    fn from(_: StoreError) -> Self {
+        Self::StoreUnavailable
+    }
+}
+
+/// What a key store can answer instead.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It does not answer. Nothing has changed, as far as is known; retry.
+    #[error("the key store is unavailable")]
+    Unavailable,
+    /// The change does not fit what is there. Nothing has changed; do not retry.
+    #[error("the change conflicts with the key store")]
+    Conflict,
+    /// It holds something that cannot be read. A human must look.
+    #[error("the key store holds an unreadable row")]
+    Corrupt,
+}
+
+/// Why a key was not issued, rotated, revoked or listed. Nothing has changed.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IssueError {
+    /// The caller may not do this at all.
+    #[error("the caller may not administer keys")]
+    Forbidden,
+    /// The caller may not give what it does not have, or give it for longer.
+    #[error("the new key would reach further than its maker")]
+    WiderThanMaker,
+    /// The name is empty, longer than 128 bytes, or has control characters.
+    #[error("a key name is 1 to 128 bytes without control characters")]
+    Name,
+    /// It would end before it begins.
+    #[error("the key would already have expired")]
+    ExpiryInPast,
+    /// The grace is longer than [`MAX_GRACE`](crate::MAX_GRACE).
+    #[error("the grace of a rotated key is at most seven days")]
+    GraceTooLong,
+    /// No such key or family.
+    #[error("there is no such key")]
+    NotFound,
+    /// The key is revoked, has ended, or was rotated before.
+    #[error("the key is revoked, has expired or was rotated before")]
+    NotActive,
+    /// There is an admin key; use that one.
+    #[error("there is an admin key already")]
+    AlreadyBootstrapped,
+    /// Too many keys wait to be hashed; retry.
+    #[error("too many keys wait to be hashed")]
+    Busy,
+    /// The operating system has no randomness.
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
+    /// The key store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

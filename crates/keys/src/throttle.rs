@@ -1,0 +1,77 @@
+//! Failures per address. Only failures are charged, so that a good key from a shared address works
+//! as long as it is remembered.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::UnixMillis;
+
+const WINDOW_MS: u64 = 60_000;
+const MOST_ADDRESSES: usize = 65_536;
+/// How many entries are looked at for one to drop.
+const SAMPLE: usize = 8;
+
+/// So many failures per minute and address, by the generic cell rate algorithm (ITU-T I.371): per
+/// address one number, the time at which all its failures are forgotten. In microseconds.
+pub(crate) struct Throttle {
+    cost_us: u64,
+    clear_at: Mutex<HashMap<u128, u64>>,
+}
+
+impl Throttle {
+    pub(crate) fn new(failures_per_minute: NonZeroU32) -> Self {
+        let cost_us = (WINDOW_MS * 1_000).div_ceil(u64::from(failures_per_minute.get()));
+        Self { cost_us, clear_at: Mutex::default() }
+    }
+
+    /// How long the address must wait, if it must.
+    pub(crate) fn wait(&self, from: IpAddr, now: UnixMillis) -> Option<Duration> {
+        let now = now.saturating_mul(1_000);
+        let clear_at = self.clear_at(&self.lock(), network(from), now);
+        self.wait_of(clear_at, now)
+    }
+
+    /// Notes a failure; how long the address must wait if it had used up its failures before.
+    pub(crate) fn charge(&self, from: IpAddr, now: UnixMillis) -> Option<Duration> {
+        let (network, now) = (network(from), now.saturating_mul(1_000));
+        let mut addresses = self.lock();
+        let clear_at = self.clear_at(&addresses, network, now);
+        let wait = self.wait_of(clear_at, now);
+        if wait.is_none() {
+            if addresses.len() >= MOST_ADDRESSES && !addresses.contains_key(&network) {
+                let mildest = addresses.iter().take(SAMPLE).min_by_key(|(_, clear_at)| **clear_at);
+                if let Some(network) = mildest.map(|(network, _)| *network) {
+                    addresses.remove(&network);
+                }
+            }
+            addresses.insert(network, clear_at.saturating_add(self.cost_us));
+        }
+        wait
+    }
+
+    /// Never further away than a full window, so that a clock that steps back locks nobody out.
+    fn clear_at(&self, addresses: &HashMap<u128, u64>, network: u128, now: u64) -> u64 {
+        let noted = addresses.get(&network).copied().unwrap_or(now);
+        noted.clamp(now, now.saturating_add(WINDOW_MS * 1_000))
+    }
+
+    fn wait_of(&self, clear_at: u64, now: u64) -> Option<Duration> {
+        let room_at = clear_at.saturating_add(self.cost_us).saturating_sub(WINDOW_MS * 1_000);
+        (room_at > now).then(|| Duration::from_micros(room_at - now))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u128, u64>> {
+        self.clear_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An IPv4 address, mapped or not; of IPv6 the /64, which is one site.
+fn network(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
+    }
+}

@@ -1,0 +1,307 @@
+//! From a presented key to a principal, the cheap checks before the dear ones.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+
+use crate::UnixMillis;
+use crate::cache::{Cache, Digest, Found, Known};
+use crate::error::{AuthError, StoreError};
+use crate::format::{PresentedKey, parse};
+use crate::hash::Cost;
+use crate::id::{FamilyId, KeyId};
+use crate::issuer::Issuer;
+use crate::lanes::{Full, Lanes};
+use crate::pepper::Peppers;
+use crate::principal::Principal;
+use crate::store::KeyStore;
+use crate::throttle::Throttle;
+
+type Outcome = Result<Principal, AuthError>;
+
+/// Checks presented keys. Cheap to clone; clones share everything.
+///
+/// A key seen lately costs under a microsecond and no I/O. A new one costs a read of its row and
+/// about 14 ms in an Argon2 lane, once, however many requests bring it at the same time.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn KeyStore>,
+    peppers: Peppers,
+    cache: Arc<Cache>,
+    throttle: Throttle,
+    lanes: Arc<Lanes>,
+    flights: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
+}
+
+/// Settings of a [`Verifier`].
+#[must_use]
+pub struct VerifierBuilder {
+    store: Arc<dyn KeyStore>,
+    peppers: Peppers,
+    lanes: usize,
+    queue: usize,
+    cache_capacity: usize,
+    hard_ttl: Duration,
+    soft_ttl: Duration,
+    failures_per_minute: u32,
+}
+
+/// Settings that cannot work.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidVerifier {
+    /// Something that must be at least one is zero.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+    /// Rows would be read again after the whole check is made again.
+    #[error("soft_ttl must not be longer than hard_ttl")]
+    SoftAfterHard,
+    /// The operating system has no randomness.
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
+}
+
+impl VerifierBuilder {
+    /// Argon2 threads, each with 19 MiB; half the cores, at least one, by default.
+    pub fn lanes(mut self, lanes: usize) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
+    /// How many checks may wait for a lane, 256 by default; more are shed as [`AuthError::Busy`].
+    pub fn queue(mut self, queue: usize) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// How many keys are remembered, 100,000 by default; about 500 bytes each.
+    pub fn cache_capacity(mut self, keys: usize) -> Self {
+        self.cache_capacity = keys;
+        self
+    }
+
+    /// How long a secret is remembered as right, 300 s by default.
+    pub fn hard_ttl(mut self, ttl: Duration) -> Self {
+        self.hard_ttl = ttl;
+        self
+    }
+
+    /// After how long the row is read again, 30 s by default: so late may another process's
+    /// revocation be seen.
+    pub fn soft_ttl(mut self, ttl: Duration) -> Self {
+        self.soft_ttl = ttl;
+        self
+    }
+
+    /// How many failures one address (IPv6: one /64) may make in a minute, 60 by default.
+    pub fn failures_per_minute(mut self, failures: u32) -> Self {
+        self.failures_per_minute = failures;
+        self
+    }
+
+    /// Starts nothing yet: threads start with the first check.
+    ///
+    /// # Errors
+    /// [`InvalidVerifier`] when a setting cannot work.
+    pub fn build(self) -> Result<Verifier, InvalidVerifier> {
+        let sizes = [("lanes", self.lanes), ("queue", self.queue), ("cache_capacity", self.cache_capacity)];
+        if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
+            return Err(InvalidVerifier::Zero(name));
+        }
+        let failures = NonZeroU32::new(self.failures_per_minute).ok_or(InvalidVerifier::Zero("failures_per_minute"))?;
+        if self.soft_ttl > self.hard_ttl {
+            return Err(InvalidVerifier::SoftAfterHard);
+        }
+        let cache = Cache::new(self.cache_capacity, millis(self.hard_ttl), millis(self.soft_ttl));
+        Ok(Verifier(Arc::new(Inner {
+            store: self.store,
+            peppers: self.peppers,
+            cache: Arc::new(cache.map_err(|_| InvalidVerifier::NoRandomness)?),
+            throttle: Throttle::new(failures),
+            lanes: Arc::new(Lanes::new(self.lanes, self.queue)),
+            flights: Mutex::default(),
+        })))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Verifier {
+    /// A verifier over this store, with the default settings.
+    pub fn builder(store: Arc<dyn KeyStore>, peppers: Peppers) -> VerifierBuilder {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        VerifierBuilder {
+            store,
+            peppers,
+            lanes: (cores / 2).max(1),
+            queue: 256,
+            cache_capacity: 100_000,
+            hard_ttl: Duration::from_secs(300),
+            soft_ttl: Duration::from_secs(30),
+            failures_per_minute: 60,
+        }
+    }
+
+    /// An issuer over the same store, peppers and lanes. What it revokes or rotates is forgotten
+    /// here at once.
+    pub fn issuer(&self) -> Issuer {
+        let Inner { store, peppers, cache, lanes, .. } = &*self.0;
+        Issuer::sharing(store.clone(), peppers.clone(), lanes.clone(), Some(cache.clone()))
+    }
+
+    /// Checks a presented key, brought from this address at this time.
+    ///
+    /// Format, checksum and tag first; then what is remembered; then the address's failures; only
+    /// then the row, and Argon2 before the row's status, so that wrong, revoked and expired take the
+    /// same time. Dropping the future leaves the check running for others who wait for it.
+    ///
+    /// # Errors
+    /// [`AuthError`]; see [`AuthError::is_callers_fault`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub async fn verify(&self, presented: &str, from: IpAddr, now: UnixMillis) -> Result<Principal, AuthError> {
+        let inner = &self.0;
+        let outcome = match parse(presented, &inner.peppers) {
+            Ok(key) => inner.known_or_checked(key, from, now).await,
+            Err(reason) => Err(reason.into()),
+        };
+        match outcome {
+            Err(error) if error.is_callers_fault() && !matches!(error, AuthError::Throttled { .. }) => {
+                let throttled = inner.throttle.charge(from, now);
+                Err(throttled.map_or(error, |retry_after| AuthError::Throttled { retry_after }))
+            }
+            other => other,
+        }
+    }
+
+    /// Forgets a key, after its row has changed.
+    pub fn forget(&self, id: &KeyId) {
+        self.0.cache.forget(id);
+    }
+
+    /// Forgets a family's keys, after their rows have changed.
+    pub fn forget_family(&self, family: &FamilyId) {
+        self.0.cache.forget_family(family);
+    }
+
+    /// Tells the store which keys were used since the last call. Call it every half minute.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the times are lost then, until the keys are used again.
+    pub async fn note_used(&self) -> Result<(), StoreError> {
+        let used = self.0.cache.take_used();
+        if used.is_empty() { Ok(()) } else { self.0.store.touch(&used).await }
+    }
+
+    /// How many Argon2 hashes were made, its issuers' included.
+    pub fn hashes(&self) -> u64 {
+        self.0.lanes.hashes()
+    }
+}
+
+impl Inner {
+    async fn known_or_checked(self: &Arc<Self>, key: PresentedKey, from: IpAddr, now: UnixMillis) -> Outcome {
+        let digest = self.cache.digest(&key);
+        match self.cache.look(key.id(), &digest, now) {
+            Found::Answer(outcome) => return outcome,
+            Found::Stale(_) => {}
+            Found::Missing => {
+                if let Some(retry_after) = self.throttle.wait(from, now) {
+                    return Err(AuthError::Throttled { retry_after });
+                }
+            }
+        }
+        let mut flight = self.join(key, digest, now);
+        let landed = flight.wait_for(Option::is_some).await;
+        landed.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(busy()))
+    }
+
+    /// The check of this key that is under way, or a new one.
+    fn join(self: &Arc<Self>, key: PresentedKey, digest: Digest, now: UnixMillis) -> watch::Receiver<Option<Outcome>> {
+        let mut flights = self.flights();
+        if let Some(flight) = flights.get(&digest) {
+            return flight.clone();
+        }
+        let (land, flight) = watch::channel(None);
+        flights.insert(digest, flight.clone());
+        let landing = Landing { inner: self.clone(), digest };
+        tokio::spawn(async move {
+            let outcome = landing.inner.check(&key, digest, now).await;
+            land.send_replace(Some(outcome));
+            drop(landing);
+        });
+        flight
+    }
+
+    async fn check(&self, key: &PresentedKey, digest: Digest, now: UnixMillis) -> Outcome {
+        let generation = self.cache.generation();
+        // Another flight may have landed between the caller's look and this one's start.
+        match self.cache.look(key.id(), &digest, now) {
+            Found::Answer(outcome) => outcome,
+            Found::Stale(known) => match self.store.find(key.id()).await {
+                Ok(Some(record)) if record.hash == known.hash => {
+                    let outcome = Known::of(&record);
+                    self.cache.refresh(key.id(), digest, outcome.clone(), now, generation);
+                    outcome?.at(now)
+                }
+                Ok(_) => self.check_in_full(key, digest, now, generation).await,
+                Err(StoreError::Unavailable) => {
+                    tracing::warn!(key = %key.id(), "key store unavailable, a remembered key is accepted");
+                    self.cache.postpone(key.id(), now);
+                    known.at(now)
+                }
+                Err(error) => Err(error.into()),
+            },
+            Found::Missing => self.check_in_full(key, digest, now, generation).await,
+        }
+    }
+
+    async fn check_in_full(&self, key: &PresentedKey, digest: Digest, now: UnixMillis, generation: u64) -> Outcome {
+        let record = self.store.find(key.id()).await?;
+        let kid = match &record {
+            Some(record) => u8::try_from(record.pepper_kid).map_err(|_| AuthError::PepperMissing)?,
+            None => key.id().pepper(),
+        };
+        let pepper = self.peppers.get(kid).ok_or(AuthError::PepperMissing)?;
+        // Without a row, the same work for nothing.
+        let (cost, salt) =
+            record.as_ref().map_or((Cost::OWASP, [0; 16]), |record| (record.hash.cost, record.hash.salt));
+        let output = self.lanes.hash(key.secret(), pepper, cost, salt).await.map_err(|Full| busy())?;
+        let outcome = match &record {
+            Some(record) if output.ct_eq(&record.hash.output).into() => Known::of(record),
+            _ => Err(AuthError::Unknown),
+        };
+        self.cache.keep(key.id(), digest, outcome.clone(), now, generation);
+        outcome?.at(now)
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Outcome>>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a flight off the list, also when its check panics.
+struct Landing {
+    inner: Arc<Inner>,
+    digest: Digest,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.inner.flights().remove(&self.digest);
+    }
+}
+
+fn busy() -> AuthError {
+    AuthError::Busy { retry_after: Duration::from_secs(1) }
+}

@@ -1,0 +1,15 @@
+//! The crate as its users see it.
+
+mod format;
+mod issue;
+mod parts;
+mod peppers;
+mod scopes;
+mod support;
+mod throttle;
+mod verify;
+
+#[tokio::test]
+async fn memory_store_passes_the_suite() {
+    keys::testing::suite(async || keys::MemoryKeyStore::new()).await;
+}

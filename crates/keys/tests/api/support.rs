@@ -1,0 +1,136 @@
+//! A store that counts and can be taken away, and short ways to make keys.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use keys::{
+    AdminAct, AdminScopes, BoxFuture, InferenceScopes, IssuedKey, Issuer, KeyId, KeyLimits, KeyRecord, KeyStore,
+    MemoryKeyStore, NewKey, Operation, Peppers, Principal, Revoke, Scopes, StoreError, Tenant, UnixMillis, Verifier,
+};
+
+pub(crate) const NOW: UnixMillis = 1_800_000_000_000;
+pub(crate) const SECOND: u64 = 1_000;
+
+pub(crate) fn peppers() -> Peppers {
+    Peppers::from_bytes([('0', [7; 32]), ('1', [8; 32])]).unwrap()
+}
+
+pub(crate) fn home() -> IpAddr {
+    "192.0.2.1".parse().unwrap()
+}
+
+pub(crate) fn inference(models: &[&str]) -> Scopes {
+    Scopes::Inference(InferenceScopes::new(models.iter().copied(), [Operation::Chat]).unwrap())
+}
+
+pub(crate) fn admin(acts: &[AdminAct]) -> Scopes {
+    Scopes::Admin(AdminScopes::new(acts.iter().copied()).unwrap())
+}
+
+pub(crate) fn new_key(scopes: Scopes) -> NewKey {
+    let (tenant, limits) = (Tenant::default(), KeyLimits::default());
+    NewKey { name: "test".to_owned(), tenant, scopes, limits, expires_at: None }
+}
+
+/// A store, a verifier over it, and an issuer that the verifier does not know of.
+pub(crate) struct Setup {
+    pub(crate) store: Arc<Counting>,
+    pub(crate) verifier: Verifier,
+    pub(crate) elsewhere: Issuer,
+}
+
+pub(crate) fn setup() -> Setup {
+    setup_with(|builder| builder)
+}
+
+pub(crate) fn setup_with(change: impl FnOnce(keys::VerifierBuilder) -> keys::VerifierBuilder) -> Setup {
+    let store = Arc::new(Counting::default());
+    let verifier = change(Verifier::builder(store.clone(), peppers())).build().unwrap();
+    let elsewhere = Issuer::new(store.clone(), peppers());
+    Setup { store, verifier, elsewhere }
+}
+
+impl Setup {
+    pub(crate) async fn key(&self) -> IssuedKey {
+        self.key_until(None).await
+    }
+
+    pub(crate) async fn key_until(&self, expires_at: Option<UnixMillis>) -> IssuedKey {
+        let new = NewKey { expires_at, ..new_key(inference(&["*"])) };
+        self.elsewhere.issue(&Principal::system(), new, NOW).await.unwrap()
+    }
+
+    pub(crate) async fn verify(&self, key: &IssuedKey, now: UnixMillis) -> Result<Principal, keys::AuthError> {
+        self.verifier.verify(key.secret(), home(), now).await
+    }
+
+    pub(crate) async fn revoke_elsewhere(&self, key: &IssuedKey) {
+        let target = Revoke::Key(key.record().id);
+        self.elsewhere.revoke(&Principal::system(), target, NOW).await.unwrap();
+    }
+}
+
+/// Counts what is asked of a memory store. Taken away, it is unavailable.
+#[derive(Default)]
+pub(crate) struct Counting {
+    inner: MemoryKeyStore,
+    calls: AtomicU64,
+    is_away: AtomicBool,
+}
+
+impl Counting {
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn take_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    fn inner<'a, T: Send + 'a>(
+        &'a self,
+        ask: impl FnOnce(&'a MemoryKeyStore) -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.is_away.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(StoreError::Unavailable)));
+        }
+        ask(&self.inner)
+    }
+}
+
+impl KeyStore for Counting {
+    fn find<'a>(&'a self, id: &'a KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>, StoreError>> {
+        self.inner(|store| store.find(id))
+    }
+
+    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner(|store| store.insert(record))
+    }
+
+    fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner(|store| store.insert_first_admin(record, now))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: &'a KeyId,
+        grace_until: u64,
+        new: &'a KeyRecord,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner(|store| store.replace(old, grace_until, new))
+    }
+
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: u64) -> BoxFuture<'a, Result<u64, StoreError>> {
+        self.inner(|store| store.revoke(target, at))
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<KeyRecord>, StoreError>> {
+        self.inner(|store| store.list(after, limit))
+    }
+
+    fn touch<'a>(&'a self, used: &'a [(KeyId, u64)]) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner(|store| store.touch(used))
+    }
+}
