@@ -1,0 +1,50 @@
+//! The seam to where records are kept.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+/// A boxed future, so that [`Sink`] stays object-safe.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where records are kept, in order. One writer at a time uses it, on a thread of its own, so it may
+/// block. The cases that an implementation must pass are in `testing::suite`.
+pub trait Sink: Send {
+    /// Hands every record kept so far to `each`, from the first, byte for byte as it was appended,
+    /// and stops at its first error. A record that was only half written is removed before.
+    fn replay<'a>(
+        &'a mut self,
+        each: &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+    ) -> BoxFuture<'a, io::Result<()>>;
+
+    /// Makes the records durable, all or none: after an error none of them may ever be replayed. With
+    /// no records, tells whether it could. Records have no line ends in them.
+    fn append<'a>(&'a mut self, records: &'a [Vec<u8>]) -> BoxFuture<'a, io::Result<()>>;
+
+    /// Keeps the newest checkpoint, durably, in place of the one before.
+    fn keep_checkpoint<'a>(&'a mut self, note: &'a str) -> BoxFuture<'a, io::Result<()>>;
+
+    /// The newest checkpoint, if there ever was one.
+    fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>>;
+}
+
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn replay<'a>(
+        &'a mut self,
+        each: &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+    ) -> BoxFuture<'a, io::Result<()>> {
+        (**self).replay(each)
+    }
+
+    fn append<'a>(&'a mut self, records: &'a [Vec<u8>]) -> BoxFuture<'a, io::Result<()>> {
+        (**self).append(records)
+    }
+
+    fn keep_checkpoint<'a>(&'a mut self, note: &'a str) -> BoxFuture<'a, io::Result<()>> {
+        (**self).keep_checkpoint(note)
+    }
+
+    fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        (**self).checkpoint()
+    }
+}

@@ -1,0 +1,136 @@
+//! A sink in memory that can be made to fail, and what every sink must do.
+
+#![expect(clippy::panic, reason = "a conformance suite fails by panicking")]
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sink::{BoxFuture, Sink};
+
+/// Records in memory. Clones share them, so that a test can look, reopen, and break it.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySink(Arc<Mutex<Memory>>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    records: Vec<Vec<u8>>,
+    checkpoint: Option<String>,
+    is_broken: bool,
+    appends: u64,
+}
+
+impl MemorySink {
+    /// Nothing recorded.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes every later write fail, or work again.
+    pub fn set_broken(&self, is_broken: bool) {
+        self.lock().is_broken = is_broken;
+    }
+
+    /// The records so far.
+    pub fn records(&self) -> Vec<Vec<u8>> {
+        self.lock().records.clone()
+    }
+
+    /// How many batches were written.
+    pub fn appends(&self) -> u64 {
+        self.lock().appends
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn working(&self) -> io::Result<MutexGuard<'_, Memory>> {
+        let memory = self.lock();
+        if memory.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(memory) }
+    }
+}
+
+impl Sink for MemorySink {
+    fn replay<'a>(
+        &'a mut self,
+        each: &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+    ) -> BoxFuture<'a, io::Result<()>> {
+        let records = self.records();
+        Box::pin(async move { records.iter().try_for_each(|record| each(record)) })
+    }
+
+    fn append<'a>(&'a mut self, records: &'a [Vec<u8>]) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move {
+            let mut memory = self.working()?;
+            memory.appends += 1;
+            memory.records.extend_from_slice(records);
+            Ok(())
+        })
+    }
+
+    fn keep_checkpoint<'a>(&'a mut self, note: &'a str) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move {
+            self.working()?.checkpoint = Some(note.to_owned());
+            Ok(())
+        })
+    }
+
+    fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        let checkpoint = self.lock().checkpoint.clone();
+        Box::pin(async move { Ok(checkpoint) })
+    }
+}
+
+/// Runs every case on sinks made by `make`, each fresh and empty.
+///
+/// # Panics
+/// When the implementation breaks the contract; the message names the case.
+pub async fn suite<S: Sink>(make: impl AsyncFn() -> S) {
+    empty(&mut make().await).await;
+    order(&mut make().await).await;
+    checkpoints(&mut make().await).await;
+}
+
+async fn replayed(sink: &mut dyn Sink) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    let mut keep = |record: &[u8]| {
+        records.push(record.to_vec());
+        Ok(())
+    };
+    done("replay", sink.replay(&mut keep).await);
+    records
+}
+
+fn done<T>(what: &str, result: io::Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+async fn empty(sink: &mut dyn Sink) {
+    assert!(replayed(sink).await.is_empty(), "a fresh sink replays nothing");
+    assert_eq!(done("checkpoint", sink.checkpoint().await), None, "a fresh sink has no checkpoint");
+    done("append nothing", sink.append(&[]).await);
+    assert!(replayed(sink).await.is_empty(), "appending nothing adds nothing");
+}
+
+async fn order(sink: &mut dyn Sink) {
+    assert!(replayed(sink).await.is_empty(), "a fresh sink replays nothing");
+    let records: Vec<Vec<u8>> =
+        (0..40).map(|at| format!("{{\"at\":{at},\"\u{e9}\":\"\u{0}\"}}").into_bytes()).collect();
+    for batch in records.chunks(7) {
+        done("append", sink.append(batch).await);
+    }
+    assert_eq!(replayed(sink).await, records, "records are replayed in order, byte for byte");
+    let stopped = sink.replay(&mut |_| Err(io::ErrorKind::Other.into())).await;
+    assert!(stopped.is_err(), "replay stops at the first error");
+    assert_eq!(replayed(sink).await, records, "a replay that stopped changes nothing");
+    let more = vec![b"{}".to_vec()];
+    done("append after replay", sink.append(&more).await);
+    assert_eq!(replayed(sink).await.len(), 41, "appending goes on after a replay");
+}
+
+async fn checkpoints(sink: &mut dyn Sink) {
+    done("keep", sink.keep_checkpoint("first\n\n\u{2014} x y\n").await);
+    done("keep", sink.keep_checkpoint("second\n").await);
+    let kept = done("checkpoint", sink.checkpoint().await);
+    assert_eq!(kept.as_deref(), Some("second\n"), "the newest checkpoint takes the place of the one before");
+}
