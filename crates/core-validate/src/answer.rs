@@ -163,7 +163,7 @@ impl AnswerChunk {
     pub fn drop_choice(&mut self, choice: u32) {
         if let Some(Json::Array(choices)) = self.root.get_mut("choices") {
             choices.retain(|c| crate::openai::answer::index_of(c) != choice);
-            self.places.clear();
+            self.places = crate::openai::answer::places(&self.root);
         }
     }
 

@@ -149,12 +149,27 @@ pub(crate) fn read(body: &Bytes, limits: &Limits, raw_key: Option<&'static str>)
     let mut json = serde_json::Deserializer::from_str(text);
     let read =
         Node { reader: &mut reader, depth: 0 }.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
-    read.map_err(|error| {
-        reader.fault().unwrap_or_else(|| {
-            let place = format!("body is not valid JSON (line {}, column {})", error.line(), error.column());
-            Invalid::new(InvalidCode::InvalidJson, Pointer::root(), place)
-        })
-    })
+    read.map_err(|error| reader.fault().or_else(|| non_number(text, &error, raw_key)).unwrap_or_else(|| broken(&error)))
+}
+
+fn broken(error: &serde_json::Error) -> Invalid {
+    let place = format!("body is not valid JSON (line {}, column {})", error.line(), error.column());
+    Invalid::new(InvalidCode::InvalidJson, Pointer::root(), place)
+}
+
+/// Clients that write tensors with a lax JSON library send `NaN` and `Infinity`, which are no JSON;
+/// they are told so in the words of the tensor check.
+fn non_number(text: &str, error: &serde_json::Error, raw_key: Option<&str>) -> Option<Invalid> {
+    let line: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let at = line + error.column().saturating_sub(1);
+    let start = text.get(..at)?.rfind(['[', ',', ':', ' '])? + 1;
+    let word = text.get(start..)?.trim_start().trim_start_matches('-');
+    if !["NaN", "Infinity", "nan", "inf"].iter().any(|name| word.starts_with(name)) {
+        return None;
+    }
+    let data = text.get(..start)?.rfind(&format!("\"{}\"", raw_key?))?;
+    let index = text.get(data..start)?.matches(',').count();
+    Some(crate::tensor::non_finite(index as u64, Pointer::root()))
 }
 
 struct Reader<'b> {

@@ -197,7 +197,11 @@ fn tensors_in_json_are_checked_value_by_value() {
     refused(infer("INT32", "[1]", "[1.5]"), WrongType, "/inputs/0/data/0", "expected an integer");
     refused(infer("INT64", "[1]", r#"["1"]"#), WrongType, "/inputs/0/data/0", "expected an integer");
     refused(infer("FP32", "[1]", "[null]"), WrongType, "/inputs/0/data/0", "expected a number");
-    assert_eq!(infer("FP32", "[1]", "[NaN]").unwrap_err().code(), InvalidJson);
+    for word in ["NaN", "-Infinity", "Infinity"] {
+        let data = format!("[1, {word}]");
+        refused(infer("FP32", "[2]", &data), NonFinite, "", "non-finite value at index 1");
+    }
+    assert_eq!(infer("FP32", "[1]", "[nope]").unwrap_err().code(), InvalidJson);
     assert_eq!(infer("FP32", "[1]", "[1e400]").unwrap_err().code(), NonFinite);
     assert_eq!(infer("FP32", "[5]", "[1,2,3,4]").unwrap_err().code(), WrongShape);
     assert_eq!(infer("FP32", "[2,2]", "[[1,2],[3]]").unwrap_err().code(), WrongShape);
@@ -316,6 +320,10 @@ fn chunks_give_their_slots_and_make_new_ones() {
     chunk.map_texts(|slot, _| slots.push(slot));
     assert_eq!(slots, [Slot::Content(0), Slot::Arguments(0, 1)]);
     assert_eq!(chunk.finished(), [1]);
+    chunk.drop_choice(1);
+    let mut left = 0;
+    chunk.map_texts(|_, _| left += 1);
+    assert_eq!(left, 2, "texts beside a dropped choice are still found");
     let more = chunk.with_text(Slot::Content(0), "z").to_body().bytes;
     assert!(String::from_utf8_lossy(&more).contains(r#""delta":{"content":"z"}"#));
     let filtered = chunk.with_filtered(0).to_body().bytes;

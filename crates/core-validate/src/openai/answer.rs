@@ -108,7 +108,7 @@ pub(crate) fn index_of(value: &Json) -> u32 {
 }
 
 /// Finds the texts of every choice. Log-probabilities are no slot: they go when a text changes.
-fn places(root: &Json) -> Vec<SlotPlace> {
+pub(crate) fn places(root: &Json) -> Vec<SlotPlace> {
     let mut places = Vec::new();
     let Json::Object(fields) = root else { return places };
     for (i, (key, value)) in fields.iter().enumerate() {

@@ -1,0 +1,119 @@
+//! Commit: the intent is durable in the audit trail before a backend sees anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit::{DigestKey, Input, Intent, Log, Record};
+use core_validate::InferenceRequest;
+use ratelimit_redis::Standing;
+use sanitize::Sanitizer;
+
+use crate::about::{About, unix_millis};
+use crate::code::{Code, Step};
+use crate::policy::{Model, Screening};
+use crate::rejection::Rejection;
+use crate::screen_in::Screened;
+use crate::ticket::Ticket;
+
+/// How long a record may take to be durable.
+const DEADLINE: Duration = Duration::from_millis(250);
+/// Most bytes of input text in one record.
+const TEXT_BYTES: usize = 2_048;
+/// Most inputs that one record describes.
+const INPUTS: usize = 32;
+
+/// A request whose intent is on record. Only this may be sent to a backend.
+pub struct Committed {
+    pub(crate) ticket: Ticket,
+    pub(crate) request: InferenceRequest,
+    pub(crate) model: Arc<Model>,
+    pub(crate) standings: Vec<Standing>,
+}
+
+impl Screened {
+    /// Records the intent and waits until it is durable.
+    pub(crate) async fn commit(
+        self,
+        log: &Log,
+        digests: &DigestKey,
+        screening: &Screening,
+    ) -> Result<Committed, Rejection> {
+        let Self { mut ticket, request, model, standings, body_bytes } = self;
+        let mut intent = intent(&ticket.about, &request, digests, screening);
+        intent.body_bytes = body_bytes as u64;
+        intent.estimated_tokens = ticket.used.input_estimate;
+        match tokio::time::timeout(DEADLINE, log.append(&Record::Intent(intent))).await {
+            Ok(Ok(_receipt)) => {
+                ticket.used.is_intended = true;
+                Ok(Committed { ticket, request, model, standings })
+            }
+            failed => {
+                // The record may still become durable; the outcome will close it.
+                ticket.used.is_intended = failed.is_err();
+                let about = ticket.about.clone();
+                ticket.close(crate::ticket::End {
+                    ended: Some(audit::Ended::Failed),
+                    status: Code::AuditUnavailable.status(),
+                    code: Some(Code::AuditUnavailable.as_str()),
+                });
+                Err(Rejection::new(about, Step::Commit, Code::AuditUnavailable).retry_after_of(Duration::from_secs(1)))
+            }
+        }
+    }
+}
+
+fn intent(about: &About, request: &InferenceRequest, digests: &DigestKey, screening: &Screening) -> Intent {
+    let tenant = about.principal.as_ref().map(|principal| principal.tenant().as_str()).unwrap_or_default();
+    let mut intent = Intent::new(about.request_id.clone(), unix_millis());
+    intent.who = about.who();
+    intent.operation = request.operation().as_str().to_owned();
+    intent.dialect = request.operation().dialect().as_str().to_owned();
+    intent.model = request.model().to_string();
+    intent.stream = request.is_stream();
+    intent.input_digest = digests.digest(tenant, &request.to_body().bytes);
+    intent.findings = about.findings.clone();
+    intent.input = texts(request, &screening.audit, screening.keep_text);
+    let tensors = request.tensors().into_iter().take(INPUTS).map(|tensor| Input::Tensor {
+        digest: digests.digest(tenant, &tensor.data),
+        name: tensor.name,
+        shape: tensor.shape.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect(),
+        dtype: tensor.dtype.as_str().to_owned(),
+        min: tensor.min,
+        max: tensor.max,
+    });
+    intent.input.extend(tensors);
+    intent
+}
+
+/// The newest texts first, redacted and cleaned, until the budget is spent.
+fn texts(request: &InferenceRequest, redact: &Sanitizer, keep_text: bool) -> Vec<Input> {
+    let all: Vec<_> = request.texts().collect();
+    let mut left = if keep_text { TEXT_BYTES } else { 0 };
+    let mut inputs = Vec::with_capacity(all.len().min(INPUTS));
+    for text in all.iter().rev().take(INPUTS) {
+        let (kept, cut) = if left > 0 { kept(redact, text.text, left) } else { (String::new(), true) };
+        left = left.saturating_sub(kept.len());
+        inputs.push(Input::Text {
+            pointer: text.pointer.to_string(),
+            origin: text.origin.as_str().to_owned(),
+            bytes: text.text.len() as u64,
+            text: (keep_text && !kept.is_empty()).then_some(kept),
+            cut,
+        });
+    }
+    inputs.reverse();
+    inputs
+}
+
+/// What may be kept of a text, and whether that is less than all of it.
+fn kept(redact: &Sanitizer, text: &str, left: usize) -> (String, bool) {
+    /// So much more than is kept is redacted, so that no secret is cut in two before it is seen.
+    const ROOM: usize = 4_096;
+    let mut end = text.len().min(left + ROOM);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let redacted = redact.check(text.get(..end).unwrap_or_default()).into_text();
+    let (kept, cut) = audit::clean(&redacted, left);
+    (kept, cut || end < text.len())
+}

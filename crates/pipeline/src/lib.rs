@@ -1,0 +1,45 @@
+//! The straight line every request travels, without any web framework.
+//!
+//! ```text
+//! Received -> Authenticated -> Parsed -> Admitted -> Screened -> Committed -> Answering -> Answer
+//!      authenticate       read      admit    screen_in    commit      infer     screen_out
+//! ```
+//!
+//! Each step consumes the type before it, and no other code can make that type: a skipped step does
+//! not compile. A step that refuses gives a [`Rejection`], which travels the same exit as an answer.
+//! [`Pipeline::run`] walks the line; `tests/skipped` shows what the compiler says otherwise.
+
+mod about;
+mod admit;
+mod authenticate;
+mod code;
+mod commit;
+mod convert;
+mod infer;
+mod metrics;
+mod policy;
+mod read;
+mod received;
+mod refusals;
+mod rejection;
+mod run;
+mod screen_in;
+mod screen_out;
+mod stream;
+mod ticket;
+
+pub use about::About;
+pub use admit::Admitted;
+pub use authenticate::Authenticated;
+pub use code::{Code, Step};
+pub use commit::Committed;
+pub use convert::to_operation;
+pub use infer::Answering;
+pub use metrics::Metrics;
+pub use policy::{InvalidPolicy, Model, Policy, Screening, ServedBy};
+pub use read::Parsed;
+pub use received::{BodyError, Received, Unread};
+pub use rejection::Rejection;
+pub use run::{Parts, Pipeline};
+pub use screen_in::Screened;
+pub use screen_out::{Answer, AnswerBody};

@@ -1,0 +1,151 @@
+//! What the line counts, for Prometheus. Labels come from configuration and fixed words only.
+
+use std::sync::Arc;
+
+use backend::BackendError;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::about::About;
+use crate::rejection::Rejection;
+use crate::ticket::{End, Used};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ended {
+    operation: String,
+    model: String,
+    status: u32,
+    code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Asked {
+    operation: String,
+    model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Tokens {
+    model: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refused {
+    step: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Found {
+    detector: String,
+    action: String,
+    mode: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Failed {
+    backend: String,
+    error: &'static str,
+}
+
+type Latency = Family<Asked, Histogram, fn() -> Histogram>;
+
+/// The counters of one pipeline. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    ended: Family<Ended, Counter>,
+    latency: Latency,
+    tokens: Family<Tokens, Counter>,
+    refused: Family<Refused, Counter>,
+    found: Family<Found, Counter>,
+    backend_errors: Family<Failed, Counter>,
+    audit_failures: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All counters at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("portcullis");
+        let ended = Family::default();
+        let latency: Latency = Family::new_with_constructor(histogram);
+        let tokens = Family::default();
+        let refused = Family::default();
+        let found = Family::default();
+        let backend_errors = Family::default();
+        let audit_failures = Counter::default();
+        registry.register("requests", "Admitted requests that ended", ended.clone());
+        registry.register("request_duration_seconds", "From arrival to the last byte", latency.clone());
+        registry.register("tokens", "Tokens spent", tokens.clone());
+        registry.register("refusals", "Refused requests", refused.clone());
+        registry.register("findings", "What detectors saw", found.clone());
+        registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
+        registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
+        let registry = Arc::new(registry);
+        Self { registry, ended, latency, tokens, refused, found, backend_errors, audit_failures }
+    }
+
+    /// The counters in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        if encode(&mut out, &self.registry).is_err() {
+            out.clear();
+        }
+        out
+    }
+
+    pub(crate) fn ended(&self, about: &About, used: &Used, end: &End) {
+        let operation = about.operation_word().to_owned();
+        let model = about.model.as_ref().map(|model| model.to_string()).unwrap_or_default();
+        let code = end.code.unwrap_or("none").to_owned();
+        let labels = Ended { operation: operation.clone(), model: model.clone(), status: u32::from(end.status), code };
+        self.ended.get_or_create(&labels).inc();
+        let seconds = about.started.elapsed().as_secs_f64();
+        self.latency.get_or_create(&Asked { operation, model: model.clone() }).observe(seconds);
+        if used.is_sent {
+            let tokens = used.tokens();
+            for (direction, count) in [("input", tokens.input_tokens), ("output", tokens.output_tokens)] {
+                self.tokens.get_or_create(&Tokens { model: model.clone(), direction }).inc_by(count);
+            }
+        }
+        self.found(about);
+    }
+
+    pub(crate) fn refused(&self, rejection: &Rejection) {
+        let labels = Refused { step: rejection.step().as_str(), code: rejection.code().as_str() };
+        self.refused.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn backend_failed(&self, backend: &str, error: &BackendError) {
+        let error = crate::infer::to_code(error).as_str();
+        self.backend_errors.get_or_create(&Failed { backend: backend.to_owned(), error }).inc();
+    }
+
+    pub(crate) fn audit_failed(&self) {
+        self.audit_failures.inc();
+    }
+
+    fn found(&self, about: &About) {
+        for noted in &about.findings {
+            let labels =
+                Found { detector: noted.detector.clone(), action: noted.action.clone(), mode: noted.mode.clone() };
+            self.found.get_or_create(&labels).inc();
+        }
+    }
+}
+
+/// From a millisecond to the longest answers.
+fn histogram() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 600.0])
+}

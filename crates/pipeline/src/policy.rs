@@ -1,0 +1,198 @@
+//! What may be changed while the gateway runs: models, limits, screening. Swapped as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use backend::ModelBackend;
+use core_validate::{ModelName, ModelSpec, Operation, Validator};
+use keys::{Principal, Scopes};
+use sanitize::Sanitizer;
+
+use crate::convert::to_operation;
+
+/// The rules that hold for requests from now on.
+pub struct Policy {
+    /// Reads requests and answers.
+    pub validator: Validator,
+    /// Most bytes of a body.
+    pub max_body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_deadline: Duration,
+    /// How many output tokens a request reserves when it names no smaller number.
+    pub reserve_output_tokens: u32,
+    /// What is screened, and how.
+    pub screening: Screening,
+    /// The models, by the name callers use.
+    pub models: BTreeMap<ModelName, Arc<Model>>,
+}
+
+/// Sanitizers by direction.
+pub struct Screening {
+    /// Over every text of a request.
+    pub input: Sanitizer,
+    /// Over every text of an answer.
+    pub output: Sanitizer,
+    /// Over the texts that the audit trail keeps.
+    pub audit: Sanitizer,
+    /// Whether the audit trail keeps texts at all, or their digests only.
+    pub keep_text: bool,
+}
+
+/// One model, as callers know it.
+pub struct Model {
+    name: ModelName,
+    operations: Vec<Operation>,
+    max_output_tokens: u32,
+    spec: Option<ModelSpec>,
+    servers: Vec<Server>,
+    created: u64,
+}
+
+/// A server of a model, and what it calls the model.
+pub struct ServedBy {
+    /// The name in the settings.
+    pub label: String,
+    /// The server.
+    pub backend: Arc<dyn ModelBackend>,
+    /// The server's own name for the model.
+    pub model: ModelName,
+}
+
+struct Server {
+    served_by: ServedBy,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// A model that cannot work.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPolicy {
+    /// No server answers for it.
+    #[error("a model needs at least one backend")]
+    NoBackend,
+    /// It can do nothing.
+    #[error("a model needs at least one operation")]
+    NoOperation,
+}
+
+impl Model {
+    /// A model that does `operations` on any of `servers`.
+    ///
+    /// # Errors
+    /// [`InvalidPolicy`] when it has no server or no operation.
+    pub fn new(
+        name: ModelName,
+        operations: Vec<Operation>,
+        max_output_tokens: u32,
+        spec: Option<ModelSpec>,
+        servers: Vec<ServedBy>,
+    ) -> Result<Self, InvalidPolicy> {
+        if servers.is_empty() {
+            return Err(InvalidPolicy::NoBackend);
+        }
+        if operations.is_empty() {
+            return Err(InvalidPolicy::NoOperation);
+        }
+        let servers = servers.into_iter().map(|served_by| Server { served_by, in_flight: Arc::default() }).collect();
+        let created = crate::about::unix_millis() / 1_000;
+        Ok(Self { name, operations, max_output_tokens, spec, servers, created })
+    }
+
+    /// The name callers use.
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// What it does.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// When this configuration of it was loaded, in seconds since the Unix epoch.
+    pub fn created(&self) -> u64 {
+        self.created
+    }
+
+    /// Its tensors, if the settings say.
+    pub fn spec(&self) -> Option<&ModelSpec> {
+        self.spec.as_ref()
+    }
+
+    pub(crate) fn max_output_tokens(&self) -> u32 {
+        self.max_output_tokens
+    }
+
+    /// Two servers to try, the least busy first.
+    pub(crate) fn candidates(&self) -> Vec<(&ServedBy, InFlight)> {
+        let mut servers: Vec<&Server> = self.servers.iter().collect();
+        servers.sort_by_key(|server| server.in_flight.load(Ordering::Relaxed));
+        servers.into_iter().take(2).map(|server| (&server.served_by, InFlight(server.in_flight.clone()))).collect()
+    }
+
+    /// Asks the servers in turn whether one is ready.
+    pub async fn is_ready(&self) -> bool {
+        for server in &self.servers {
+            if server.served_by.backend.ready(&server.served_by.model).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Asks the servers in turn for the model's tensors.
+    pub async fn describe(&self) -> Option<backend::Description> {
+        for server in &self.servers {
+            if let Ok(Some(description)) = server.served_by.backend.describe(&server.served_by.model).await {
+                return Some(description);
+            }
+        }
+        None
+    }
+}
+
+/// The counter of requests at one server; counts from [`InFlight::enter`] until the guard is dropped.
+pub(crate) struct InFlight(Arc<AtomicUsize>);
+
+pub(crate) struct Entered(Arc<AtomicUsize>);
+
+impl InFlight {
+    pub(crate) fn enter(self) -> Entered {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Entered(self.0)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Policy {
+    /// The model of this name, if it does the operation and the principal may ask it to.
+    pub(crate) fn model(&self, principal: &Principal, name: &ModelName, operation: Operation) -> Option<&Arc<Model>> {
+        let model = self.models.get(name)?;
+        let permitted = to_operation(operation).is_some_and(|op| principal.scopes().permits(op, name.as_str()));
+        (permitted && model.operations.contains(&operation)).then_some(model)
+    }
+
+    /// Every model the principal may use for anything.
+    pub fn models_for<'a>(&'a self, scopes: &'a Scopes) -> impl Iterator<Item = &'a Arc<Model>> {
+        self.models.values().filter(move |model| may_use(scopes, model))
+    }
+
+    /// One model, if the principal may use it for anything.
+    pub fn model_for(&self, scopes: &Scopes, name: &ModelName) -> Option<&Arc<Model>> {
+        self.models.get(name).filter(|model| may_use(scopes, model))
+    }
+}
+
+fn may_use(scopes: &Scopes, model: &Model) -> bool {
+    model
+        .operations
+        .iter()
+        .filter_map(|operation| to_operation(*operation))
+        .any(|operation| scopes.permits(operation, model.name.as_str()))
+}

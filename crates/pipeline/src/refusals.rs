@@ -1,0 +1,95 @@
+//! Refusals in the audit trail: every one, until there are too many; then their exact number.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use audit::{Log, Record, Refusal};
+
+use crate::about::unix_millis;
+use crate::rejection::Rejection;
+
+/// Refusals of one code that are recorded in full within a second.
+const IN_FULL: u32 = 20;
+/// Refusals that wait to be recorded.
+const WAITING: usize = 1_024;
+
+#[derive(Default)]
+pub(crate) struct Refusals {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    seconds: HashMap<&'static str, Second>,
+    waiting: Vec<Refusal>,
+}
+
+struct Second {
+    since: Instant,
+    in_full: u32,
+    similar: u64,
+}
+
+impl Refusals {
+    /// Notes a refusal. Never waits; what is too much is counted.
+    pub(crate) fn note(&self, rejection: &Rejection) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = state.waiting.len() >= WAITING;
+        let word = rejection.code().as_str();
+        let second =
+            state.seconds.entry(word).or_insert_with(|| Second { since: Instant::now(), in_full: 0, similar: 0 });
+        if second.since.elapsed() >= Duration::from_secs(1) {
+            second.since = Instant::now();
+            second.in_full = 0;
+        }
+        if second.in_full >= IN_FULL || is_full {
+            second.similar += 1;
+            return;
+        }
+        second.in_full += 1;
+        let mut refusal = to_record(rejection);
+        refusal.similar = std::mem::take(&mut second.similar);
+        state.waiting.push(refusal);
+    }
+
+    /// Writes what waits, and the numbers that nothing has carried yet.
+    pub(crate) async fn flush(&self, log: &Log) {
+        for refusal in self.take() {
+            if let Err(error) = log.append(&Record::Refusal(refusal)).await {
+                tracing::error!(%error, "refusal is not recorded");
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Refusal> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refusals = std::mem::take(&mut state.waiting);
+        for (word, second) in &mut state.seconds {
+            if second.similar > 0 {
+                let mut rest = Refusal::new(String::new(), unix_millis());
+                rest.code = (*word).to_owned();
+                rest.similar = std::mem::take(&mut second.similar);
+                refusals.push(rest);
+            }
+        }
+        refusals
+    }
+}
+
+fn to_record(rejection: &Rejection) -> Refusal {
+    let about = rejection.about();
+    let mut refusal = Refusal::new(about.request_id.clone(), unix_millis());
+    refusal.who = about.who();
+    refusal.step = rejection.step().as_str().to_owned();
+    refusal.code = rejection.code().as_str().to_owned();
+    refusal.status = rejection.code().status();
+    let place = rejection.at().as_str();
+    let words = rejection.reason().unwrap_or(rejection.message());
+    refusal.detail = Some(if place.is_empty() { words.to_owned() } else { format!("{words} at {place}") });
+    refusal.limit = rejection.limit().map(str::to_owned);
+    refusal.operation = about.operation.map(|operation| operation.as_str().to_owned());
+    refusal.model = about.model.as_ref().map(|model| model.to_string());
+    refusal.findings = about.findings.clone();
+    refusal
+}

@@ -1,0 +1,175 @@
+//! The line itself, from the first step to the last.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use audit::{DigestKey, Log};
+use keys::{Principal, Verifier};
+use ratelimit_redis::{Limiter, Standing};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::about::About;
+use crate::admit::Buckets;
+use crate::authenticate::verify;
+use crate::code::{Code, Step};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::received::Received;
+use crate::refusals::Refusals;
+use crate::rejection::Rejection;
+use crate::screen_out::Answer;
+use crate::ticket::Tickets;
+
+/// What a pipeline is built from.
+pub struct Parts {
+    /// Checks keys.
+    pub verifier: Arc<Verifier>,
+    /// Keeps quotas.
+    pub limiter: Arc<dyn Limiter>,
+    /// Keeps the audit trail.
+    pub log: Log,
+    /// Makes digests for the audit trail.
+    pub digests: DigestKey,
+    /// The rules to begin with.
+    pub policy: Policy,
+}
+
+/// The line: takes a received request, gives an answer or a refusal.
+pub struct Pipeline {
+    verifier: Arc<Verifier>,
+    limiter: Arc<dyn Limiter>,
+    log: Log,
+    digests: DigestKey,
+    policy: ArcSwap<Policy>,
+    metrics: Metrics,
+    refusals: Arc<Refusals>,
+    tickets: Tickets,
+    closer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Pipeline {
+    /// Starts the closer task, so call it inside a runtime that outlives every request.
+    pub fn start(parts: Parts) -> Self {
+        let Parts { verifier, limiter, log, digests, policy } = parts;
+        let metrics = Metrics::new();
+        let refusals = Arc::<Refusals>::default();
+        let (tickets, closer) = Tickets::start(limiter.clone(), log.clone(), metrics.clone(), refusals.clone());
+        let closer = Mutex::new(Some(closer));
+        let policy = ArcSwap::from_pointee(policy);
+        Self { verifier, limiter, log, digests, policy, metrics, refusals, tickets, closer }
+    }
+
+    /// Walks the line. A refusal has been counted and recorded when it is returned.
+    ///
+    /// # Errors
+    /// [`Rejection`] from whichever step refused.
+    pub async fn run(&self, received: Received) -> Result<Answer, Rejection> {
+        let walked = self.walk(received).await;
+        if let Err(rejection) = &walked {
+            self.refused(rejection);
+        }
+        walked
+    }
+
+    async fn walk(&self, received: Received) -> Result<Answer, Rejection> {
+        let policy = self.policy.load_full();
+        let authenticated = received.authenticate(&self.verifier).await?;
+        let principal = authenticated.principal.clone();
+        let read = authenticated.read(&policy.validator, policy.max_body_bytes, policy.body_deadline).await;
+        let parsed = match read {
+            Ok(parsed) => parsed,
+            Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
+        };
+        let admitted = parsed.admit(&policy, self.limiter.as_ref(), &self.tickets).await?;
+        let screened = admitted.screen_in(&policy.screening.input).await?;
+        let committed = screened.commit(&self.log, &self.digests, &policy.screening).await?;
+        let answering = committed.infer(&self.metrics).await?;
+        answering.screen_out(&policy, &self.digests).await
+    }
+
+    /// A malformed body charges one request on its way out.
+    async fn charge_one(&self, principal: &Principal, rejection: Rejection) -> Rejection {
+        let buckets = Buckets::of(principal);
+        if let Err(error) = self.limiter.reserve(&buckets.charges(0)).await {
+            tracing::warn!(%error, "malformed request is not charged");
+        }
+        rejection
+    }
+
+    /// Checks the key of a request that asks no model anything.
+    ///
+    /// # Errors
+    /// [`Rejection`] as from the line's own first step; counted and recorded.
+    pub async fn authenticate(&self, about: &mut About, presented: Option<String>) -> Result<Principal, Rejection> {
+        let verified = verify(&self.verifier, presented, about).await;
+        if let Err(rejection) = &verified {
+            self.refused(rejection);
+        }
+        verified
+    }
+
+    /// Counts and records a refusal that was made outside the line, and gives it back.
+    pub fn refuse(&self, about: About, step: Step, code: Code) -> Rejection {
+        let rejection = Rejection::new(about, step, code);
+        self.refused(&rejection);
+        rejection
+    }
+
+    fn refused(&self, rejection: &Rejection) {
+        self.metrics.refused(rejection);
+        self.refusals.note(rejection);
+        tracing::info!(
+            request_id = rejection.about().request_id(),
+            step = rejection.step().as_str(),
+            code = rejection.code().as_str(),
+            at = rejection.at().as_str(),
+            reason = rejection.reason(),
+            key = rejection.about().principal().map(|principal| principal.key_id().to_string()),
+            "request refused"
+        );
+    }
+
+    /// How the quotas of a principal stand.
+    ///
+    /// # Errors
+    /// When the limiter cannot be reached.
+    pub async fn standings(&self, principal: &Principal) -> Result<Vec<Standing>, ratelimit_redis::LimiterError> {
+        self.limiter.peek(&Buckets::of(principal).charges(0)).await
+    }
+
+    /// The rules that hold now.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Replaces all rules at once; requests under way keep theirs.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// The audit trail.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Waits until every ticket is closed, then closes the audit trail. Call it after the last
+    /// request has ended; dropping the pipeline without it still closes tickets, but waits for none.
+    pub async fn close(self) {
+        let Self { tickets, closer, log, .. } = self;
+        drop(tickets);
+        if let Some(closer) = closer.into_inner()
+            && closer.await.is_err()
+        {
+            tracing::error!("the closer task failed");
+        }
+        if let Err(error) = log.close().await {
+            tracing::error!(%error, "the audit trail is not closed cleanly");
+        }
+    }
+}

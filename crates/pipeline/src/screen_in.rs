@@ -1,0 +1,106 @@
+//! Screen in: every text that a model may read is looked at.
+
+use std::sync::Arc;
+
+use audit::Noted;
+use core_validate::{InferenceRequest, Origin, Pointer};
+use ratelimit_redis::Standing;
+use sanitize::{Action, Finding, Mode, Sanitizer};
+
+use crate::about::About;
+use crate::admit::Admitted;
+use crate::code::{Code, Step};
+use crate::policy::Model;
+use crate::rejection::Rejection;
+use crate::ticket::{End, Ticket};
+
+/// Requests with more text than this are screened off the event loop.
+const LARGE: usize = 16 << 10;
+/// Findings that are kept of one request.
+const FINDINGS: usize = 64;
+
+/// A request whose texts were screened.
+pub struct Screened {
+    pub(crate) ticket: Ticket,
+    pub(crate) request: InferenceRequest,
+    pub(crate) model: Arc<Model>,
+    pub(crate) standings: Vec<Standing>,
+    pub(crate) body_bytes: usize,
+}
+
+impl Admitted {
+    /// Screens every text. System texts are left alone when the key holds `trust:system`.
+    pub(crate) async fn screen_in(self, sanitizer: &Sanitizer) -> Result<Screened, Rejection> {
+        let Self { mut ticket, request, model, standings, body_bytes } = self;
+        let trusts_system = ticket.about.principal().is_some_and(|principal| principal.scopes().trusts_system());
+        let length: usize = request.texts().map(|text| text.text.len()).sum();
+        let looked = if length <= LARGE {
+            Some(look(request, sanitizer, trusts_system))
+        } else {
+            let sanitizer = sanitizer.clone();
+            tokio::task::spawn_blocking(move || look(request, &sanitizer, trusts_system)).await.ok()
+        };
+        let Some(Looked { request, findings, blocked }) = looked else {
+            return Err(refuse(ticket, Code::Internal, None));
+        };
+        ticket.about.findings = findings;
+        match blocked {
+            None => Ok(Screened { ticket, request, model, standings, body_bytes }),
+            Some(blocked) => Err(refuse(ticket, Code::PromptBlocked, Some(blocked))),
+        }
+    }
+}
+
+/// Gives the cost back: nothing was sent. The refusal is recorded by the pipeline's one exit.
+fn refuse(ticket: Ticket, code: Code, at: Option<Pointer>) -> Rejection {
+    let about: About = ticket.about.clone();
+    ticket.close(End { ended: Some(audit::Ended::Blocked), status: code.status(), code: Some(code.as_str()) });
+    Rejection::new(about, Step::ScreenIn, code).at_of(at.unwrap_or_default())
+}
+
+struct Looked {
+    request: InferenceRequest,
+    findings: Vec<Noted>,
+    blocked: Option<Pointer>,
+}
+
+fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: bool) -> Looked {
+    let mut findings = Vec::new();
+    let mut blocked = None;
+    let Ok(()) = request.map_texts(|pointer, origin, text| {
+        if origin == Origin::System && trusts_system {
+            return Ok::<(), std::convert::Infallible>(());
+        }
+        let verdict = sanitizer.check(text);
+        note(&mut findings, verdict.findings(), pointer.as_str());
+        match verdict.action() {
+            Action::Block => blocked = blocked.take().or_else(|| Some(pointer.clone())),
+            Action::Redact => *text = verdict.into_text().into_owned(),
+            _ => {}
+        }
+        Ok(())
+    });
+    Looked { request, findings, blocked }
+}
+
+/// Adds findings as the audit trail keeps them.
+pub(crate) fn note(noted: &mut Vec<Noted>, findings: &[Finding], pointer: &str) {
+    for finding in findings.iter().take(FINDINGS.saturating_sub(noted.len())) {
+        noted.push(Noted {
+            detector: finding.label().as_str().to_owned(),
+            label: finding.rule().to_owned(),
+            action: match finding.action() {
+                Action::Block => "block",
+                Action::Redact => "redact",
+                _ => "allow",
+            }
+            .to_owned(),
+            pointer: pointer.to_owned(),
+            mode: match finding.mode() {
+                Mode::Observe => "observe",
+                _ => "enforce",
+            }
+            .to_owned(),
+        });
+    }
+}

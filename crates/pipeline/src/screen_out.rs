@@ -1,0 +1,164 @@
+//! Screen out: the answer is read, reduced to what a caller may see, and its texts are screened.
+
+use std::pin::Pin;
+
+use audit::{DigestKey, Ended};
+use backend::{BackendError, InferenceResponse};
+use bytes::Bytes;
+use core_validate::{Encoded, Head, InferenceRequest, ModelName, Operation, Slot};
+use futures_core::Stream;
+use ratelimit_redis::Standing;
+use sanitize::{Action, Sanitizer};
+
+use crate::code::{Code, Step};
+use crate::infer::{Answering, refuse};
+use crate::policy::Policy;
+use crate::rejection::Rejection;
+use crate::screen_in::note;
+use crate::stream::Screening;
+use crate::ticket::{End, Ticket};
+
+/// What goes back to the caller.
+pub struct Answer {
+    /// The id of the request.
+    pub request_id: String,
+    /// How the quotas stood once the cost was held.
+    pub standings: Vec<Standing>,
+    /// The answer itself.
+    pub body: AnswerBody,
+}
+
+/// A whole or a streamed answer.
+pub enum AnswerBody {
+    /// A whole body.
+    Full(Encoded),
+    /// Server-sent events, framed.
+    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+impl Answering {
+    /// Screens a whole answer, or wraps a stream so that each piece is screened on its way.
+    pub(crate) async fn screen_out(self, policy: &Policy, digests: &DigestKey) -> Result<Answer, Rejection> {
+        let Self { ticket, asked, wants_usage, model, standings, response, in_flight } = self;
+        let request_id = ticket.about.request_id.clone();
+        let body = match response {
+            InferenceResponse::Full(head, bytes) => {
+                let _busy = in_flight;
+                let whole = Whole { ticket, asked, head, bytes, name: model.name().clone() };
+                AnswerBody::Full(whole.screen(policy, digests)?)
+            }
+            InferenceResponse::Stream(events) => {
+                let tenant = ticket.about.principal().map(|principal| principal.tenant().to_string());
+                let stream = Screening {
+                    validator: policy.validator.clone(),
+                    sanitizer: policy.screening.output.clone(),
+                    digest: digests.digester(tenant.as_deref().unwrap_or_default()),
+                    name: model.name().clone(),
+                    wants_usage,
+                    choices: asked.choices(),
+                };
+                AnswerBody::Stream(stream.wrap(ticket, events, in_flight))
+            }
+        };
+        Ok(Answer { request_id, standings, body })
+    }
+}
+
+struct Whole {
+    ticket: Ticket,
+    asked: InferenceRequest,
+    head: Head,
+    bytes: Bytes,
+    name: ModelName,
+}
+
+impl Whole {
+    fn screen(self, policy: &Policy, digests: &DigestKey) -> Result<Encoded, Rejection> {
+        let Self { mut ticket, asked, head, bytes, name } = self;
+        let mut answer = match policy.validator.parse_answer(&asked, &head, &bytes) {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(
+                    request_id = ticket.about.request_id, code = error.code().as_str(), at = %error.at(),
+                    "the answer breaks the protocol"
+                );
+                return Err(refuse(ticket, BackendError::Protocol));
+            }
+        };
+        ticket.used.reported = answer.usage();
+        answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), &name);
+        let mut blocked = Vec::new();
+        let mut seen = 0;
+        answer.map_texts(|slot, text| {
+            seen += text.len();
+            let is_blocked = screen(&policy.screening.output, slot, text, &mut ticket.about.findings);
+            if is_blocked && !blocked.contains(&slot.choice()) {
+                blocked.push(slot.choice());
+            }
+        });
+        ticket.used.output_estimate = tokens(seen);
+        let is_filtered = blocked.iter().all(|choice| answer.filter_choice(*choice));
+        if !is_filtered {
+            return Err(refuse_blocked(ticket));
+        }
+        let body = answer.to_body();
+        let tenant = ticket.about.principal().map(|principal| principal.tenant().to_string());
+        ticket.used.output_bytes = body.bytes.len() as u64;
+        ticket.used.output_digest = digests.digest(tenant.as_deref().unwrap_or_default(), &body.bytes);
+        let ended = if blocked.is_empty() { Ended::Complete } else { Ended::Blocked };
+        let code = (!blocked.is_empty()).then_some(Code::AnswerBlocked.as_str());
+        ticket.close(End { ended: Some(ended), status: 200, code });
+        Ok(body)
+    }
+}
+
+/// An answer without choices cannot say that it was filtered.
+fn refuse_blocked(ticket: Ticket) -> Rejection {
+    let code = Code::AnswerBlocked;
+    let about = ticket.about.clone();
+    ticket.close(End { ended: Some(Ended::Blocked), status: code.status(), code: Some(code.as_str()) });
+    Rejection::new(about, Step::ScreenOut, code)
+}
+
+/// Screens one text; `true` when it must not be handed out.
+fn screen(sanitizer: &Sanitizer, slot: Slot, text: &mut String, findings: &mut Vec<audit::Noted>) -> bool {
+    let verdict = sanitizer.check(text);
+    note(findings, verdict.findings(), &place(slot));
+    match verdict.action() {
+        Action::Block => true,
+        Action::Redact => {
+            *text = verdict.into_text().into_owned();
+            false
+        }
+        _ if verdict.is_cut() => {
+            *text = verdict.into_text().into_owned();
+            false
+        }
+        _ => false,
+    }
+}
+
+/// The place of a slot, for the audit trail.
+pub(crate) fn place(slot: Slot) -> String {
+    match slot {
+        Slot::Content(choice) => format!("/choices/{choice}/content"),
+        Slot::Reasoning(choice) => format!("/choices/{choice}/reasoning"),
+        Slot::Refusal(choice) => format!("/choices/{choice}/refusal"),
+        Slot::Arguments(choice, call) => format!("/choices/{choice}/tool_calls/{call}"),
+        Slot::Element(tensor, element) => format!("/outputs/{tensor}/data/{element}"),
+        _ => format!("/choices/{}", slot.choice()),
+    }
+}
+
+/// Our own id for the answer, so that a caller's report leads to the audit trail.
+pub(crate) fn answer_id(operation: Operation, request_id: &str) -> String {
+    match operation {
+        Operation::Complete => format!("cmpl-{request_id}"),
+        _ => format!("chatcmpl-{request_id}"),
+    }
+}
+
+/// Tokens in so many bytes of output, when the server does not say.
+pub(crate) fn tokens(bytes: usize) -> u64 {
+    bytes.div_ceil(4) as u64
+}

@@ -1,0 +1,275 @@
+//! Screen out, streamed: each event is read, its texts go through one sanitizer per slot, and what
+//! may leave is framed anew.
+//!
+//! A slot's text that is held back leaves with the choice's last event, or before the end. The
+//! stream owns the ticket: dropping it says that the caller left.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+
+use audit::{Digester, Ended};
+use backend::{BackendError, ChunkStream};
+use bytes::Bytes;
+use core_validate::{AnswerChunk, ModelName, Slot, Validator};
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+use sanitize::{Sanitizer, StreamSanitizer};
+
+use crate::code::Code;
+use crate::infer::to_code;
+use crate::policy::Entered;
+use crate::screen_in::note;
+use crate::screen_out::{answer_id, place, tokens};
+use crate::ticket::{End, Ticket};
+
+/// How a streamed answer is screened.
+pub(crate) struct Screening {
+    pub(crate) validator: Validator,
+    pub(crate) sanitizer: Sanitizer,
+    pub(crate) digest: Digester,
+    pub(crate) name: ModelName,
+    pub(crate) wants_usage: bool,
+    pub(crate) choices: u32,
+}
+
+impl Screening {
+    /// The screened stream of framed events, up to and with `[DONE]`.
+    pub(crate) fn wrap(
+        self,
+        ticket: Ticket,
+        events: ChunkStream,
+        in_flight: Entered,
+    ) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
+        let id =
+            answer_id(ticket.about.operation().unwrap_or(core_validate::Operation::Chat), ticket.about.request_id());
+        let state = Screened {
+            screening: self,
+            id,
+            slots: BTreeMap::new(),
+            closed: Vec::new(),
+            last: None,
+            ready: VecDeque::new(),
+            ticket: Some(ticket),
+            seen: 0,
+            events: Some((events, in_flight)),
+        };
+        Box::pin(futures_util::stream::unfold(state, |mut state| async move {
+            let bytes = state.next().await?;
+            Some((bytes, state))
+        }))
+    }
+}
+
+struct Screened {
+    screening: Screening,
+    id: String,
+    slots: BTreeMap<Slot, StreamSanitizer>,
+    /// Choices that ended, with whether they were filtered.
+    closed: Vec<(u32, bool)>,
+    /// The newest event, for the shape of events of our own.
+    last: Option<AnswerChunk>,
+    ready: VecDeque<Bytes>,
+    ticket: Option<Ticket>,
+    seen: usize,
+    events: Option<(ChunkStream, Entered)>,
+}
+
+impl Screened {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                self.count(&bytes);
+                return Some(bytes);
+            }
+            let (events, _) = self.events.as_mut()?;
+            match events.next().await {
+                Some(Ok(event)) => self.take(&event),
+                Some(Err(BackendError::BrokeOff)) if self.is_complete() => self.finish(),
+                Some(Err(error)) => self.fail(&error),
+                None => self.finish(),
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: &Bytes) {
+        self.screening.digest.update(bytes);
+        if let Some(ticket) = &mut self.ticket {
+            ticket.used.output_bytes += bytes.len() as u64;
+        }
+        if self.ready.is_empty() && self.events.is_none() {
+            self.close();
+        }
+    }
+
+    /// Every choice that was asked for has ended.
+    fn is_complete(&self) -> bool {
+        self.closed.len() >= self.screening.choices as usize
+    }
+
+    fn take(&mut self, event: &Bytes) {
+        let mut chunk = match self.screening.validator.parse_chunk(event) {
+            Ok(chunk) => chunk,
+            Err(_) => return self.fail(&BackendError::Protocol),
+        };
+        chunk.rename(&self.id, &self.screening.name);
+        if let (Some(usage), Some(ticket)) = (chunk.usage(), &mut self.ticket) {
+            ticket.used.reported = Some(usage);
+        }
+        if chunk.is_usage_only() {
+            if self.screening.wants_usage && chunk.usage().is_some() {
+                self.send(&chunk);
+            }
+            return;
+        }
+        if !self.screening.wants_usage {
+            chunk.drop_usage();
+        }
+        for (choice, _) in self.closed.clone() {
+            chunk.drop_choice(choice);
+        }
+        let filtered = self.screen(&mut chunk);
+        self.last = Some(chunk.clone());
+        for choice in filtered {
+            chunk.drop_choice(choice);
+            self.filter(choice);
+        }
+        for choice in chunk.finished() {
+            self.end_choice(choice, &chunk);
+        }
+        if !chunk.is_usage_only() {
+            self.send(&chunk);
+        }
+        if self.is_complete() && self.closed.iter().all(|(_, filtered)| *filtered) {
+            self.finish();
+        }
+    }
+
+    /// Puts every text of the event through its slot; gives the choices that must stop.
+    fn screen(&mut self, chunk: &mut AnswerChunk) -> Vec<u32> {
+        let finished = chunk.finished();
+        let (slots, sanitizer, seen) = (&mut self.slots, &self.screening.sanitizer, &mut self.seen);
+        let mut filtered = Vec::new();
+        let mut noted = Vec::new();
+        chunk.map_texts(|slot, text| {
+            *seen += text.len();
+            let is_last = matches!(slot, Slot::Label(_)) || finished.contains(&slot.choice());
+            let mut stream = slots.remove(&slot).unwrap_or_else(|| sanitizer.stream());
+            let released = stream
+                .push(text)
+                .and_then(|released| if is_last { Ok(released + &stream.finish()?) } else { Ok(released) });
+            match released {
+                Ok(released) => *text = released,
+                Err(_) => {
+                    text.clear();
+                    filtered.push(slot.choice());
+                }
+            }
+            if is_last {
+                note(&mut noted, stream.findings(), &place(slot));
+            } else {
+                slots.insert(slot, stream);
+            }
+        });
+        if let Some(ticket) = &mut self.ticket {
+            ticket.about.findings.append(&mut noted);
+        }
+        filtered.dedup();
+        filtered
+    }
+
+    /// Lets go of what the choice's slots still hold, before its last event.
+    fn end_choice(&mut self, choice: u32, chunk: &AnswerChunk) {
+        let slots: Vec<Slot> = self.slots.keys().copied().filter(|slot| slot.choice() == choice).collect();
+        for slot in slots {
+            let Some(mut stream) = self.slots.remove(&slot) else { continue };
+            let rest = stream.finish();
+            self.note_findings(slot, &stream);
+            match rest {
+                Ok(rest) if rest.is_empty() => {}
+                Ok(rest) => self.send(&chunk.with_text(slot, &rest)),
+                Err(_) => return self.filter(choice),
+            }
+        }
+        self.closed.push((choice, false));
+    }
+
+    fn filter(&mut self, choice: u32) {
+        let slots: Vec<Slot> = self.slots.keys().copied().filter(|slot| slot.choice() == choice).collect();
+        for slot in slots {
+            if let Some(stream) = self.slots.remove(&slot) {
+                self.note_findings(slot, &stream);
+            }
+        }
+        if let Some(end) = self.last.as_ref().map(|last| last.with_filtered(choice)) {
+            self.send(&end);
+        }
+        self.closed.retain(|(closed, _)| *closed != choice);
+        self.closed.push((choice, true));
+    }
+
+    fn note_findings(&mut self, slot: Slot, stream: &StreamSanitizer) {
+        if let Some(ticket) = &mut self.ticket {
+            note(&mut ticket.about.findings, stream.findings(), &place(slot));
+        }
+    }
+
+    fn send(&mut self, chunk: &AnswerChunk) {
+        self.ready.push_back(frame(&chunk.to_body().bytes));
+    }
+
+    /// The server said everything: what is still held leaves, then the end mark.
+    fn finish(&mut self) {
+        self.events = None;
+        let open: Vec<u32> = self.slots.keys().map(|slot| slot.choice()).collect();
+        if let Some(last) = self.last.clone() {
+            for choice in open {
+                if !self.closed.iter().any(|(closed, _)| *closed == choice) {
+                    self.end_choice(choice, &last);
+                }
+            }
+        }
+        self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
+    }
+
+    /// The server broke: the caller gets an error event in the dialect's shape, and no end mark.
+    fn fail(&mut self, error: &BackendError) {
+        self.events = None;
+        let code = to_code(error);
+        let Some(ticket) = self.ticket.take() else { return };
+        tracing::warn!(request_id = ticket.about.request_id(), %error, "the stream broke");
+        let text = format!(
+            r#"{{"error":{{"message":"{} (request {})","type":"server_error","param":null,"code":"{}"}}}}"#,
+            code.message(),
+            ticket.about.request_id(),
+            code.as_str()
+        );
+        self.ready.push_back(frame(text.as_bytes()));
+        self.settle(ticket, Ended::Failed, Some(code));
+    }
+
+    fn close(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let is_filtered = self.closed.iter().any(|(_, filtered)| *filtered);
+        let ended = if is_filtered { Ended::Blocked } else { Ended::Complete };
+        self.settle(ticket, ended, is_filtered.then_some(Code::AnswerBlocked));
+    }
+
+    fn settle(&mut self, mut ticket: Ticket, ended: Ended, code: Option<Code>) {
+        ticket.used.output_estimate = tokens(self.seen);
+        ticket.used.output_digest = self.screening.digest.finish();
+        ticket.close(End { ended: Some(ended), status: 200, code: code.map(Code::as_str) });
+    }
+}
+
+impl Drop for Screened {
+    fn drop(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.used.output_estimate = tokens(self.seen);
+            ticket.used.output_digest = self.screening.digest.finish();
+        }
+    }
+}
+
+fn frame(json: &[u8]) -> Bytes {
+    [b"data: ", json, b"\n\n"].concat().into()
+}
