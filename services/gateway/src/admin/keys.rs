@@ -1,0 +1,141 @@
+//! Keys over the admin API: issue, list, rotate, revoke.
+
+use ::keys::{IssueError, IssuedKey, KeyId, Revoke, StoreError};
+use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use pipeline::{Code, Rejection, Step};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::admin::Asked;
+use crate::admin::routes::KeysVerb;
+use crate::http::render;
+use crate::key_form::{KeyForm, RevokeForm, RotateForm};
+use crate::request_id::unix_millis;
+
+const MAX_BODY: usize = 64 << 10;
+const PAGE: usize = 1_000;
+
+impl Asked<'_> {
+    pub(super) async fn keys(
+        self,
+        verb: KeysVerb,
+        payload: Payload,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, Rejection> {
+        match verb {
+            KeysVerb::List => self.list(request).await,
+            KeysVerb::Issue => self.issue(payload).await,
+            KeysVerb::Rotate(id) => self.rotate(id, payload).await,
+            KeysVerb::Revoke(id) => self.revoke(id, payload).await,
+        }
+    }
+
+    /// A thousand keys after the one named in the query, in the order of their ids.
+    async fn list(self, request: &HttpRequest) -> Result<HttpResponse, Rejection> {
+        let after = match request.uri().query() {
+            None => None,
+            Some(query) => match query.strip_prefix("after=").and_then(|id| id.parse::<KeyId>().ok()) {
+                Some(id) => Some(id),
+                None => return Err(self.refuse(Step::Read, Code::BadRequest)),
+            },
+        };
+        let listed = self.admin.issuer.list(&self.principal, after.as_ref(), PAGE, unix_millis()).await;
+        match listed {
+            Ok(records) => Ok(self.done(&json!({"keys": records}))),
+            Err(error) => Err(self.refuse_issue(&error)),
+        }
+    }
+
+    async fn issue(self, payload: Payload) -> Result<HttpResponse, Rejection> {
+        let (asked, form) = self.form::<KeyForm>(payload).await?;
+        let Some(new) = form.into_new_key(unix_millis()) else {
+            return Err(asked.refuse(Step::Read, Code::BadRequest));
+        };
+        let issued = asked.admin.issuer.issue(&asked.principal, new, unix_millis()).await;
+        asked.issued("keys.issue", None, issued).await
+    }
+
+    async fn rotate(self, id: KeyId, payload: Payload) -> Result<HttpResponse, Rejection> {
+        let (asked, form) = self.form::<RotateForm>(payload).await?;
+        let issued = asked.admin.issuer.rotate(&asked.principal, &id, form.grace(), unix_millis()).await;
+        asked.admin.verifier.forget(&id);
+        asked.issued("keys.rotate", Some(id), issued).await
+    }
+
+    async fn revoke(self, id: KeyId, payload: Payload) -> Result<HttpResponse, Rejection> {
+        let (asked, form) = self.form::<RevokeForm>(payload).await?;
+        let target = if form.family { Revoke::Family(id.into()) } else { Revoke::Key(id) };
+        let revoked = asked.admin.issuer.revoke(&asked.principal, target, unix_millis()).await;
+        match target {
+            Revoke::Key(id) => asked.admin.verifier.forget(&id),
+            Revoke::Family(family) => asked.admin.verifier.forget_family(&family),
+        }
+        match revoked {
+            Ok(count) => {
+                let after = json!({"revoked": count, "family": form.family});
+                asked.record("keys.revoke", Some(id.to_string()), None, Some(after.clone()), true).await;
+                Ok(asked.done(&after))
+            }
+            Err(error) => Err(asked.failed("keys.revoke", Some(id), &error).await),
+        }
+    }
+
+    /// The one answer that holds a secret.
+    async fn issued(
+        self,
+        act: &str,
+        target: Option<KeyId>,
+        issued: Result<IssuedKey, IssueError>,
+    ) -> Result<HttpResponse, Rejection> {
+        match issued {
+            Ok(issued) => {
+                let after = json!(issued.record());
+                let id = target.unwrap_or(issued.record().id).to_string();
+                if !self.record(act, Some(id), None, Some(after.clone()), true).await {
+                    let target = Revoke::Key(issued.record().id);
+                    let _ = self.admin.issuer.revoke(&self.principal, target, unix_millis()).await;
+                    return Err(self.refuse(Step::Commit, Code::AuditUnavailable));
+                }
+                let body = json!({"key": issued.secret(), "record": after});
+                Ok(render::json(self.about.request_id(), &[], &body))
+            }
+            Err(error) => Err(self.failed(act, target, &error).await),
+        }
+    }
+
+    async fn failed(self, act: &str, target: Option<KeyId>, error: &IssueError) -> Rejection {
+        let after: Value = json!({"error": error.to_string()});
+        self.record(act, target.map(|id| id.to_string()), None, Some(after), false).await;
+        self.refuse_issue(error)
+    }
+
+    fn refuse_issue(self, error: &IssueError) -> Rejection {
+        let code = match error {
+            IssueError::Forbidden | IssueError::WiderThanMaker => Code::NotAllowed,
+            IssueError::NotFound => Code::UnknownRoute,
+            IssueError::Busy => Code::Busy,
+            IssueError::Store(StoreError::Unavailable) => Code::KeysUnavailable,
+            IssueError::Store(_) | IssueError::NoRandomness => Code::Internal,
+            _ => Code::BadRequest,
+        };
+        let message = error.to_string();
+        let rejection = self.refuse(Step::Read, code);
+        if code == Code::BadRequest { rejection.message_of(message) } else { rejection }
+    }
+
+    /// Reads a small JSON body; an empty one stands for `{}`.
+    async fn form<T: DeserializeOwned>(self, payload: Payload) -> Result<(Self, T), Rejection> {
+        let read = payload.to_bytes_limited(MAX_BODY).await;
+        let Ok(Ok(body)) = read else { return Err(self.refuse(Step::Read, Code::BodyTooLarge)) };
+        let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+        match serde_json::from_slice(&body) {
+            Ok(form) => Ok((self, form)),
+            Err(error) => {
+                let message =
+                    format!("the body is not what is asked for (line {}, column {})", error.line(), error.column());
+                Err(self.refuse(Step::Read, Code::BadRequest).message_of(message))
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Reading the settings again while the gateway runs: all of it, or nothing changes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pipeline::Pipeline;
+
+use crate::config::{InvalidSettings, ServerSettings, Settings};
+
+/// Reads the settings from where they came.
+pub struct Reloader {
+    source: Option<PathBuf>,
+    server: ServerSettings,
+    pipeline: Arc<Pipeline>,
+}
+
+/// What holds after a reload.
+pub struct Reloaded {
+    /// The models by name.
+    pub models: Vec<String>,
+}
+
+impl Reloader {
+    pub(crate) fn new(source: Option<PathBuf>, settings: &Settings, pipeline: Arc<Pipeline>) -> Self {
+        Self { source, server: settings.server.clone(), pipeline }
+    }
+
+    /// Reloads models, limits and screening. Listeners, certificate and data folder stay as they
+    /// are until a restart; a change there is logged.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`]; then the old rules still hold, all of them.
+    pub fn reload(&self) -> Result<Reloaded, InvalidSettings> {
+        let settings = Settings::load(self.source.as_deref())?;
+        let policy = crate::rules::policy(&settings)?;
+        if settings.server.listen != self.server.listen || settings.server.tls_cert != self.server.tls_cert {
+            tracing::warn!("changes of [server] need a restart");
+        }
+        let models = policy.models.keys().map(ToString::to_string).collect();
+        self.pipeline.set_policy(policy);
+        tracing::info!("settings are reloaded");
+        Ok(Reloaded { models })
+    }
+
+    /// Records a reload that no request asked for.
+    pub async fn reload_by_signal(&self) {
+        let result = self.reload();
+        let mut act = audit::Act::new(crate::request_id::new(), crate::request_id::unix_millis());
+        act.act = "config.reload".to_owned();
+        act.ok = result.is_ok();
+        act.detail = Some(match &result {
+            Ok(_) => "by signal".to_owned(),
+            Err(error) => format!("by signal: {error}"),
+        });
+        if let Err(error) = &result {
+            tracing::error!(%error, "settings are not reloaded, the old ones hold");
+        }
+        if let Err(error) = self.pipeline.log().append(&audit::Record::Act(act)).await {
+            tracing::error!(%error, "reload is not recorded");
+        }
+    }
+}

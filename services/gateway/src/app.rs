@@ -1,0 +1,244 @@
+//! The gateway, put together: bound first, then run until it is told to stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer};
+use audit::{DigestKey, Log, SegmentFile, SigningKey};
+use keys::{Issuer, KeyStore, Peppers, Verifier};
+use pipeline::{Parts, Pipeline};
+use ratelimit_redis::MemoryLimiter;
+use store::SqliteStore;
+
+use crate::admin::{self, Admin, Reloader};
+use crate::config::{InvalidSettings, Settings};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::http::{self, Shared};
+use crate::tls::{Tls, TlsError};
+
+/// The name under which checkpoints of the audit trail are signed.
+pub(crate) const ORIGIN: &str = "portcullis/embedded";
+
+/// The gateway cannot start.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Keys cannot be stored or checked.
+    #[error("keys: {0}")]
+    Keys(String),
+    /// The audit trail cannot be opened.
+    #[error("audit trail: {0}")]
+    Audit(#[from] audit::AuditError),
+    /// A key of the audit trail cannot be used.
+    #[error("audit trail: {0}")]
+    AuditKey(#[from] audit::KeyError),
+    /// A listener cannot be bound.
+    #[error("{address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A gateway whose listeners are bound; it answers once it runs.
+pub struct Gateway {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    fingerprint: String,
+    authority: Option<PathBuf>,
+    callers: Server,
+    operators: Server,
+    pipeline: Arc<Pipeline>,
+    issuer: Arc<Issuer>,
+    reloader: Arc<Reloader>,
+    shutdown: Duration,
+    data_dir: DataDir,
+}
+
+/// What lies in the data folder, opened.
+pub(crate) struct Stored {
+    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) peppers: Peppers,
+}
+
+impl Stored {
+    /// Opens the key store and the peppers, made if there are none.
+    pub(crate) async fn open(data_dir: &DataDir) -> Result<Self, StartError> {
+        let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
+        let store = SqliteStore::open(&data_dir.path().join("keys.sqlite")).await.map_err(|error| keys(&error))?;
+        let peppers = Peppers::load_or_create(&data_dir.path().join("peppers")).map_err(|error| keys(&error))?;
+        Ok(Self { store: Arc::new(store), peppers })
+    }
+}
+
+impl Gateway {
+    /// Opens every part, checks every setting and binds both listeners.
+    ///
+    /// # Errors
+    /// [`StartError`] for the first part that cannot be used.
+    pub async fn bind(settings: Settings, source: Option<PathBuf>) -> Result<Self, StartError> {
+        let policy = crate::rules::policy(&settings)?;
+        let data_dir = DataDir::hold(&settings.server.data_dir)?;
+        let tls = Tls::load(&settings.server)?;
+        let Stored { store, peppers } = Stored::open(&data_dir).await?;
+        let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
+        let verifier = Verifier::builder(store, peppers).failures_per_minute(settings.limits.failures_per_minute);
+        let verifier = Arc::new(verifier.build().map_err(|error| keys(&error))?);
+        let issuer = Arc::new(verifier.issuer());
+        let log = open_log(&data_dir).await?;
+        let digests = DigestKey::load_or_create(&data_dir.path().join("digest-key"))?;
+        let limiter = Arc::new(MemoryLimiter::new());
+        let pipeline = Arc::new(Pipeline::start(Parts { verifier: verifier.clone(), limiter, log, digests, policy }));
+        let reloader = Arc::new(Reloader::new(source, &settings, pipeline.clone()));
+        let admin = Admin::new(pipeline.clone(), verifier, issuer.clone(), reloader.clone(), &settings, &data_dir);
+
+        let server = &settings.server;
+        let (listener, address) = listen(server.listen)?;
+        let (admin_listener, admin_address) = listen(server.admin_listen)?;
+        let shared = Data::new(Shared { pipeline: pipeline.clone(), trusted_proxies: server.trusted_proxies.clone() });
+        let failed = |address| move |source| StartError::Bind { address, source };
+        let callers = callers(&settings, shared, listener, &tls).map_err(failed(address))?;
+        let operators = operators(Data::new(admin), admin_listener, &tls).map_err(failed(admin_address))?;
+        data_dir.note_admin(admin_address).map_err(failed(admin_address))?;
+        Ok(Self {
+            address,
+            admin_address,
+            fingerprint: tls.fingerprint,
+            authority: tls.authority,
+            callers,
+            operators,
+            pipeline,
+            issuer,
+            reloader,
+            shutdown: Duration::from_secs(server.shutdown_seconds),
+            data_dir,
+        })
+    }
+
+    /// Where callers connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where operators connect.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// SHA-256 fingerprint of the certificate.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The certificate that clients must trust, when it is our own.
+    pub fn authority(&self) -> Option<&std::path::Path> {
+        self.authority.as_deref()
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> &DataDir {
+        &self.data_dir
+    }
+
+    /// Issues keys, for the first start.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Reads the settings again, for a signal.
+    pub fn reloader(&self) -> Arc<Reloader> {
+        self.reloader.clone()
+    }
+
+    /// Answers requests until `shutdown` is ready, then lets those under way end, and closes every
+    /// ticket and the audit trail.
+    ///
+    /// # Errors
+    /// When a listener breaks.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+        let Self { callers, operators, pipeline, issuer, reloader, shutdown: patience, data_dir, .. } = self;
+        let handles = [callers.handle(), operators.handle()];
+        let servers = async { tokio::try_join!(callers, operators).map(drop) };
+        tokio::pin!(servers);
+        let ended = tokio::select! {
+            ended = &mut servers => ended,
+            () = shutdown => {
+                tracing::info!("stopping; requests under way may end");
+                stop(&handles, patience).await;
+                servers.await
+            }
+        };
+        drop((issuer, reloader));
+        match Arc::try_unwrap(pipeline) {
+            Ok(pipeline) => pipeline.close().await,
+            Err(pipeline) => {
+                tracing::warn!("a request is still under way");
+                if let Err(error) = pipeline.log().close().await {
+                    tracing::error!(%error, "the audit trail is not closed cleanly");
+                }
+            }
+        }
+        drop(data_dir);
+        ended
+    }
+}
+
+async fn stop(handles: &[ServerHandle], patience: Duration) {
+    let graceful = futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true)));
+    if tokio::time::timeout(patience, graceful).await.is_err() {
+        futures_util::future::join_all(handles.iter().map(|handle| handle.stop(false))).await;
+    }
+}
+
+async fn open_log(data_dir: &DataDir) -> Result<Log, StartError> {
+    let key = SigningKey::load_or_create(&data_dir.path().join("audit-key"))?;
+    let sink = SegmentFile::open(&data_dir.path().join("audit"))?;
+    Ok(Log::open(sink, key, ORIGIN).await?)
+}
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Bind { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn callers(settings: &Settings, shared: Data<Shared>, listener: TcpListener, tls: &Tls) -> std::io::Result<Server> {
+    let workers = match settings.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    };
+    let server = HttpServer::new(move || App::new().app_data(shared.clone()).default_service(web::to(http::handle)))
+        .workers(workers)
+        .max_connections(settings.server.max_connections)
+        .shutdown_timeout(settings.server.shutdown_seconds)
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .disable_signals()
+        .listen_rustls_0_23(listener, tls.config.clone())?;
+    Ok(server.run())
+}
+
+fn operators(admin: Data<Admin>, listener: TcpListener, tls: &Tls) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || App::new().app_data(admin.clone()).default_service(web::to(admin::handle)))
+        .workers(1)
+        .max_connections(256)
+        .disable_signals()
+        .listen_rustls_0_23(listener, tls.config.clone())?;
+    Ok(server.run())
+}

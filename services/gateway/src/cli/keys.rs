@@ -1,0 +1,203 @@
+//! `portcullis keys`: over the admin listener when a gateway runs, else on the data folder itself.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use keys::{
+    AdminAct, AdminScopes, InferenceScopes, Issuer, KeyId, KeyLimits, Operation, Principal, Rate, Revoke, Scopes,
+};
+use serde_json::{Value, json};
+
+use crate::app::Stored;
+use crate::cli::{Failure, print};
+use crate::config::{Settings, admin_key};
+use crate::data_dir::{DataDir, DataDirError, admin_address};
+use crate::key_form::{KeyForm, RevokeForm, RotateForm};
+use crate::request_id::unix_millis;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make a key. It is shown once.
+    Issue(IssueArguments),
+    /// List keys, without secrets.
+    List,
+    /// Make a new key in the place of one that goes on working for a while.
+    Rotate {
+        /// The key's id, such as pck1_Ab3...
+        id: KeyId,
+        /// How long the old key goes on working, in seconds; at most seven days.
+        #[arg(long, default_value_t = 86_400)]
+        grace: u64,
+    },
+    /// Make a key useless at once.
+    Revoke {
+        /// The key's id, such as pck1_Ab3...
+        id: KeyId,
+        /// Also every key it was rotated from and into.
+        #[arg(long)]
+        family: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct IssueArguments {
+    /// What the key is for.
+    #[arg(long)]
+    name: String,
+    /// Whose key it is.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// A model it may use; `*` stands for anything. May be given again.
+    #[arg(long = "model", value_name = "PATTERN")]
+    models: Vec<String>,
+    /// What it may do: chat, complete, embed, infer. May be given again; default: all.
+    #[arg(long = "operation")]
+    operations: Vec<Operation>,
+    /// Leave the system texts of its requests unscreened.
+    #[arg(long)]
+    trust_system: bool,
+    /// Instead of models: what it may administer, such as keys:write. May be given again.
+    #[arg(long = "admin", value_name = "ACT", conflicts_with_all = ["models", "operations", "trust_system"])]
+    acts: Vec<AdminAct>,
+    /// How many requests, such as '5/second burst 10' or '1000/day'.
+    #[arg(long)]
+    requests: Option<Rate>,
+    /// How many tokens, such as '100000/minute'.
+    #[arg(long)]
+    tokens: Option<Rate>,
+    /// When it ends, in seconds from now.
+    #[arg(long, value_name = "SECONDS")]
+    expires_in: Option<u64>,
+}
+
+impl IssueArguments {
+    fn form(self) -> Result<KeyForm, Failure> {
+        let scopes = if self.acts.is_empty() {
+            let models = if self.models.is_empty() { vec!["*".to_owned()] } else { self.models };
+            let operations = if self.operations.is_empty() { Operation::ALL.to_vec() } else { self.operations };
+            let scopes = InferenceScopes::new(models, operations).map_err(Failure::new)?;
+            Scopes::Inference(if self.trust_system { scopes.with_trust_system() } else { scopes })
+        } else {
+            Scopes::Admin(AdminScopes::new(self.acts).map_err(Failure::new)?)
+        };
+        let limits = KeyLimits { requests: self.requests, tokens: self.tokens };
+        Ok(KeyForm { name: self.name, tenant: self.tenant, scopes, limits, expires_in_seconds: self.expires_in })
+    }
+}
+
+pub(super) async fn run(settings: &Settings, command: KeysCommand) -> Result<(), Failure> {
+    match DataDir::hold(&settings.server.data_dir) {
+        Ok(data_dir) => here(&data_dir, command).await,
+        Err(DataDirError::InUse { path }) => remote(settings, &path, command).await,
+        Err(error) => Err(Failure::new(error)),
+    }
+}
+
+/// On the data folder, which no other process holds. The acts are not in the audit trail: nobody
+/// but the folder's owner can do this.
+async fn here(data_dir: &DataDir, command: KeysCommand) -> Result<(), Failure> {
+    let Stored { store, peppers } = Stored::open(data_dir).await.map_err(Failure::new)?;
+    let issuer = Issuer::new(store, peppers);
+    let (by, now) = (Principal::system(), unix_millis());
+    match command {
+        KeysCommand::Issue(arguments) => {
+            let new = arguments.form()?.into_new_key(now).ok_or_else(|| Failure::new("--tenant is no name"))?;
+            print(issuer.issue(&by, new, now).await.map_err(Failure::new)?.secret());
+        }
+        KeysCommand::Rotate { id, grace } => {
+            let grace = Duration::from_secs(grace);
+            print(issuer.rotate(&by, &id, grace, now).await.map_err(Failure::new)?.secret());
+        }
+        KeysCommand::Revoke { id, family } => {
+            let target = if family { Revoke::Family(id.into()) } else { Revoke::Key(id) };
+            let count = issuer.revoke(&by, target, now).await.map_err(Failure::new)?;
+            print(&format!("revoked {count}"));
+        }
+        KeysCommand::List => {
+            let mut after = None;
+            loop {
+                let page = issuer.list(&by, after.as_ref(), 1_000, now).await.map_err(Failure::new)?;
+                page.iter().for_each(|record| print(&row(&json!(record))));
+                match page.last() {
+                    Some(last) => after = Some(last.id),
+                    None => break,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Over the admin listener of the process that holds the folder.
+async fn remote(settings: &Settings, data: &Path, command: KeysCommand) -> Result<(), Failure> {
+    let address = admin_address(data).ok_or_else(|| Failure::new("the running gateway has no admin address yet"))?;
+    let base = format!("https://localhost:{}/admin/keys", address.port());
+    let client = client(settings)?;
+    match command {
+        KeysCommand::Issue(arguments) => {
+            let answer = ask(client.post(base).body(json!(arguments.form()?).to_string())).await?;
+            print(answer.get("key").and_then(Value::as_str).unwrap_or_default());
+        }
+        KeysCommand::Rotate { id, grace } => {
+            let form = RotateForm { grace_seconds: Some(grace) };
+            let answer = ask(client.post(format!("{base}/{id}/rotate")).body(json!(form).to_string())).await?;
+            print(answer.get("key").and_then(Value::as_str).unwrap_or_default());
+        }
+        KeysCommand::Revoke { id, family } => {
+            let form = RevokeForm { family };
+            let answer = ask(client.post(format!("{base}/{id}/revoke")).body(json!(form).to_string())).await?;
+            print(&format!("revoked {}", answer.get("revoked").unwrap_or(&Value::Null)));
+        }
+        KeysCommand::List => {
+            let mut url = base.clone();
+            loop {
+                let answer = ask(client.get(url)).await?;
+                let page = answer.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
+                page.iter().for_each(|record| print(&row(record)));
+                match page.last().and_then(|last| last.get("id")?.as_str()) {
+                    Some(id) => url = format!("{base}?after={id}"),
+                    None => break,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A client that trusts the gateway's own certificate, or the system's when the operator gave one.
+pub(super) fn client(settings: &Settings) -> Result<reqwest::Client, Failure> {
+    let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+    if settings.server.tls_cert.as_os_str().is_empty() {
+        let path = settings.server.data_dir.join("tls").join("ca.pem");
+        let pem = std::fs::read(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&pem).map_err(Failure::new)?]);
+    }
+    builder.build().map_err(Failure::new)
+}
+
+async fn ask(request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+    let key =
+        admin_key().ok_or_else(|| Failure::new("a gateway is running: put an admin key into PORTCULLIS_ADMIN_KEY"))?;
+    let request = request.header("content-type", "application/json").bearer_auth(key.reveal().unwrap_or_default());
+    let response = request.send().await.map_err(|_| Failure::new("the running gateway does not answer"))?;
+    let is_done = response.status().is_success();
+    let body = response.bytes().await.map_err(|_| Failure::new("the running gateway broke off"))?;
+    let answer: Value = serde_json::from_slice(&body).map_err(|_| Failure::new("the answer is no JSON"))?;
+    if is_done {
+        return Ok(answer);
+    }
+    let word = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    Err(Failure::new(format!("{}: {}", word("code"), word("detail"))))
+}
+
+/// One key on one line.
+fn row(record: &Value) -> String {
+    let text = |key: &str| match record.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let state = if record.get("revoked_at").is_some_and(|at| !at.is_null()) { "revoked" } else { "active" };
+    [text("id"), state.to_owned(), text("tenant"), text("name"), text("scopes"), text("limits")].join("  ")
+}

@@ -1,0 +1,61 @@
+//! `portcullis serve`
+
+use std::future::Future;
+
+use crate::app::Gateway;
+use crate::cli::{Failure, SettingsArguments, first_start, print};
+use crate::telemetry;
+
+pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
+    let settings = arguments.load().map_err(Failure::new)?;
+    telemetry::start(&settings.log);
+    let is_embedded = arguments.config.is_none();
+    let gateway = Gateway::bind(settings, arguments.config.clone()).await.map_err(Failure::new)?;
+    let keys = if is_embedded { first_start::keys(gateway.issuer()).await.map_err(Failure::new)? } else { None };
+    match gateway.authority() {
+        Some(authority) => {
+            print(&format!("certificate  {} (clients trust {})", gateway.fingerprint(), authority.display()));
+            if let Some(keys) = &keys {
+                print(&keys.welcome(gateway.address(), authority));
+            }
+        }
+        None => print(&format!("certificate  {}", gateway.fingerprint())),
+    }
+    print(&format!("ready  https://{}  admin https://{}", gateway.address(), gateway.admin_address()));
+    reload_on_signal(&gateway);
+    gateway.run_until(told_to_stop()).await.map_err(Failure::new)
+}
+
+/// SIGHUP reloads for as long as the process lives.
+#[cfg(unix)]
+fn reload_on_signal(gateway: &Gateway) {
+    let reloader = std::sync::Arc::downgrade(&gateway.reloader());
+    tokio::spawn(async move {
+        let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
+        while signals.recv().await.is_some() {
+            let Some(reloader) = reloader.upgrade() else { return };
+            reloader.reload_by_signal().await;
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn reload_on_signal(_gateway: &Gateway) {}
+
+/// Ready once SIGTERM or SIGINT has come.
+#[cfg(unix)]
+fn told_to_stop() -> impl Future<Output = ()> {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    async move {
+        let Ok(mut terminate) = terminate else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_stop() {
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,370 @@
+//! Settings: typed, layered, checked before anything starts. The only reader of the environment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, Environment, File, FileFormat};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The compiled-in defaults; also the documentation of every setting.
+pub const DEFAULT: &str = include_str!("../../../config/default.toml");
+/// The models of a start without a configuration file.
+pub const LOCAL: &str = include_str!("../../../config/local.toml");
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Listeners, certificate, data folder.
+    pub server: ServerSettings,
+    /// Bounds on requests.
+    pub limits: LimitSettings,
+    /// What is screened.
+    pub screening: ScreeningSettings,
+    /// What the audit trail keeps.
+    pub audit: AuditSettings,
+    /// What is logged.
+    pub log: LogSettings,
+    /// Model servers by name.
+    #[serde(default)]
+    pub backends: BTreeMap<String, BackendSettings>,
+    /// Models by the name callers use.
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelSettings>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct ServerSettings {
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub tls_cert: PathBuf,
+    pub tls_key: PathBuf,
+    pub workers: usize,
+    pub max_connections: usize,
+    pub shutdown_seconds: u64,
+    pub trusted_proxies: Vec<IpNet>,
+    pub metrics_from: Vec<IpNet>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct LimitSettings {
+    pub max_body_bytes: usize,
+    pub body_seconds: u64,
+    pub max_depth: usize,
+    pub max_values: usize,
+    pub max_string_bytes: usize,
+    pub max_messages: usize,
+    pub max_choices: u32,
+    pub max_elements: u64,
+    pub allow_fields: Vec<String>,
+    pub reserve_output_tokens: u32,
+    pub failures_per_minute: u32,
+    pub danger_remote_media: bool,
+    pub danger_token_prompts: bool,
+}
+
+/// `[screening]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreeningSettings {
+    /// Over requests.
+    pub input: DetectorSettings,
+    /// Over answers.
+    pub output: DetectorSettings,
+}
+
+/// `[screening.input]` and `[screening.output]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct DetectorSettings {
+    pub injection: Reaction,
+    pub control_tokens: Reaction,
+    pub secrets: Reaction,
+    pub observe_rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<usize>,
+}
+
+/// What happens when a detector finds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reaction {
+    /// The request or answer is refused.
+    Block,
+    /// What was found is removed.
+    Redact,
+    /// It is recorded, nothing else.
+    Observe,
+    /// Nobody looks.
+    Off,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSettings {
+    /// Whether texts are kept.
+    pub text: KeptText,
+}
+
+/// What of a text is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptText {
+    /// Its beginning, redacted.
+    Redacted,
+    /// Nothing but a digest.
+    Digest,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct LogSettings {
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// The least severe line that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `[backends.NAME]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct BackendSettings {
+    pub kind: BackendKind,
+    #[serde(default)]
+    pub url: String,
+    #[serde(default)]
+    pub api_key: Secret,
+    #[serde(default)]
+    pub api_key_file: PathBuf,
+    #[serde(default = "two")]
+    pub connect_seconds: u64,
+    #[serde(default = "two_minutes")]
+    pub answer_seconds: u64,
+    #[serde(default = "half_a_minute")]
+    pub idle_seconds: u64,
+    #[serde(default = "sixteen_mebibytes")]
+    pub max_answer_bytes: usize,
+}
+
+fn two() -> u64 {
+    2
+}
+
+fn half_a_minute() -> u64 {
+    30
+}
+
+fn two_minutes() -> u64 {
+    120
+}
+
+fn sixteen_mebibytes() -> usize {
+    16 << 20
+}
+
+/// What a backend speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum BackendKind {
+    Openai,
+    Oip,
+    Echo,
+}
+
+/// `[models.NAME]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct ModelSettings {
+    pub backends: Vec<String>,
+    #[serde(default)]
+    pub backend_model: String,
+    pub operations: Vec<OperationSetting>,
+    #[serde(default = "four_thousand")]
+    pub max_output_tokens: u32,
+    #[serde(default)]
+    pub inputs: Vec<InputSettings>,
+}
+
+fn four_thousand() -> u32 {
+    4_096
+}
+
+/// What a model does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum OperationSetting {
+    Chat,
+    Complete,
+    Embed,
+    Infer,
+}
+
+/// One element of `inputs`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct InputSettings {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<i64>,
+    #[serde(default)]
+    pub min: Option<f64>,
+    #[serde(default)]
+    pub max: Option<f64>,
+    #[serde(default)]
+    pub max_elements: Option<u64>,
+}
+
+/// A secret setting: never shown, by no way of printing.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret; `None` when it is not set.
+    pub fn reveal(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "[hidden]" })
+    }
+}
+
+/// Settings that cannot be used: which, what is wrong, and what was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}", if at.is_empty() { String::new() } else { format!("{at}: ") }, problem)]
+pub struct InvalidSettings {
+    at: String,
+    problem: String,
+}
+
+impl InvalidSettings {
+    /// What is wrong with the setting `at`.
+    pub fn new(at: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { at: at.into(), problem: problem.into() }
+    }
+}
+
+impl Settings {
+    /// Reads all layers.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] for the first setting that cannot be used.
+    pub fn load(file: Option<&Path>) -> Result<Self, InvalidSettings> {
+        let environment = Environment::with_prefix("PORTCULLIS").prefix_separator("__").separator("__");
+        let lists = environment
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("server.trusted_proxies")
+            .with_list_parse_key("server.metrics_from")
+            .with_list_parse_key("limits.allow_fields")
+            .with_list_parse_key("screening.input.observe_rules")
+            .with_list_parse_key("screening.output.observe_rules");
+        let builder = Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
+        let builder = match file {
+            Some(path) => builder.add_source(File::from(path).format(FileFormat::Toml)),
+            None => builder.add_source(File::from_str(LOCAL, FileFormat::Toml)),
+        };
+        Self::read(builder.add_source(lists).build())
+    }
+
+    /// Reads settings from text over the defaults, without the environment.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] for the first setting that cannot be used.
+    pub fn parse(text: &str) -> Result<Self, InvalidSettings> {
+        let builder = Config::builder()
+            .add_source(File::from_str(DEFAULT, FileFormat::Toml))
+            .add_source(File::from_str(text, FileFormat::Toml));
+        Self::read(builder.build())
+    }
+
+    fn read(built: Result<Config, ConfigError>) -> Result<Self, InvalidSettings> {
+        let config = built.map_err(|error| InvalidSettings::new("", unreadable(&error)))?;
+        serde_path_to_error::deserialize(config).map_err(|error| explain(&error.path().to_string(), error.inner()))
+    }
+}
+
+/// Files are named and lines are shown by the parser; values never are.
+fn unreadable(error: &ConfigError) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    format!("the settings cannot be read: {first}")
+}
+
+/// The parser's own words, without the value, and with the nearest name.
+fn explain(path: &str, error: &ConfigError) -> InvalidSettings {
+    let text = error.to_string();
+    let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    let unknown = ["unknown field ", "unknown variant "].iter().find(|start| text.contains(*start));
+    if let (Some(kind), Some((name, known))) = (unknown, quoted.split_first()) {
+        let near = nearest(name, known.iter().copied());
+        return match *kind {
+            "unknown field " => InvalidSettings::new(path.to_owned(), format!("there is no such setting{near}")),
+            _ => InvalidSettings::new(path.to_owned(), format!("expected one of {}{near}", known.join(", "))),
+        };
+    }
+    if let Some(name) = text.split("missing field `").nth(1).and_then(|rest| rest.split('`').next()) {
+        return InvalidSettings::new(path.trim_matches('.').to_owned(), format!("{name} is required"));
+    }
+    let wanted = text.rsplit_once("expected ").map(|(_, wanted)| wanted);
+    let wanted = wanted.map(|wanted| wanted.split(" for key").next().unwrap_or(wanted));
+    InvalidSettings::new(path.to_owned(), wanted.map_or("not a usable value".to_owned(), |w| format!("expected {w}")))
+}
+
+/// The known name that was probably meant, as the end of a sentence; empty when none is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let scored = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(score, _)| *score > 0.7);
+    best.map(|(_, near)| format!("; did you mean {near}?")).unwrap_or_default()
+}
+
+/// The admin key that the command line uses against a running gateway.
+pub fn admin_key() -> Option<Secret> {
+    std::env::var("PORTCULLIS_ADMIN_KEY").ok().map(Secret)
+}

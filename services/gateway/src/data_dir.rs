@@ -1,0 +1,102 @@
+//! The data folder: private to its owner, held by one process at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The data folder, held until it is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The data folder cannot be used.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another process holds it.
+    #[error("{path} is in use by another process")]
+    InUse {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// It cannot be made or opened.
+    #[error("{path}: {source}")]
+    File {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl DataDir {
+    /// Makes the folder with mode 0700 if need be, and takes hold of it.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when another process holds it, or it cannot be made.
+    pub fn hold(path: &Path) -> Result<Self, DataDirError> {
+        let file = |source| DataDirError::File { path: path.to_owned(), source };
+        make_private(path).map_err(file)?;
+        let path = path.canonicalize().map_err(file)?;
+        let lock = private_options().create(true).truncate(false).open(path.join("lock")).map_err(file)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path }),
+            Err(TryLockError::Error(source)) => Err(file(source)),
+        }
+    }
+
+    /// The folder's absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Notes where the admin listener is, for the command line.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn note_admin(&self, address: std::net::SocketAddr) -> io::Result<()> {
+        std::fs::write(admin_note(&self.path), address.to_string())
+    }
+}
+
+/// Where the admin listener of the process that holds the folder is.
+pub(crate) fn admin_address(path: &Path) -> Option<std::net::SocketAddr> {
+    std::fs::read_to_string(admin_note(path)).ok()?.trim().parse().ok()
+}
+
+fn admin_note(path: &Path) -> PathBuf {
+    path.join("admin-address")
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn make_private(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options
+}
+
+/// Writes a file that must not exist yet, readable by its owner only if it is a secret.
+pub(crate) fn write_new(path: &Path, bytes: &[u8], is_secret: bool) -> io::Result<()> {
+    let mut options = if is_secret { private_options() } else { OpenOptions::new() };
+    let mut file = options.write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

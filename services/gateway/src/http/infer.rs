@@ -1,0 +1,52 @@
+//! Requests that ask a model: into the line, and back.
+
+use std::convert::Infallible;
+
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use core_validate::Head;
+use futures_util::StreamExt as _;
+use pipeline::{About, Answer, AnswerBody, Received, Rejection};
+
+use crate::edge::{body, head};
+use crate::http::{Shared, Target, render};
+
+pub(super) async fn run(
+    shared: &Shared,
+    request: &HttpRequest,
+    payload: Payload,
+    about: About,
+    target: Target,
+) -> Result<HttpResponse, Rejection> {
+    let headers = request.headers();
+    let described = Head {
+        content_type: headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        tensor_header_length: head::number(headers, &head::TENSOR_HEADER),
+        model: target.model,
+        version: target.version,
+    };
+    let presented = head::presented_key(headers);
+    let received = Received::new(about, presented, described, body::unread(payload, headers));
+    shared.pipeline.run(received).await.map(render_answer)
+}
+
+fn render_answer(answer: Answer) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    render::common(&mut builder, &answer.request_id, &answer.standings);
+    match answer.body {
+        AnswerBody::Full(encoded) => {
+            if let Some(length) = encoded.tensor_header_length {
+                builder.insert_header((head::TENSOR_HEADER, HeaderValue::from(length)));
+                builder.content_type("application/octet-stream");
+            } else {
+                builder.content_type("application/json");
+            }
+            builder.body(encoded.bytes)
+        }
+        AnswerBody::Stream(events) => builder
+            .content_type("text/event-stream")
+            .insert_header(("x-accel-buffering", "no"))
+            .streaming(events.map(Ok::<_, Infallible>)),
+    }
+}

@@ -1,0 +1,104 @@
+//! Requests that ask no model: what there is, whether it is ready, how the quotas stand.
+
+use actix_web::{HttpRequest, HttpResponse};
+use core_validate::ModelName;
+use pipeline::{About, Code, Model, Rejection, Step};
+use serde_json::{Value, json};
+
+use crate::edge::head;
+use crate::http::routes::Route;
+use crate::http::{Shared, Target, render};
+
+/// The Open Inference Protocol's probes: whether this server answers. They say nothing of models.
+pub(super) fn health(about: &About) -> HttpResponse {
+    render::json(about.request_id(), &[], &json!({}))
+}
+
+/// Answers for an authenticated caller; what it may not use does not exist for it.
+pub(super) async fn list(
+    shared: &Shared,
+    request: &HttpRequest,
+    mut about: About,
+    route: Route,
+) -> Result<HttpResponse, Rejection> {
+    let presented = head::presented_key(request.headers());
+    let principal = shared.pipeline.authenticate(&mut about, presented).await?;
+    let policy = shared.pipeline.policy();
+    let scopes = principal.scopes();
+    let find = |name: &ModelName| policy.model_for(scopes, name).cloned();
+    let missing = |about| shared.pipeline.refuse(about, Step::Admit, Code::ModelNotFound);
+    let body = match route {
+        Route::Models => {
+            let models: Vec<Value> = policy.models_for(scopes).map(|model| openai(model)).collect();
+            json!({"object": "list", "data": models})
+        }
+        Route::Model(name) => match find(&name) {
+            Some(model) => openai(&model),
+            None => return Err(missing(about)),
+        },
+        Route::Limits => return limits(shared, about, &principal).await,
+        Route::ServerMetadata => {
+            json!({"name": "portcullis", "version": "2", "extensions": ["binary_tensor_data"]})
+        }
+        Route::ModelMetadata(target) => match target.model.as_ref().and_then(find) {
+            Some(model) => metadata(&model, &target).await,
+            None => return Err(missing(about)),
+        },
+        Route::ModelReady(target) => match target.model.as_ref().and_then(find) {
+            Some(model) if model.is_ready().await => json!({}),
+            Some(_) => return Err(shared.pipeline.refuse(about, Step::Infer, Code::BackendUnavailable)),
+            None => return Err(missing(about)),
+        },
+        Route::Infer(..) | Route::Health => return Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)),
+    };
+    Ok(render::json(about.request_id(), &[], &body))
+}
+
+fn openai(model: &Model) -> Value {
+    json!({"id": model.name().as_str(), "object": "model", "created": model.created(), "owned_by": "portcullis"})
+}
+
+/// What the settings say of the tensors, else what the server says of them.
+async fn metadata(model: &Model, target: &Target) -> Value {
+    let version = target.version.clone().unwrap_or_else(|| "1".to_owned());
+    let described = model.describe().await.unwrap_or_default();
+    let tensors = |tensors: &[backend::TensorDescription]| -> Vec<Value> {
+        tensors
+            .iter()
+            .map(|tensor| json!({"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}))
+            .collect()
+    };
+    let inputs = match model.spec() {
+        Some(spec) => spec
+            .inputs()
+            .iter()
+            .map(|(name, spec)| json!({"name": name, "datatype": spec.dtype().as_str(), "shape": spec.shape()}))
+            .collect(),
+        None => tensors(&described.inputs),
+    };
+    json!({
+        "name": model.name().as_str(), "versions": [version], "platform": "portcullis",
+        "inputs": inputs, "outputs": tensors(&described.outputs),
+    })
+}
+
+async fn limits(shared: &Shared, about: About, principal: &keys::Principal) -> Result<HttpResponse, Rejection> {
+    let Ok(standings) = shared.pipeline.standings(principal).await else {
+        return Err(shared.pipeline.refuse(about, Step::Admit, Code::LimitsUnavailable));
+    };
+    let limits: Vec<Value> = standings
+        .iter()
+        .map(|standing| {
+            json!({
+                "unit": standing.unit,
+                "limit": standing.quota.units(),
+                "window_seconds": standing.quota.window().seconds(),
+                "burst": standing.quota.most(),
+                "remaining": standing.remaining,
+                "reset_after_seconds": ratelimit_redis::retry_after(standing.reset_after),
+            })
+        })
+        .collect();
+    let body = json!({"object": "list", "key": principal.key_id().to_string(), "data": limits});
+    Ok(render::json(about.request_id(), &standings, &body))
+}

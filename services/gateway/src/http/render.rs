@@ -1,0 +1,112 @@
+//! The one exit: headers that every answer carries, and the three shapes of an error.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use pipeline::{Code, Rejection};
+use ratelimit_redis::Standing;
+use serde_json::{Value, json};
+
+/// The shape of an error, by who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `{"error": {"message", "type", "param", "code"}}`
+    OpenAi,
+    /// `{"error": "message"}`, after the Open Inference Protocol.
+    Oip,
+    /// RFC 9457 `application/problem+json`.
+    Problem,
+}
+
+impl Shape {
+    /// By the path: `/v2` is the protocol's own.
+    pub(crate) fn of(path: &str) -> Self {
+        if path == "/v2" || path.starts_with("/v2/") { Self::Oip } else { Self::OpenAi }
+    }
+}
+
+const SECURITY: [(&str, &str); 6] = [
+    ("strict-transport-security", "max-age=63072000; includeSubDomains"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// Headers of every answer.
+pub(crate) fn common(builder: &mut HttpResponseBuilder, request_id: &str, standings: &[Standing]) {
+    for header in SECURITY {
+        builder.insert_header(header);
+    }
+    builder.insert_header((CACHE_CONTROL, "no-store"));
+    builder.insert_header(("x-request-id", request_id));
+    if !standings.is_empty() {
+        builder.insert_header(("ratelimit-policy", ratelimit_redis::rate_limit_policy(standings)));
+        builder.insert_header(("ratelimit", ratelimit_redis::rate_limit(standings)));
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn json(request_id: &str, standings: &[Standing], body: &Value) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    common(&mut builder, request_id, standings);
+    builder.content_type("application/json").body(body.to_string())
+}
+
+/// A refusal. `is_unread`: a body is still on its way, so the connection cannot be used again.
+pub(crate) fn rejection(shape: Shape, rejection: &Rejection, is_unread: bool) -> HttpResponse {
+    let code = rejection.code();
+    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut builder = HttpResponse::build(status);
+    let request_id = rejection.about().request_id();
+    common(&mut builder, request_id, rejection.standings());
+    if let Some(wait) = rejection.retry_after() {
+        builder.insert_header((RETRY_AFTER, ratelimit_redis::retry_after(wait).max(1)));
+    }
+    if code == Code::InvalidApiKey {
+        builder.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    }
+    if is_unread {
+        builder.force_close();
+    }
+    builder.insert_header((HeaderName::from_static("x-error-code"), code.as_str()));
+    let (content_type, body) = envelope(shape, rejection);
+    builder.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
+    builder.body(body.to_string())
+}
+
+fn envelope(shape: Shape, rejection: &Rejection) -> (&'static str, Value) {
+    let (code, at) = (rejection.code(), rejection.at().as_str());
+    match shape {
+        Shape::OpenAi => {
+            let param = if at.is_empty() { Value::Null } else { json!(at) };
+            let error =
+                json!({"message": rejection.message(), "type": kind(code), "param": param, "code": code.as_str()});
+            ("application/json", json!({"error": error}))
+        }
+        Shape::Oip => {
+            let place = if at.is_empty() { String::new() } else { format!(" at {at}") };
+            ("application/json", json!({"error": format!("{}: {}{place}", code.as_str(), rejection.message())}))
+        }
+        Shape::Problem => {
+            let problem = json!({
+                "type": format!("urn:portcullis:error:{}", code.as_str()), "title": code.message(),
+                "status": code.status(), "detail": rejection.message(), "code": code.as_str(),
+            });
+            ("application/problem+json", problem)
+        }
+    }
+}
+
+/// The error types of OpenAI's API, which its clients turn into exceptions.
+fn kind(code: Code) -> &'static str {
+    match code.status() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}

@@ -1,0 +1,222 @@
+//! From settings to the rules of the line: models, limits, screening. All of it or an error.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backend::{EchoBackend, Endpoint, ModelBackend, OipBackend, OpenAiBackend, Timeouts};
+use core_validate::{Dtype, Limits, ModelName, ModelSpec, Operation, TensorSpec, Validator};
+use pipeline::{Model, Policy, Screening, ServedBy};
+use sanitize::{Action, ControlTokens, Detector, Injection, Rule, Sanitizer, SanitizerBuilder, Secrets};
+
+use crate::config::{
+    BackendKind, BackendSettings, DetectorSettings, InputSettings, InvalidSettings, KeptText, LimitSettings,
+    ModelSettings, OperationSetting, Reaction, Settings, nearest,
+};
+
+/// Builds the rules that the settings describe.
+///
+/// # Errors
+/// [`InvalidSettings`] for the first setting that cannot be used.
+pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
+    let limits = &settings.limits;
+    if limits.max_body_bytes == 0 || limits.body_seconds == 0 {
+        return Err(InvalidSettings::new("limits", "max_body_bytes and body_seconds must be more than 0"));
+    }
+    let mut backends = BTreeMap::new();
+    for (name, backend) in &settings.backends {
+        backends.insert(name.as_str(), server(&format!("backends.{name}"), backend)?);
+    }
+    let mut models = BTreeMap::new();
+    for (name, model) in &settings.models {
+        let model = Arc::new(self::model(name, model, &backends)?);
+        models.insert(model.name().clone(), model);
+    }
+    Ok(Policy {
+        validator: validator(limits),
+        max_body_bytes: limits.max_body_bytes,
+        body_deadline: Duration::from_secs(limits.body_seconds),
+        reserve_output_tokens: limits.reserve_output_tokens,
+        screening: screening(settings)?,
+        models,
+    })
+}
+
+fn validator(limits: &LimitSettings) -> Validator {
+    Validator::new(
+        Limits::default()
+            .depth(limits.max_depth)
+            .values(limits.max_values)
+            .string_bytes(limits.max_string_bytes)
+            .messages(limits.max_messages)
+            .choices(limits.max_choices)
+            .elements(limits.max_elements)
+            .allow_fields(limits.allow_fields.clone())
+            .danger_remote_media(limits.danger_remote_media)
+            .danger_token_prompts(limits.danger_token_prompts),
+    )
+}
+
+fn screening(settings: &Settings) -> Result<Screening, InvalidSettings> {
+    let whole = settings.limits.max_string_bytes.max(settings.limits.max_body_bytes);
+    let output_bytes = settings.screening.output.max_bytes.unwrap_or(1 << 20);
+    if settings.screening.input.max_bytes.is_some() {
+        return Err(InvalidSettings::new(
+            "screening.input.max_bytes",
+            "only answers are cut; see limits.max_string_bytes",
+        ));
+    }
+    let build = |at: &str, builder: SanitizerBuilder| {
+        builder.build().map_err(|error| InvalidSettings::new(at, error.to_string()))
+    };
+    let input = input(&settings.screening.input)?.max_bytes(whole);
+    let output = detectors("screening.output", &settings.screening.output, ControlTokens::new())?;
+    let output = output.max_bytes(output_bytes);
+    let audit = Sanitizer::builder().detector(Secrets::new(), Action::Redact).placeholder("[redacted]");
+    Ok(Screening {
+        input: build("screening.input", input)?,
+        output: build("screening.output", output)?,
+        audit: build("audit", audit)?,
+        keep_text: settings.audit.text == KeptText::Redacted,
+    })
+}
+
+fn input(settings: &DetectorSettings) -> Result<SanitizerBuilder, InvalidSettings> {
+    let at = "screening.input";
+    let builder = detectors(at, settings, ControlTokens::tokens_only())?;
+    // `SYSTEM: Ubuntu` is an honest line of a bug report, so headers in requests are recorded only.
+    Ok(match settings.control_tokens {
+        Reaction::Off => builder,
+        _ => builder.observe(ControlTokens::headers_only(), Action::Block),
+    })
+}
+
+fn detectors(
+    at: &str,
+    settings: &DetectorSettings,
+    control_tokens: ControlTokens,
+) -> Result<SanitizerBuilder, InvalidSettings> {
+    let injection = Injection::new().map_err(|error| InvalidSettings::new(at, error.to_string()))?;
+    if settings.injection == Reaction::Redact {
+        return Err(InvalidSettings::new(format!("{at}.injection"), "expected one of block, observe, off"));
+    }
+    let known = injection.rules().iter().map(Rule::id).chain(ControlTokens::rules()).chain(Secrets::rules());
+    let known: Vec<&str> = known.collect();
+    if let Some(rule) = settings.observe_rules.iter().find(|rule| !known.contains(&rule.as_str())) {
+        let near = nearest(rule, known.iter().copied());
+        let problem = format!("there is no rule {rule}{near}");
+        return Err(InvalidSettings::new(format!("{at}.observe_rules"), problem));
+    }
+    let builder = Sanitizer::builder().placeholder("[redacted]").observe_rules(settings.observe_rules.iter().cloned());
+    let builder = add(builder, control_tokens, settings.control_tokens);
+    let builder = add(builder, injection, settings.injection);
+    Ok(add(builder, Secrets::new(), settings.secrets))
+}
+
+fn add(builder: SanitizerBuilder, detector: impl Detector + 'static, reaction: Reaction) -> SanitizerBuilder {
+    match reaction {
+        Reaction::Block => builder.detector(detector, Action::Block),
+        Reaction::Redact => builder.detector(detector, Action::Redact),
+        Reaction::Observe => builder.observe(detector, Action::Block),
+        Reaction::Off => builder,
+    }
+}
+
+fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>, InvalidSettings> {
+    if settings.kind == BackendKind::Echo {
+        return Ok(Arc::new(EchoBackend::new()));
+    }
+    let mut timeouts = Timeouts::default();
+    timeouts.connect = Duration::from_secs(settings.connect_seconds);
+    timeouts.answer = Duration::from_secs(settings.answer_seconds);
+    timeouts.idle = Duration::from_secs(settings.idle_seconds);
+    timeouts.max_bytes = settings.max_answer_bytes;
+    let key = match settings.api_key.reveal() {
+        Some(key) => Some(key.to_owned().into()),
+        None => key_from_file(at, &settings.api_key_file)?,
+    };
+    let endpoint = Endpoint::new(&settings.url, key, timeouts)
+        .map_err(|_| InvalidSettings::new(format!("{at}.url"), "expected an http or https address"))?;
+    Ok(match settings.kind {
+        BackendKind::Oip => Arc::new(OipBackend::new(endpoint)),
+        _ => Arc::new(OpenAiBackend::new(endpoint)),
+    })
+}
+
+fn key_from_file(at: &str, path: &Path) -> Result<Option<zeroize::Zeroizing<String>>, InvalidSettings> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned().into())),
+        Err(error) => {
+            let problem = format!("{}: {error}", path.display());
+            Err(InvalidSettings::new(format!("{at}.api_key_file"), problem))
+        }
+    }
+}
+
+fn model(
+    name: &str,
+    settings: &ModelSettings,
+    backends: &BTreeMap<&str, Arc<dyn ModelBackend>>,
+) -> Result<Model, InvalidSettings> {
+    let at = format!("models.{name}");
+    let parse = |at: String, text: &str| -> Result<ModelName, InvalidSettings> {
+        text.parse().map_err(|error: core_validate::NotAModelName| InvalidSettings::new(at, error.to_string()))
+    };
+    let alias = parse(at.clone(), name)?;
+    let theirs = if settings.backend_model.is_empty() { name } else { &settings.backend_model };
+    let theirs = parse(format!("{at}.backend_model"), theirs)?;
+    let servers: Result<Vec<ServedBy>, InvalidSettings> = settings
+        .backends
+        .iter()
+        .map(|label| match backends.get(label.as_str()) {
+            Some(backend) => Ok(ServedBy { label: label.clone(), backend: backend.clone(), model: theirs.clone() }),
+            None => {
+                let near = nearest(label, backends.keys().copied());
+                Err(InvalidSettings::new(format!("{at}.backends"), format!("there is no backend {label}{near}")))
+            }
+        })
+        .collect();
+    let operations = settings.operations.iter().map(|operation| match operation {
+        OperationSetting::Chat => Operation::Chat,
+        OperationSetting::Complete => Operation::Complete,
+        OperationSetting::Embed => Operation::Embed,
+        OperationSetting::Infer => Operation::Infer,
+    });
+    let spec = spec(&at, &settings.inputs)?;
+    Model::new(alias, operations.collect(), settings.max_output_tokens, spec, servers?)
+        .map_err(|error| InvalidSettings::new(at, error.to_string()))
+}
+
+fn spec(at: &str, inputs: &[InputSettings]) -> Result<Option<ModelSpec>, InvalidSettings> {
+    let mut spec = ModelSpec::new();
+    for (i, input) in inputs.iter().enumerate() {
+        let at = format!("{at}.inputs[{i}]");
+        let dtype: Dtype = input.dtype.parse().map_err(|_| {
+            let known: Vec<&str> = Dtype::ALL.iter().map(|dtype| dtype.as_str()).collect();
+            InvalidSettings::new(format!("{at}.dtype"), format!("expected one of {}", known.join(", ")))
+        })?;
+        if input.shape.iter().any(|&size| size == 0 || size < -1) {
+            return Err(InvalidSettings::new(format!("{at}.shape"), "a size is -1 or more than 0"));
+        }
+        let mut tensor = TensorSpec::new(dtype, input.shape.clone());
+        if let Some(count) = input.max_elements {
+            tensor = tensor.max_elements(count);
+        }
+        match (input.min, input.max) {
+            (None, None) => {}
+            (min, max) => {
+                let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
+                if min.is_nan() || max.is_nan() || min > max {
+                    return Err(InvalidSettings::new(format!("{at}.min"), "min is more than max"));
+                }
+                tensor = tensor.range(min, max);
+            }
+        }
+        spec = spec.input(&input.name, tensor);
+    }
+    Ok((!inputs.is_empty()).then_some(spec))
+}
