@@ -76,9 +76,8 @@ impl<T> Reply<T> {
 }
 
 impl Log {
-    /// Opens a log: reads and checks it from its first record (about a second for 300,000), closes
-    /// requests that were left open with an `outcome` that says `unknown`, signs a checkpoint, and
-    /// starts the writer thread. `origin` names the log in its checkpoints.
+    /// Opens a log: reads and checks it from its first record, closes requests that were left open
+    /// with an `outcome` that says `unknown`, signs a checkpoint, and starts the writer thread. `origin` names the log in its checkpoints.
     ///
     /// # Errors
     /// [`AuditError`]: whatever was signed must be there, unchanged.
@@ -96,7 +95,10 @@ impl Log {
             let mut sink = sink;
             let tree = match runtime.block_on(recover(&mut sink, &key, &origin)) {
                 Ok(tree) => tree,
-                Err(error) => return drop(opened.send(Err(error))),
+                Err(error) => {
+                    drop(sink);
+                    return drop(opened.send(Err(error)));
+                }
             };
             let signed = tree.size();
             let writer =
@@ -174,7 +176,12 @@ impl<S: Sink> Writer<S> {
             match job {
                 Ok(Job::Append(record, reply)) => next = self.append(record, reply, queue),
                 Ok(Job::Checkpoint(reply)) => reply.send(self.sign()),
-                Ok(Job::Close(reply)) => return reply.send(self.sign().map(drop)),
+                Ok(Job::Close(reply)) => {
+                    let signed = self.sign().map(drop);
+                    // Before the answer, so that the log can be opened again after it.
+                    drop(self);
+                    return reply.send(signed);
+                }
                 Err(mpsc::RecvTimeoutError::Timeout) => self.try_again(),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return drop(self.sign()),
             }

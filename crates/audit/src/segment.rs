@@ -26,6 +26,7 @@ pub struct SegmentFile {
 
 #[derive(Debug)]
 struct Segment {
+    path: PathBuf,
     file: File,
     good_bytes: u64,
     is_torn: bool,
@@ -71,12 +72,12 @@ impl SegmentFile {
                 *next += 1;
                 each(line)
             })?;
+            if at + 1 < count {
+                refuse_torn(&path, good_bytes)?;
+            }
             let file = OpenOptions::new().append(true).open(&path)?;
             let is_torn = file.metadata()?.len() > good_bytes;
-            if is_torn && at + 1 < count {
-                return Err(invalid("a segment ends within a record"));
-            }
-            self.open = Some(Segment { file, good_bytes, is_torn });
+            self.open = Some(Segment { path, file, good_bytes, is_torn });
         }
         self.open.as_mut().map_or(Ok(()), Segment::repair)
     }
@@ -102,9 +103,9 @@ impl SegmentFile {
     fn create(&self) -> io::Result<Segment> {
         let path = self.dir.join(format!("{:020}.jsonl", self.next));
         // An empty one of this name may be left from a start that failed.
-        let file = private(OpenOptions::new().append(true).create(true)).open(path)?;
+        let file = private(OpenOptions::new().append(true).create(true)).open(&path)?;
         sync_dir(&self.dir)?;
-        Ok(Segment { is_torn: file.metadata()?.len() > 0, file, good_bytes: 0 })
+        Ok(Segment { is_torn: file.metadata()?.len() > 0, path, file, good_bytes: 0 })
     }
 
     fn replace_checkpoint(&self, note: &str) -> io::Result<()> {
@@ -119,10 +120,12 @@ impl SegmentFile {
 
 impl Segment {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        refuse_removed(&self.file)?;
         // Set before, so that whatever happens the next write cleans up first.
         self.is_torn = true;
-        if let Err(error) = self.file.write_all(bytes).and_then(|()| self.file.sync_data()) {
+        let written = refuse_moved(&self.file, &self.path)
+            .and_then(|()| self.file.write_all(bytes))
+            .and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
             // Best done now; if it fails, it is done again before the next write.
             let _ = self.repair();
             return Err(error);
@@ -132,9 +135,15 @@ impl Segment {
         Ok(())
     }
 
-    /// Cuts off what is not known to be whole and durable.
+    /// Cuts off what is not known to be whole and durable. Opens the file again, because after a
+    /// failed sync the old handle may call lost bytes written.
     fn repair(&mut self) -> io::Result<()> {
         if self.is_torn {
+            let is_new = self.good_bytes == 0;
+            self.file = private(OpenOptions::new().append(true).create(is_new)).open(&self.path)?;
+            if self.file.metadata()?.len() < self.good_bytes {
+                return Err(invalid("a segment is shorter than it was"));
+            }
             self.file.set_len(self.good_bytes)?;
             self.file.sync_all()?;
             self.is_torn = false;
@@ -202,16 +211,23 @@ pub(crate) fn read_lines(path: &Path, each: &mut dyn FnMut(&[u8]) -> io::Result<
     }
 }
 
-/// Of a file that was removed nobody would ever read what is written to it.
+/// Only the newest segment may end within a record.
+pub(crate) fn refuse_torn(path: &Path, good_bytes: u64) -> io::Result<()> {
+    if fs::metadata(path)?.len() > good_bytes { Err(invalid("a segment ends within a record")) } else { Ok(()) }
+}
+
+/// What is written to a file that was removed or replaced, nobody would ever read.
 #[cfg(unix)]
-fn refuse_removed(file: &File) -> io::Result<()> {
-    let links = std::os::unix::fs::MetadataExt::nlink(&file.metadata()?);
-    if links == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+fn refuse_moved(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let (open, named) = (file.metadata()?, fs::metadata(path)?);
+    let is_same = (open.dev(), open.ino()) == (named.dev(), named.ino());
+    is_same.then_some(()).ok_or_else(|| invalid("a segment was replaced"))
 }
 
 #[cfg(not(unix))]
-fn refuse_removed(_file: &File) -> io::Result<()> {
-    Ok(())
+fn refuse_moved(_file: &File, path: &Path) -> io::Result<()> {
+    fs::metadata(path).map(drop)
 }
 
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {

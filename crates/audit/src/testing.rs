@@ -11,6 +11,10 @@ use crate::sink::{BoxFuture, Sink};
 #[derive(Debug, Clone, Default)]
 pub struct MemorySink(Arc<Mutex<Memory>>);
 
+/// While this lives, writes to the [`MemorySink`] wait.
+#[derive(Debug)]
+pub struct Held<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, Memory>);
+
 #[derive(Debug, Default)]
 struct Memory {
     records: Vec<Vec<u8>>,
@@ -28,6 +32,11 @@ impl MemorySink {
     /// Makes every later write fail, or work again.
     pub fn set_broken(&self, is_broken: bool) {
         self.lock().is_broken = is_broken;
+    }
+
+    /// Makes writes wait, so that a test decides what waits together.
+    pub fn hold(&self) -> Held<'_> {
+        Held(self.lock())
     }
 
     /// The records so far.

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use crate::key::VerifyingKey;
 use crate::note::Checkpoint;
-use crate::segment::{read_checkpoint, read_lines, segments};
+use crate::segment::{invalid, read_checkpoint, read_lines, refuse_torn, segments};
 use crate::tree::Tree;
 
 /// A log whose records are those that were signed.
@@ -65,24 +65,26 @@ pub fn verify(dir: &Path, key: &VerifyingKey) -> Result<Verified, VerifyError> {
     let mut tree = Tree::new();
     let mut root = checkpoint.as_ref().filter(|signed| signed.size() == 0).map(|_| tree.root());
     let want = checkpoint.as_ref().map(Checkpoint::size);
-    for (first, path) in segments(dir)? {
+    let mut segments = segments(dir)?.into_iter().peekable();
+    while let Some((first, path)) = segments.next() {
         if first != tree.size() {
             return Err(misplaced(first, tree.size(), want));
         }
         let read = read_lines(&path, &mut |record| {
-            serde_json::from_slice::<IgnoredAny>(record)?;
+            serde_json::from_slice::<IgnoredAny>(record).map_err(|_| invalid("a line is no JSON"))?;
             tree.push(record);
             if Some(tree.size()) == want {
                 root = Some(tree.root());
             }
             Ok(())
         });
-        match read {
+        let is_newest = segments.peek().is_none();
+        match read.and_then(|good| if is_newest { Ok(()) } else { refuse_torn(&path, good) }) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err(VerifyError::Tampered { at: tree.size() });
             }
             other => other?,
-        };
+        }
     }
     let have = tree.size();
     match (checkpoint, root) {

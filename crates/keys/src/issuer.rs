@@ -25,7 +25,8 @@ const MAX_NAME_BYTES: usize = 128;
 const MAX_LIST: usize = 1_000;
 
 /// Issues, rotates, revokes and lists keys. What it does is not written to an audit trail here; its
-/// caller does that.
+/// caller does that. Cheap to clone.
+#[derive(Clone)]
 pub struct Issuer {
     store: Arc<dyn KeyStore>,
     peppers: Peppers,

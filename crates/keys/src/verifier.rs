@@ -81,7 +81,7 @@ impl VerifierBuilder {
         self
     }
 
-    /// How many keys are remembered, 100,000 by default; about 500 bytes each.
+    /// How many keys are remembered, 100,000 by default.
     pub fn cache_capacity(mut self, keys: usize) -> Self {
         self.cache_capacity = keys;
         self

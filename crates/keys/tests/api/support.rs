@@ -1,13 +1,14 @@
 //! A store that counts and can be taken away, and short ways to make keys.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use keys::{
     AdminAct, AdminScopes, BoxFuture, InferenceScopes, IssuedKey, Issuer, KeyId, KeyLimits, KeyRecord, KeyStore,
     MemoryKeyStore, NewKey, Operation, Peppers, Principal, Revoke, Scopes, StoreError, Tenant, UnixMillis, Verifier,
 };
+use tokio::sync::oneshot;
 
 pub(crate) const NOW: UnixMillis = 1_800_000_000_000;
 pub(crate) const SECOND: u64 = 1_000;
@@ -77,9 +78,17 @@ pub(crate) struct Counting {
     inner: MemoryKeyStore,
     calls: AtomicU64,
     is_away: AtomicBool,
+    held: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Counting {
+    /// The next `find` reads its row at once and gives it when this is sent.
+    pub(crate) fn hold_next_find(&self) -> oneshot::Sender<()> {
+        let (release, held) = oneshot::channel();
+        *self.held.lock().unwrap() = Some(held);
+        release
+    }
+
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
@@ -102,7 +111,16 @@ impl Counting {
 
 impl KeyStore for Counting {
     fn find<'a>(&'a self, id: &'a KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>, StoreError>> {
-        self.inner(|store| store.find(id))
+        let held = self.held.lock().unwrap().take();
+        self.inner(|store| {
+            Box::pin(async move {
+                let found = store.find(id).await;
+                if let Some(held) = held {
+                    held.await.unwrap();
+                }
+                found
+            })
+        })
     }
 
     fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<(), StoreError>> {

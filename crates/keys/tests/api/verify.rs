@@ -138,6 +138,28 @@ async fn revocation_here_is_seen_at_once() {
 }
 
 #[tokio::test]
+async fn a_check_under_way_does_not_outlive_a_revocation() {
+    for is_known in [false, true] {
+        let setup = setup();
+        let key = setup.key().await;
+        if is_known {
+            setup.verify(&key, NOW - 40 * SECOND).await.unwrap();
+        }
+        let (calls, release) = (setup.store.calls(), setup.store.hold_next_find());
+        let (verifier, secret) = (setup.verifier.clone(), key.secret().to_owned());
+        let check = tokio::spawn(async move { verifier.verify(&secret, home(), NOW).await });
+        while setup.store.calls() == calls {
+            tokio::task::yield_now().await;
+        }
+        let revoke = Revoke::Key(key.record().id);
+        setup.verifier.issuer().revoke(&Principal::system(), revoke, NOW).await.unwrap();
+        release.send(()).unwrap();
+        assert!(check.await.unwrap().is_ok(), "it began before");
+        assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::Revoked, "but is not remembered");
+    }
+}
+
+#[tokio::test]
 async fn forgetting_reads_the_row_again() {
     let setup = setup();
     let key = setup.key().await;
