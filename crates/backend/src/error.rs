@@ -48,10 +48,7 @@ impl BackendError {
     /// Whether another server may be asked: nothing was computed yet. A server that merely took too
     /// long is not asked twice, for it may still be computing.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable | Self::Dropped | Self::Overloaded { .. } | Self::Failed { status: 502 | 503 }
-        )
+        matches!(self, Self::Unreachable | Self::Dropped | Self::Overloaded { .. } | Self::Failed { status: 502 | 503 })
     }
 
     /// Whether no byte of the request has left, so that nothing was computed.

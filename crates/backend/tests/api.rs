@@ -1,5 +1,6 @@
 //! Backends against real sockets.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "this is the seam under test")]
 
 use std::time::Duration;
 

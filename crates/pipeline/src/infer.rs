@@ -96,8 +96,10 @@ pub(crate) fn refuse(ticket: Ticket, error: BackendError) -> Rejection {
 
 pub(crate) fn to_code(error: &BackendError) -> Code {
     match error {
-        BackendError::Unreachable | BackendError::Overloaded { .. } => Code::BackendUnavailable,
-        BackendError::TimedOut => Code::BackendTimeout,
+        BackendError::Unreachable | BackendError::Overloaded { .. } | BackendError::Failed { status: 503 } => {
+            Code::BackendUnavailable
+        }
+        BackendError::TimedOut | BackendError::Failed { status: 504 } => Code::BackendTimeout,
         BackendError::Refused => Code::BackendRefused,
         _ => Code::BackendFailed,
     }

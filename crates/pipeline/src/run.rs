@@ -158,17 +158,17 @@ impl Pipeline {
         &self.metrics
     }
 
-    /// Waits until every ticket is closed, then closes the audit trail. Call it after the last
-    /// request has ended; dropping the pipeline without it still closes tickets, but waits for none.
-    pub async fn close(self) {
-        let Self { tickets, closer, log, .. } = self;
-        drop(tickets);
-        if let Some(closer) = closer.into_inner()
+    /// Opens no more tickets, waits until those that are open are closed, then closes the audit
+    /// trail. Call it after the last request has ended; one that has not is waited for.
+    pub async fn close(&self) {
+        self.tickets.stop();
+        let closer = self.closer.lock().await.take();
+        if let Some(closer) = closer
             && closer.await.is_err()
         {
             tracing::error!("the closer task failed");
         }
-        if let Err(error) = log.close().await {
+        if let Err(error) = self.log.close().await {
             tracing::error!(%error, "the audit trail is not closed cleanly");
         }
     }

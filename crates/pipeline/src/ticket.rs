@@ -9,7 +9,7 @@ use std::sync::Arc;
 use audit::{Ended, Log, Outcome, Record};
 use core_validate::Usage;
 use ratelimit_redis::{Actual, Limiter, Reservation};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::about::{About, unix_millis};
 use crate::metrics::Metrics;
@@ -84,6 +84,7 @@ impl Drop for Ticket {
 /// Opens tickets and closes them in the background.
 pub(crate) struct Tickets {
     sender: mpsc::Sender<Note>,
+    stop: Arc<Notify>,
 }
 
 impl Tickets {
@@ -97,8 +98,12 @@ impl Tickets {
         Ticket { about, used, open: Some((held, place)) }
     }
 
-    /// Tickets, and the task that closes them. It ends when every ticket is closed and the pipeline
-    /// is gone.
+    /// Opens no more tickets. The closer ends once those that are open are closed.
+    pub(crate) fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Tickets, and the task that closes them.
     pub(crate) fn start(
         limiter: Arc<dyn Limiter>,
         log: Log,
@@ -107,7 +112,8 @@ impl Tickets {
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(OPEN);
         let closer = Closer { limiter, log, metrics, refusals };
-        (Self { sender }, tokio::spawn(closer.run(receiver)))
+        let stop = Arc::<Notify>::default();
+        (Self { sender, stop: stop.clone() }, tokio::spawn(closer.run(receiver, stop)))
     }
 }
 
@@ -119,7 +125,7 @@ struct Closer {
 }
 
 impl Closer {
-    async fn run(self, mut notes: mpsc::Receiver<Note>) {
+    async fn run(self, mut notes: mpsc::Receiver<Note>, stop: Arc<Notify>) {
         let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
         let mut batch = Vec::new();
         loop {
@@ -131,6 +137,7 @@ impl Closer {
                     futures_util::future::join_all(batch.drain(..).map(|note| self.close(note))).await;
                 }
                 _ = tick.tick() => self.refusals.flush(&self.log).await,
+                () = stop.notified() => notes.close(),
             }
         }
         self.refusals.flush(&self.log).await;

@@ -64,7 +64,7 @@ pub struct Gateway {
     callers: Server,
     operators: Server,
     pipeline: Arc<Pipeline>,
-    issuer: Arc<Issuer>,
+    issuer: Issuer,
     reloader: Arc<Reloader>,
     shutdown: Duration,
     data_dir: DataDir,
@@ -91,15 +91,16 @@ impl Gateway {
     ///
     /// # Errors
     /// [`StartError`] for the first part that cannot be used.
-    pub async fn bind(settings: Settings, source: Option<PathBuf>) -> Result<Self, StartError> {
+    pub async fn bind(mut settings: Settings, source: Option<PathBuf>) -> Result<Self, StartError> {
         let policy = crate::rules::policy(&settings)?;
         let data_dir = DataDir::hold(&settings.server.data_dir)?;
+        settings.server.data_dir = data_dir.path().to_owned();
         let tls = Tls::load(&settings.server)?;
         let Stored { store, peppers } = Stored::open(&data_dir).await?;
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
         let verifier = Verifier::builder(store, peppers).failures_per_minute(settings.limits.failures_per_minute);
         let verifier = Arc::new(verifier.build().map_err(|error| keys(&error))?);
-        let issuer = Arc::new(verifier.issuer());
+        let issuer = verifier.issuer();
         let log = open_log(&data_dir).await?;
         let digests = DigestKey::load_or_create(&data_dir.path().join("digest-key"))?;
         let limiter = Arc::new(MemoryLimiter::new());
@@ -171,7 +172,7 @@ impl Gateway {
     /// # Errors
     /// When a listener breaks.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, issuer, reloader, shutdown: patience, data_dir, .. } = self;
+        let Self { callers, operators, pipeline, shutdown: patience, data_dir, .. } = self;
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
         tokio::pin!(servers);
@@ -179,19 +180,11 @@ impl Gateway {
             ended = &mut servers => ended,
             () = shutdown => {
                 tracing::info!("stopping; requests under way may end");
-                stop(&handles, patience).await;
-                servers.await
+                tokio::join!(stop(&handles, patience), servers).1
             }
         };
-        drop((issuer, reloader));
-        match Arc::try_unwrap(pipeline) {
-            Ok(pipeline) => pipeline.close().await,
-            Err(pipeline) => {
-                tracing::warn!("a request is still under way");
-                if let Err(error) = pipeline.log().close().await {
-                    tracing::error!(%error, "the audit trail is not closed cleanly");
-                }
-            }
+        if tokio::time::timeout(patience, pipeline.close()).await.is_err() {
+            tracing::error!("requests are still open; their outcome will be recorded as unknown");
         }
         drop(data_dir);
         ended

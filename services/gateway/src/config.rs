@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Environment, File, FileFormat};
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The compiled-in defaults; also the documentation of every setting.
 pub const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -95,36 +95,12 @@ pub struct DetectorSettings {
     pub max_bytes: Option<usize>,
 }
 
-/// What happens when a detector finds something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reaction {
-    /// The request or answer is refused.
-    Block,
-    /// What was found is removed.
-    Redact,
-    /// It is recorded, nothing else.
-    Observe,
-    /// Nobody looks.
-    Off,
-}
-
 /// `[audit]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditSettings {
     /// Whether texts are kept.
     pub text: KeptText,
-}
-
-/// What of a text is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeptText {
-    /// Its beginning, redacted.
-    Redacted,
-    /// Nothing but a digest.
-    Digest,
 }
 
 /// `[log]`
@@ -134,27 +110,6 @@ pub enum KeptText {
 pub struct LogSettings {
     pub format: LogFormat,
     pub level: LogLevel,
-}
-
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the words say it")]
-pub enum LogFormat {
-    Pretty,
-    Json,
-}
-
-/// The least severe line that is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the words say it")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
 }
 
 /// `[backends.NAME]`
@@ -195,16 +150,6 @@ fn sixteen_mebibytes() -> usize {
     16 << 20
 }
 
-/// What a backend speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the words say it")]
-pub enum BackendKind {
-    Openai,
-    Oip,
-    Echo,
-}
-
 /// `[models.NAME]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -224,17 +169,6 @@ fn four_thousand() -> u32 {
     4_096
 }
 
-/// What a model does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the words say it")]
-pub enum OperationSetting {
-    Chat,
-    Complete,
-    Embed,
-    Infer,
-}
-
 /// One element of `inputs`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -249,6 +183,110 @@ pub struct InputSettings {
     pub max: Option<f64>,
     #[serde(default)]
     pub max_elements: Option<u64>,
+}
+
+/// An enum of words, read and written as such. A wrong word is told the right ones.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$word_doc])* $variant,)*
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                match String::deserialize(deserializer)?.as_str() {
+                    $($word => Ok(Self::$variant),)*
+                    other => Err(serde::de::Error::unknown_variant(other, &[$($word),*])),
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(match self {
+                    $(Self::$variant => $word,)*
+                })
+            }
+        }
+    };
+}
+
+words! {
+    /// What happens when a detector finds something.
+    Reaction {
+        /// The request or answer is refused.
+        Block = "block",
+        /// What was found is removed.
+        Redact = "redact",
+        /// It is recorded, nothing else.
+        Observe = "observe",
+        /// Nobody looks.
+        Off = "off",
+    }
+}
+
+words! {
+    /// What of a text the audit trail keeps.
+    KeptText {
+        /// Its beginning, redacted.
+        Redacted = "redacted",
+        /// Nothing but a digest.
+        Digest = "digest",
+    }
+}
+
+words! {
+    /// How a log line looks.
+    LogFormat {
+        /// For people.
+        Pretty = "pretty",
+        /// For programs.
+        Json = "json",
+    }
+}
+
+words! {
+    /// The least severe line that is logged.
+    LogLevel {
+        /// Something is broken.
+        Error = "error",
+        /// Something may break.
+        Warn = "warn",
+        /// What happens.
+        Info = "info",
+        /// How it happens.
+        Debug = "debug",
+        /// Every step.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// What a backend speaks.
+    BackendKind {
+        /// OpenAI's API.
+        Openai = "openai",
+        /// The Open Inference Protocol.
+        Oip = "oip",
+        /// Nothing: it is the built-in model.
+        Echo = "echo",
+    }
+}
+
+words! {
+    /// What a model does.
+    OperationSetting {
+        /// Chat.
+        Chat = "chat",
+        /// Text completion.
+        Complete = "complete",
+        /// Embeddings.
+        Embed = "embed",
+        /// Tensors.
+        Infer = "infer",
+    }
 }
 
 /// A secret setting: never shown, by no way of printing.
@@ -340,6 +378,7 @@ fn unreadable(error: &ConfigError) -> String {
 /// The parser's own words, without the value, and with the nearest name.
 fn explain(path: &str, error: &ConfigError) -> InvalidSettings {
     let text = error.to_string();
+    let text = text.split(" for key `").next().unwrap_or_default();
     let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     let unknown = ["unknown field ", "unknown variant "].iter().find(|start| text.contains(*start));
     if let (Some(kind), Some((name, known))) = (unknown, quoted.split_first()) {
@@ -349,11 +388,11 @@ fn explain(path: &str, error: &ConfigError) -> InvalidSettings {
             _ => InvalidSettings::new(path.to_owned(), format!("expected one of {}{near}", known.join(", "))),
         };
     }
-    if let Some(name) = text.split("missing field `").nth(1).and_then(|rest| rest.split('`').next()) {
+    if let Some(name) = text.split("missing configuration field \"").nth(1).and_then(|rest| rest.split('"').next()) {
+        let name = name.rsplit('.').next().unwrap_or(name);
         return InvalidSettings::new(path.trim_matches('.').to_owned(), format!("{name} is required"));
     }
     let wanted = text.rsplit_once("expected ").map(|(_, wanted)| wanted);
-    let wanted = wanted.map(|wanted| wanted.split(" for key").next().unwrap_or(wanted));
     InvalidSettings::new(path.to_owned(), wanted.map_or("not a usable value".to_owned(), |w| format!("expected {w}")))
 }
 

@@ -30,7 +30,7 @@ use routes::{Route, find};
 pub(crate) struct Admin {
     pipeline: Arc<Pipeline>,
     verifier: Arc<Verifier>,
-    issuer: Arc<Issuer>,
+    issuer: Issuer,
     reloader: Arc<Reloader>,
     metrics_from: Vec<IpNet>,
     audit_dir: PathBuf,
@@ -40,7 +40,7 @@ impl Admin {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         verifier: Arc<Verifier>,
-        issuer: Arc<Issuer>,
+        issuer: Issuer,
         reloader: Arc<Reloader>,
         settings: &Settings,
         data_dir: &DataDir,

@@ -1,0 +1,81 @@
+//! What operators do.
+
+use serde_json::json;
+
+use crate::helpers::{self, answer, chat};
+
+#[tokio::test]
+async fn keys_are_issued_listed_rotated_and_revoked() {
+    let app = helpers::echo().await;
+    let admin = app.admin_key().await;
+    let form = json!({
+        "name": "ci", "tenant": "acme",
+        "scopes": {"inference": {"models": ["echo-*"], "operations": ["chat"]}},
+        "limits": {"requests": "100/minute"},
+    });
+    let (status, issued) = answer(app.admin_post("/admin/keys", &admin, &form).send().await.unwrap()).await;
+    assert_eq!(status, 200, "{issued}");
+    let key = issued["key"].as_str().unwrap().to_owned();
+    assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
+    let (_, listed) = answer(app.admin_get("/admin/keys", &admin).send().await.unwrap()).await;
+    let listed = listed.to_string();
+    assert!(listed.contains("acme") && !listed.contains(&key[22..]) && !listed.contains("argon2"), "{listed}");
+
+    let id = issued["record"]["id"].as_str().unwrap();
+    let rotate = format!("/admin/keys/{id}/rotate");
+    let (status, rotated) =
+        answer(app.admin_post(&rotate, &admin, &json!({"grace_seconds": 60})).send().await.unwrap()).await;
+    assert_eq!(status, 200, "{rotated}");
+    let newer = rotated["key"].as_str().unwrap().to_owned();
+    for key in [&key, &newer] {
+        assert_eq!(app.chat(key, "echo-chat", "hi").await.status(), 200, "both work during the grace");
+    }
+    let revoke = format!("/admin/keys/{id}/revoke");
+    let (status, _) = answer(app.admin_post(&revoke, &admin, &json!({"family": true})).send().await.unwrap()).await;
+    assert_eq!(status, 200);
+    for key in [&key, &newer] {
+        assert_eq!(app.chat(key, "echo-chat", "hi").await.status(), 401, "revoked at once");
+    }
+    let bad = app.admin_post("/admin/keys", &admin, &json!({"name": "x", "nonsense": 1})).send().await.unwrap();
+    assert_eq!(bad.status(), 400);
+}
+
+#[tokio::test]
+async fn acts_are_on_record() {
+    let app = helpers::echo().await;
+    let admin = app.admin_key().await;
+    let form = json!({"name": "ci", "scopes": {"inference": {"models": ["*"], "operations": ["chat"]}}});
+    let response = app.admin_post("/admin/keys", &admin, &form).send().await.unwrap();
+    let request_id = helpers::header(&response, "x-request-id").to_owned();
+    let record = app.records(&request_id, 1).await.remove(0);
+    assert_eq!((record["act"].as_str(), record["ok"].as_bool()), (Some("keys.issue"), Some(true)));
+    assert_eq!(record["who"]["key_id"], json!(&admin[..21]));
+    let found = app.admin_get(&format!("/admin/requests/{request_id}"), &admin).send().await.unwrap();
+    assert_eq!(answer(found).await.1["records"][0]["act"], "keys.issue");
+}
+
+#[tokio::test]
+async fn metrics_need_a_scope_or_a_listed_address() {
+    let app = helpers::echo().await;
+    let (key, admin) = (app.key().await, app.admin_key().await);
+    assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
+    assert_eq!(app.get("/nothing", &key).send().await.unwrap().status(), 404);
+    assert_eq!(app.admin_get("/metrics", "").send().await.unwrap().status(), 401);
+    assert_eq!(app.admin_get("/metrics", &key).send().await.unwrap().status(), 403);
+    let text = app.admin_get("/metrics", &admin).send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("portcullis_refusals_total{step=\"accept\",code=\"unknown_route\"} 1"), "{text}");
+    let listed = format!("{}\n[server]\nmetrics_from = [\"127.0.0.0/8\"]", gateway::config::LOCAL);
+    let app = helpers::spawn(&listed).await;
+    assert_eq!(app.admin_get("/metrics", "").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_operators_routes_are_not_on_the_callers_listener() {
+    let app = helpers::echo().await;
+    let admin = app.admin_key().await;
+    for path in ["/admin/keys", "/metrics", "/livez", "/readyz", "/admin/reload"] {
+        assert_eq!(app.get(path, &admin).send().await.unwrap().status(), 404, "{path}");
+    }
+    let refused = app.admin_post("/v1/chat/completions", &admin, &chat("echo-chat", "hi")).send().await.unwrap();
+    assert_eq!(refused.status(), 404);
+}

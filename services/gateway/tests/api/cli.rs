@@ -1,0 +1,214 @@
+//! The binary, as people start it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::helpers;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_portcullis");
+
+fn portcullis(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .args(arguments)
+        .args(["--data", "data", "--port", "0"])
+        .current_dir(folder)
+        .env_remove("PORTCULLIS_ADMIN_KEY");
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    portcullis(folder, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+struct Running {
+    child: Child,
+    said: String,
+    ready: String,
+}
+
+impl Running {
+    fn start(folder: &Path) -> Self {
+        let mut child = portcullis(folder, &[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut running = Self { child, said: String::new(), ready: String::new() };
+        for line in lines.map(Result::unwrap) {
+            if line.starts_with("ready") {
+                running.ready = line;
+                return running;
+            }
+            running.said.push_str(&line);
+            running.said.push('\n');
+        }
+        panic!("never ready: {}", running.said);
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn stop(mut self) {
+        self.signal("-TERM");
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_first_start_prints_keys_once_and_four_commands_that_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::start(folder.path());
+    let curls: Vec<&str> = first.said.lines().filter(|line| line.starts_with("curl")).collect();
+    assert_eq!(curls.len(), 4);
+    assert!(curls.iter().all(|curl| !curl.contains(" -k") && curl.contains("--cacert '/")));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let said: Vec<String> = curls
+        .iter()
+        .map(|curl| text(&Command::new("sh").args(["-c", curl]).current_dir(elsewhere.path()).output().unwrap().stdout))
+        .collect();
+    assert!(said[0].starts_with("HTTP/1.1 200") && said[0].contains("You said: Hello, gate"), "{}", said[0]);
+    assert!(said[1].starts_with("HTTP/1.1 400") && said[1].contains("prompt_blocked"), "{}", said[1]);
+    assert!(said[2].starts_with("HTTP/1.1 400") && said[2].contains("non-finite value at index 2"), "{}", said[2]);
+    let statuses: Vec<&str> = said[3].lines().collect();
+    assert_eq!(statuses.len(), 40);
+    assert!(statuses[0].starts_with("200") && statuses[39] == "429 1", "{statuses:?}");
+    first.stop();
+
+    let second = Running::start(folder.path());
+    assert!(!second.said.contains("pck1_") && !second.said.contains("curl"), "{}", second.said);
+    assert!(second.ready.contains("https://127.0.0.1:"), "{}", second.ready);
+    let other = run(folder.path(), &["serve"]);
+    assert!(!other.status.success() && text(&other.stderr).contains("is in use by another process"));
+    second.stop();
+}
+
+#[test]
+fn keys_are_administered_with_and_without_a_running_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let issue = ["keys", "issue", "--name", "ci", "--model", "echo-*", "--requests", "5/second burst 10"];
+    let key = text(&run(folder.path(), &issue).stdout);
+    assert!(key.starts_with("pck1_") && key.trim().len() == 82, "{key}");
+    let listed = text(&run(folder.path(), &["keys", "list"]).stdout);
+    assert!(listed.contains(&key[..21]) && listed.contains("active") && !listed.contains(&key[22..80]), "{listed}");
+    let revoked = run(folder.path(), &["keys", "revoke", &key[..21]]);
+    assert_eq!(text(&revoked.stdout), "revoked 1\n");
+
+    let running = Running::start(folder.path());
+    let admin = running.said.lines().find_map(|line| line.strip_prefix("admin key  ")).unwrap().to_owned();
+    let without = run(folder.path(), &issue);
+    assert!(text(&without.stderr).contains("PORTCULLIS_ADMIN_KEY"));
+    let remote =
+        |arguments: &[&str]| portcullis(folder.path(), arguments).env("PORTCULLIS_ADMIN_KEY", &admin).output().unwrap();
+    let key = text(&remote(&issue).stdout);
+    assert!(key.starts_with("pck1_"), "{key}");
+    let rotated = remote(&["keys", "rotate", &key[..21], "--grace", "0"]);
+    assert!(text(&rotated.stdout).starts_with("pck1_"), "{rotated:?}");
+    let listed = text(&remote(&["keys", "list"]).stdout);
+    assert!(listed.lines().count() >= 4 && listed.contains("revoked"), "{listed}");
+    let health = run(folder.path(), &["healthcheck"]);
+    assert!(health.status.success(), "{health:?}");
+    running.stop();
+    assert!(!run(folder.path(), &["healthcheck"]).status.success());
+}
+
+#[test]
+fn the_trail_is_verified_and_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let curls: Vec<&str> = running.said.lines().filter(|line| line.starts_with("curl")).collect();
+    let blocked = text(&Command::new("sh").args(["-c", curls[1]]).output().unwrap().stdout);
+    let id = blocked.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap().trim().to_owned();
+    running.stop();
+    let explained = text(&run(folder.path(), &["explain", &id]).stdout);
+    assert!(
+        explained.contains("screen in") && explained.contains("prompt_blocked") && explained.contains("override."),
+        "{explained}"
+    );
+    let verified = run(folder.path(), &["audit", "verify"]);
+    assert!(text(&verified.stdout).starts_with("good: "), "{verified:?}");
+    let segment = std::fs::read_dir(folder.path().join("data/audit"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .unwrap();
+    let changed = std::fs::read_to_string(&segment).unwrap().replace("prompt_blocked", "prompt_allowed");
+    std::fs::write(&segment, changed).unwrap();
+    assert_eq!(run(folder.path(), &["audit", "verify"]).status.code(), Some(2));
+}
+
+#[test]
+fn settings_are_checked_and_shown_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.toml");
+    std::fs::write(&file, "[backends.a]\nkind = \"openai\"\nurl = \"http://a/v1\"\napi_key = \"s3cret\"\n[models.m]\nbackends = [\"a\"]\noperations = [\"chat\"]\n").unwrap();
+    let config = file.to_str().unwrap();
+    let checked = run(folder.path(), &["config", "check", "--config", config]);
+    assert_eq!(text(&checked.stdout), "good: 1 backends, 1 models\n");
+    let shown = text(&run(folder.path(), &["config", "show", "--config", config]).stdout);
+    assert!(shown.contains("[hidden]") && !shown.contains("s3cret") && shown.contains("max_body_bytes"), "{shown}");
+    let by_environment = portcullis(folder.path(), &["config", "show", "--config", config])
+        .env("PORTCULLIS__LIMITS__MAX_CHOICES", "3")
+        .output()
+        .unwrap();
+    assert!(text(&by_environment.stdout).contains("max_choices = 3"), "{by_environment:?}");
+    let misspelt = portcullis(folder.path(), &["serve", "--config", config])
+        .env("PORTCULLIS__LIMITS__MAX_CHOICE", "3")
+        .output()
+        .unwrap();
+    assert!(text(&misspelt.stderr).contains("did you mean max_choices?"), "{misspelt:?}");
+    assert!(!folder.path().join("data").exists(), "nothing was made");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_reloads_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.toml");
+    let models = |name: &str| {
+        format!("[backends.e]\nkind = \"echo\"\n[models.{name}]\nbackends = [\"e\"]\noperations = [\"chat\"]\n")
+    };
+    std::fs::write(&file, models("one")).unwrap();
+    let key = text(&run(folder.path(), &["keys", "issue", "--name", "a"]).stdout).trim().to_owned();
+    let mut child = portcullis(folder.path(), &["serve", "--config", "p.toml"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines.find_map(|line| line.unwrap().strip_prefix("ready  ").map(str::to_owned)).unwrap();
+    let running = Running { child, said: String::new(), ready };
+    let base = running.ready.split_whitespace().next().unwrap().to_owned();
+    let client = helpers::client(&folder.path().join("data"));
+    let models_now = async || {
+        let response = client.get(format!("{base}/v1/models")).bearer_auth(&key).send().await.unwrap();
+        helpers::answer(response).await.1["data"][0]["id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(models_now().await, "one");
+    std::fs::write(&file, models("two")).unwrap();
+    running.signal("-HUP");
+    while models_now().await != "two" {
+        tokio::task::yield_now().await;
+    }
+    std::fs::write(&file, format!("{}[limits]\nmax_chices = 1\n", models("three"))).unwrap();
+    running.signal("-HUP");
+    let trail = || {
+        let files = std::fs::read_dir(folder.path().join("data/audit")).unwrap().map(|entry| entry.unwrap().path());
+        files
+            .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect::<String>()
+    };
+    while !trail().contains("did you mean max_choices?") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(models_now().await, "two", "the old rules hold");
+    running.stop();
+}

@@ -1,0 +1,62 @@
+//! Settings: what is wrong is named before anything starts.
+
+use gateway::Gateway;
+use gateway::config::{DEFAULT, LOCAL, Settings};
+
+fn wrong(text: &str) -> String {
+    Settings::parse(text).expect_err(text).to_string()
+}
+
+#[test]
+fn the_shipped_files_are_good() {
+    for text in ["", LOCAL] {
+        Settings::parse(text).unwrap();
+    }
+    assert!(DEFAULT.contains("[screening.output]"));
+}
+
+#[test]
+fn unknown_and_wrong_settings_are_named_with_the_nearest_right_one() {
+    assert_eq!(
+        wrong("[server]\nlisten_on = \"a\""),
+        "server.listen_on: there is no such setting; did you mean listen?"
+    );
+    assert_eq!(wrong("[sever]\nlisten = \"a\""), "sever: there is no such setting; did you mean server?");
+    let reaction = wrong("[screening.input]\ninjection = \"blok\"");
+    assert_eq!(reaction, "screening.input.injection: expected one of block, redact, observe, off; did you mean block?");
+    let kind = wrong("[backends.a]\nkind = \"opnai\"");
+    assert_eq!(kind, "backends.a.kind: expected one of openai, oip, echo; did you mean openai?");
+    assert_eq!(wrong("[backends.a]\nurl = \"http://a\""), "backends.a: kind is required");
+    let number = wrong("[limits]\nmax_body_bytes = \"lots\"");
+    assert!(number.starts_with("limits.max_body_bytes: expected"), "{number}");
+    let secret = wrong("[backends.a]\nkind = \"openai\"\napi_key = [\"s3cret\"]");
+    assert!(secret.starts_with("backends.a.api_key") && !secret.contains("s3cret"), "{secret}");
+}
+
+#[tokio::test]
+async fn settings_that_contradict_each_other_stop_the_start() {
+    let start = async |text: &str| {
+        let data = tempfile::tempdir().unwrap();
+        let mut settings = Settings::parse(text).unwrap();
+        settings.server.data_dir = data.path().join("data");
+        let error = Gateway::bind(settings, None).await.err().expect(text).to_string();
+        assert!(!data.path().join("data").exists(), "nothing was made: {error}");
+        error
+    };
+    let missing =
+        start("[models.m]\nbackends = [\"vlm\"]\noperations = [\"chat\"]\n[backends.vllm]\nkind = \"echo\"").await;
+    assert_eq!(missing, "models.m.backends: there is no backend vlm; did you mean vllm?");
+    let url = start("[backends.a]\nkind = \"openai\"\nurl = \"10.0.0.1:80\"").await;
+    assert_eq!(url, "backends.a.url: expected an http or https address");
+    let rule = start("[screening.input]\nobserve_rules = [\"override.previous-instruction\"]").await;
+    assert!(rule.ends_with("did you mean override.previous-instructions?"), "{rule}");
+    let none = start("[models.m]\nbackends = []\noperations = [\"chat\"]").await;
+    assert_eq!(none, "models.m: a model needs at least one backend");
+}
+
+#[test]
+fn odd_model_names_are_kept() {
+    let settings =
+        Settings::parse("[models.\"meta-llama/Llama-3.1-8B\"]\nbackends = [\"a\"]\noperations = [\"chat\"]").unwrap();
+    assert!(settings.models.contains_key("meta-llama/Llama-3.1-8B"), "{:?}", settings.models.keys());
+}

@@ -1,0 +1,118 @@
+//! Heads and bodies that are not sound, over a raw TLS connection.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::helpers::{self, App};
+
+/// Sends bytes over TLS and reads until the server closes or is silent for two seconds.
+fn raw(app: &App, bytes: &[u8]) -> String {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(app.data().join("tls/ca.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let socket = TcpStream::connect(app.address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+    let mut stream = StreamOwned::new(connection, socket);
+    let _ = stream.write_all(bytes);
+    let _ = stream.flush();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        answer.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or("none")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unsound_heads_are_refused() {
+    let app = helpers::echo().await;
+    let key = app.key().await;
+    let get = |more: &str| format!("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+    let auth = format!("Authorization: Bearer {key}\r\n");
+    let many: String = (0..70).map(|n| format!("X-{n}: a\r\n")).collect();
+    let cases = [
+        (get(&auth), "200"),
+        (get(&format!("{auth}{auth}")), "400"),
+        (get(&format!("{auth}X-A: caf\u{e9}\r\n")), "400"),
+        (get(&format!("{auth}Upgrade: websocket\r\n")), "400"),
+        (get(&format!("{auth}Expect: miracles\r\n")), "400"),
+        (get(&format!("{auth}X-Long: {}\r\n", "a".repeat(17 << 10))), "431"),
+        (get(&format!("{auth}{many}")), "431"),
+        (
+            format!(
+                "GET https://other.example/v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{auth}\r\n"
+            ),
+            "421",
+        ),
+        (format!("GET /{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{auth}\r\n", "a".repeat(3 << 10)), "431"),
+        (format!("TRACE /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{auth}\r\n"), "405"),
+        (format!("GET /v1/%6dodels HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{auth}\r\n"), "404"),
+        (format!("GET /v1/x/../models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{auth}\r\n"), "404"),
+    ];
+    for (request, expected) in cases {
+        let answer = raw(&app, request.as_bytes());
+        assert_eq!(status(&answer), expected, "{}: {answer}", request.get(..80).unwrap_or(&request));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_bounded_in_size_and_time() {
+    let app =
+        helpers::spawn(&format!("{}\n[limits]\nmax_body_bytes = 1000\nbody_seconds = 1", gateway::config::LOCAL)).await;
+    let key = app.key().await;
+    let post = |more: &str| {
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{more}"
+        )
+    };
+    let announced = raw(&app, post("Content-Length: 5000\r\n\r\n{").as_bytes());
+    assert_eq!(status(&announced), "413");
+    assert!(announced.contains("the body exceeds maximum 1000 bytes"), "{announced}");
+    let chunk = format!("Transfer-Encoding: chunked\r\n\r\n7d0\r\n{}\r\n0\r\n\r\n", " ".repeat(2_000));
+    assert_eq!(status(&raw(&app, post(&chunk).as_bytes())), "413");
+    let slow = raw(&app, post("Content-Length: 50\r\n\r\n{").as_bytes());
+    assert_eq!(status(&slow), "408", "{slow}");
+    let broken = raw(&app, post("Transfer-Encoding: chunked\r\n\r\nzz\r\n").as_bytes());
+    assert_eq!(status(&broken), "400", "{broken}");
+    assert!(!broken.contains("payload"), "{broken}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_body_byte_is_needed_to_refuse_a_stranger() {
+    let app = helpers::echo().await;
+    let request = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n";
+    let answer = raw(&app, request.as_bytes());
+    assert_eq!(status(&answer), "401");
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_answers_in_plain_text() {
+    let app = helpers::echo().await;
+    for address in [app.address, app.admin_address] {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        let _ = socket.shutdown(Shutdown::Both);
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    }
+}

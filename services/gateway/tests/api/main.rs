@@ -1,0 +1,22 @@
+//! The gateway through its listeners: one binary, real sockets, real files, scripted model servers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod admin;
+mod admit;
+mod audit_trail;
+mod auth;
+mod cli;
+mod config;
+mod edge;
+mod errors;
+mod helpers;
+mod screen;
+mod stream;
+mod tensors;
