@@ -1,6 +1,7 @@
 //! Admit: the model is in scope, its tensors fit, every quota holds the cost. Opens the ticket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use core_validate::InferenceRequest;
 use keys::Principal;
@@ -31,7 +32,7 @@ impl Parsed {
         limiter: &dyn Limiter,
         tickets: &Tickets,
     ) -> Result<Admitted, Rejection> {
-        let Self { about, principal, mut request, body_bytes } = self;
+        let Self { about, principal, mut request, body_bytes, room } = self;
         let Some(model) = policy.model(&principal, request.model(), request.operation()).cloned() else {
             return Err(Rejection::new(about, Step::Admit, Code::ModelNotFound));
         };
@@ -45,14 +46,15 @@ impl Parsed {
         let output = u64::from(request.max_output_tokens().unwrap_or(0).min(policy.reserve_output_tokens))
             * u64::from(request.choices());
         let Some(place) = tickets.place() else {
-            return Err(Rejection::new(about, Step::Admit, Code::Busy));
+            let rejection = Rejection::new(about, Step::Admit, Code::Busy);
+            return Err(rejection.retry_after_of(Duration::from_secs(1)));
         };
         let buckets = Buckets::of(&principal);
         let charges = buckets.charges(input + output);
         match limiter.reserve(&charges).await {
             Ok(Decision::Allow(held)) => {
                 let standings = held.standings().to_vec();
-                let ticket = Tickets::open(about, held, input, place);
+                let ticket = Tickets::open(about, held, input, place, room);
                 Ok(Admitted { ticket, request, model, standings, body_bytes })
             }
             Ok(decision) => Err(refusal(about, decision)),

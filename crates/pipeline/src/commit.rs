@@ -10,6 +10,7 @@ use sanitize::Sanitizer;
 
 use crate::about::{About, unix_millis};
 use crate::code::{Code, Step};
+use crate::metrics::Metrics;
 use crate::policy::{Model, Screening};
 use crate::rejection::Rejection;
 use crate::screen_in::Screened;
@@ -37,10 +38,12 @@ impl Screened {
         log: &Log,
         digests: &DigestKey,
         screening: &Screening,
+        metrics: &Metrics,
     ) -> Result<Committed, Rejection> {
         let Self { mut ticket, request, model, standings, body_bytes } = self;
         let mut intent = intent(&ticket.about, &request, digests, screening);
         intent.body_bytes = body_bytes as u64;
+        intent.backend_model = model.backend_model().map(ToString::to_string).unwrap_or_default();
         intent.estimated_tokens = ticket.used.input_estimate;
         match tokio::time::timeout(DEADLINE, log.append(&Record::Intent(intent))).await {
             Ok(Ok(_receipt)) => {
@@ -48,6 +51,7 @@ impl Screened {
                 Ok(Committed { ticket, request, model, standings })
             }
             failed => {
+                metrics.audit_failed();
                 // The record may still become durable; the outcome will close it.
                 ticket.used.is_intended = failed.is_err();
                 let about = ticket.about.clone();

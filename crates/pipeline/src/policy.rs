@@ -141,6 +141,11 @@ impl Model {
         false
     }
 
+    /// The server's name for the model that is asked first.
+    pub(crate) fn backend_model(&self) -> Option<&ModelName> {
+        self.servers.first().map(|server| &server.served_by.model)
+    }
+
     /// Asks the servers in turn for the model's tensors.
     pub async fn describe(&self) -> Option<backend::Description> {
         for server in &self.servers {

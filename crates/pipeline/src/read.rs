@@ -1,11 +1,13 @@
 //! Read: the body arrives under a cap and a deadline, and becomes a checked request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use core_validate::{Head, InferenceRequest, Operation, Validator};
 use futures_util::StreamExt as _;
 use keys::Principal;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::about::About;
 use crate::authenticate::Authenticated;
@@ -15,6 +17,26 @@ use crate::rejection::Rejection;
 
 /// Bodies above this size are parsed off the event loop: about a millisecond of work.
 const LARGE: usize = 256 << 10;
+/// Bodies above this size need a permit for their memory.
+const SMALL: usize = 64 << 10;
+/// Bytes that one permit stands for.
+const PERMIT: usize = 1 << 10;
+
+/// The memory that all large bodies under way may take together.
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Room for so many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new((bytes / PERMIT).min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Takes room for so many bytes; `Busy` when there is not enough.
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Code> {
+        let permits = u32::try_from(bytes.div_ceil(PERMIT)).map_err(|_| Code::Busy)?;
+        self.0.clone().try_acquire_many_owned(permits).map_err(|_| Code::Busy)
+    }
+}
 
 /// A request whose body was read and checked.
 pub struct Parsed {
@@ -22,23 +44,35 @@ pub struct Parsed {
     pub(crate) principal: Principal,
     pub(crate) request: InferenceRequest,
     pub(crate) body_bytes: usize,
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 impl Authenticated {
     /// Reads and checks the body.
     ///
     /// # Errors
-    /// 413 beyond `max_bytes`, 408 beyond `deadline`, 400 and 415 for a body that is not valid.
-    pub async fn read(self, validator: &Validator, max_bytes: usize, deadline: Duration) -> Result<Parsed, Rejection> {
+    /// 413 beyond `max_bytes`, 408 beyond `deadline`, 503 when there is no room for it, 400 and 415
+    /// for a body that is not valid.
+    pub(crate) async fn read(
+        self,
+        validator: &Validator,
+        room: &Room,
+        max_bytes: usize,
+        deadline: Duration,
+    ) -> Result<Parsed, Rejection> {
         let Self { mut about, principal, head, body } = self;
         let Some(operation) = about.operation else {
             return Err(Rejection::new(about, Step::Read, Code::Internal));
         };
-        let body = match tokio::time::timeout(deadline, collect(body, max_bytes)).await {
-            Ok(Ok(body)) => body,
+        let (body, room) = match tokio::time::timeout(deadline, collect(body, room, max_bytes)).await {
+            Ok(Ok(collected)) => collected,
             Ok(Err(Code::BodyTooLarge)) => {
                 let message = format!("the body exceeds maximum {max_bytes} bytes");
                 return Err(Rejection::new(about, Step::Read, Code::BodyTooLarge).message_of(message));
+            }
+            Ok(Err(Code::Busy)) => {
+                let rejection = Rejection::new(about, Step::Read, Code::Busy);
+                return Err(rejection.retry_after_of(Duration::from_secs(1)));
             }
             Ok(Err(code)) => return Err(Rejection::new(about, Step::Read, code)),
             Err(_) => return Err(Rejection::new(about, Step::Read, Code::BodyTimeout)),
@@ -47,7 +81,7 @@ impl Authenticated {
         match parse(validator, operation, head, body).await {
             Ok(request) => {
                 about.model = Some(request.model().clone());
-                Ok(Parsed { about, principal, request, body_bytes })
+                Ok(Parsed { about, principal, request, body_bytes, room })
             }
             Err(Some(invalid)) => Err(Rejection::invalid(about, Step::Read, &invalid)),
             Err(None) => Err(Rejection::new(about, Step::Read, Code::Internal)),
@@ -56,19 +90,28 @@ impl Authenticated {
 }
 
 /// Reads at most `max_bytes`. An announced length beyond that is refused before the first byte.
-async fn collect(mut body: Unread, max_bytes: usize) -> Result<Bytes, Code> {
+async fn collect(
+    mut body: Unread,
+    room: &Room,
+    max_bytes: usize,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Code> {
     if body.announced.is_some_and(|length| length > max_bytes as u64) {
         return Err(Code::BodyTooLarge);
     }
+    let announced = body.announced.and_then(|length| usize::try_from(length).ok());
+    let mut taken = None;
     let mut bytes = BytesMut::new();
     while let Some(piece) = body.stream.next().await {
         let piece = piece.map_err(|_| Code::BodyIncomplete)?;
         if bytes.len() + piece.len() > max_bytes {
             return Err(Code::BodyTooLarge);
         }
+        if taken.is_none() && bytes.len() + piece.len() > SMALL {
+            taken = Some(room.take(announced.unwrap_or(max_bytes))?);
+        }
         bytes.extend_from_slice(&piece);
     }
-    Ok(bytes.freeze())
+    Ok((bytes.freeze(), taken))
 }
 
 async fn parse(

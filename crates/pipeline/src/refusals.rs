@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use audit::{Log, Record, Refusal};
 
 use crate::about::unix_millis;
+use crate::metrics::Metrics;
 use crate::rejection::Rejection;
 
 /// Refusals of one code that are recorded in full within a second.
@@ -54,9 +55,10 @@ impl Refusals {
     }
 
     /// Writes what waits, and the numbers that nothing has carried yet.
-    pub(crate) async fn flush(&self, log: &Log) {
+    pub(crate) async fn flush(&self, log: &Log, metrics: &Metrics) {
         for refusal in self.take() {
             if let Err(error) = log.append(&Record::Refusal(refusal)).await {
+                metrics.audit_failed();
                 tracing::error!(%error, "refusal is not recorded");
             }
         }

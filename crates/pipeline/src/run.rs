@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use audit::{DigestKey, Log};
+use audit::{Act, AuditError, DigestKey, Log, Record};
 use keys::{Principal, Verifier};
 use ratelimit_redis::{Limiter, Standing};
 use tokio::sync::Mutex;
@@ -15,6 +15,7 @@ use crate::authenticate::verify;
 use crate::code::{Code, Step};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
+use crate::read::Room;
 use crate::received::Received;
 use crate::refusals::Refusals;
 use crate::rejection::Rejection;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub digests: DigestKey,
     /// The rules to begin with.
     pub policy: Policy,
+    /// Bytes that all large bodies under way may take together.
+    pub max_buffered_bytes: usize,
 }
 
 /// The line: takes a received request, gives an answer or a refusal.
@@ -45,19 +48,21 @@ pub struct Pipeline {
     metrics: Metrics,
     refusals: Arc<Refusals>,
     tickets: Tickets,
+    room: Room,
     closer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Pipeline {
     /// Starts the closer task, so call it inside a runtime that outlives every request.
     pub fn start(parts: Parts) -> Self {
-        let Parts { verifier, limiter, log, digests, policy } = parts;
+        let Parts { verifier, limiter, log, digests, policy, max_buffered_bytes } = parts;
+        let room = Room::new(max_buffered_bytes);
         let metrics = Metrics::new();
         let refusals = Arc::<Refusals>::default();
         let (tickets, closer) = Tickets::start(limiter.clone(), log.clone(), metrics.clone(), refusals.clone());
         let closer = Mutex::new(Some(closer));
         let policy = ArcSwap::from_pointee(policy);
-        Self { verifier, limiter, log, digests, policy, metrics, refusals, tickets, closer }
+        Self { verifier, limiter, log, digests, policy, metrics, refusals, tickets, room, closer }
     }
 
     /// Walks the line. A refusal has been counted and recorded when it is returned.
@@ -76,20 +81,27 @@ impl Pipeline {
         let policy = self.policy.load_full();
         let authenticated = received.authenticate(&self.verifier).await?;
         let principal = authenticated.principal.clone();
-        let read = authenticated.read(&policy.validator, policy.max_body_bytes, policy.body_deadline).await;
+        let read = authenticated.read(&policy.validator, &self.room, policy.max_body_bytes, policy.body_deadline).await;
         let parsed = match read {
             Ok(parsed) => parsed,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
-        let admitted = parsed.admit(&policy, self.limiter.as_ref(), &self.tickets).await?;
+        let admitted = match parsed.admit(&policy, self.limiter.as_ref(), &self.tickets).await {
+            Ok(admitted) => admitted,
+            Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
+        };
         let screened = admitted.screen_in(&policy.screening.input).await?;
-        let committed = screened.commit(&self.log, &self.digests, &policy.screening).await?;
+        let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
         let answering = committed.infer(&self.metrics).await?;
         answering.screen_out(&policy, &self.digests).await
     }
 
-    /// A malformed body charges one request on its way out.
+    /// A request that is wrong in itself costs one request on its way out, so that looking for what
+    /// passes is not free.
     async fn charge_one(&self, principal: &Principal, rejection: Rejection) -> Rejection {
+        if !(400..=415).contains(&rejection.code().status()) {
+            return rejection;
+        }
         let buckets = Buckets::of(principal);
         if let Err(error) = self.limiter.reserve(&buckets.charges(0)).await {
             tracing::warn!(%error, "malformed request is not charged");
@@ -111,9 +123,28 @@ impl Pipeline {
 
     /// Counts and records a refusal that was made outside the line, and gives it back.
     pub fn refuse(&self, about: About, step: Step, code: Code) -> Rejection {
-        let rejection = Rejection::new(about, step, code);
+        self.noted(Rejection::new(about, step, code))
+    }
+
+    /// The same, for a refusal with more to say.
+    pub fn noted(&self, rejection: Rejection) -> Rejection {
         self.refused(&rejection);
         rejection
+    }
+
+    /// Records an act of an operator and waits until it is durable.
+    ///
+    /// # Errors
+    /// When it cannot be recorded; also counted and logged.
+    pub async fn record(&self, act: Act) -> Result<(), AuditError> {
+        match self.log.append(&Record::Act(act)).await {
+            Ok(_receipt) => Ok(()),
+            Err(error) => {
+                self.metrics.audit_failed();
+                tracing::error!(%error, "act is not recorded");
+                Err(error)
+            }
+        }
     }
 
     fn refused(&self, rejection: &Rejection) {
@@ -148,9 +179,9 @@ impl Pipeline {
         self.policy.store(Arc::new(policy));
     }
 
-    /// The audit trail.
-    pub fn log(&self) -> &Log {
-        &self.log
+    /// Whether the audit trail can be written.
+    pub fn is_recording(&self) -> bool {
+        self.log.is_healthy()
     }
 
     /// The counters.

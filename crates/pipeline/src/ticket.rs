@@ -9,7 +9,7 @@ use std::sync::Arc;
 use audit::{Ended, Log, Outcome, Record};
 use core_validate::Usage;
 use ratelimit_redis::{Actual, Limiter, Reservation};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use crate::about::{About, unix_millis};
 use crate::metrics::Metrics;
@@ -51,6 +51,8 @@ pub(crate) struct Ticket {
     pub(crate) about: About,
     pub(crate) used: Used,
     open: Option<(Reservation, mpsc::OwnedPermit<Note>)>,
+    /// The room that a large body takes; given back with the ticket.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// What the closer works on.
@@ -93,9 +95,15 @@ impl Tickets {
         self.sender.clone().try_reserve_owned().ok()
     }
 
-    pub(crate) fn open(about: About, held: Reservation, input_estimate: u64, place: mpsc::OwnedPermit<Note>) -> Ticket {
+    pub(crate) fn open(
+        about: About,
+        held: Reservation,
+        input_estimate: u64,
+        place: mpsc::OwnedPermit<Note>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Ticket {
         let used = Used { input_estimate, ..Used::default() };
-        Ticket { about, used, open: Some((held, place)) }
+        Ticket { about, used, open: Some((held, place)), _room: room }
     }
 
     /// Opens no more tickets. The closer ends once those that are open are closed.
@@ -136,11 +144,11 @@ impl Closer {
                     }
                     futures_util::future::join_all(batch.drain(..).map(|note| self.close(note))).await;
                 }
-                _ = tick.tick() => self.refusals.flush(&self.log).await,
+                _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
                 () = stop.notified() => notes.close(),
             }
         }
-        self.refusals.flush(&self.log).await;
+        self.refusals.flush(&self.log, &self.metrics).await;
     }
 
     async fn close(&self, note: Note) {
@@ -149,6 +157,9 @@ impl Closer {
         let settled = if used.is_sent {
             let actual = Actual::as_charged().unit("tokens", tokens.input_tokens + tokens.output_tokens);
             self.limiter.settle(held, &actual).await
+        } else if end.ended == Some(Ended::Blocked) {
+            // Nothing was computed, but looking for what passes must not be free.
+            self.limiter.settle(held, &Actual::as_charged().unit("tokens", 0)).await
         } else {
             self.limiter.cancel(held).await
         };

@@ -1,7 +1,7 @@
 //! The gateway, put together: bound first, then run until it is told to stop.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,14 @@ pub enum StartError {
     /// A key of the audit trail cannot be used.
     #[error("audit trail: {0}")]
     AuditKey(#[from] audit::KeyError),
+    /// A secret is missing beside the data that was made with it.
+    #[error("{secret} is missing, and {data} is useless without it: put it back, or move {data} away to begin anew")]
+    Orphan {
+        /// The data.
+        data: PathBuf,
+        /// The secret.
+        secret: PathBuf,
+    },
     /// A listener cannot be bound.
     #[error("{address}: {source}")]
     Bind {
@@ -64,6 +72,7 @@ pub struct Gateway {
     callers: Server,
     operators: Server,
     pipeline: Arc<Pipeline>,
+    verifier: Arc<Verifier>,
     issuer: Issuer,
     reloader: Arc<Reloader>,
     shutdown: Duration,
@@ -80,9 +89,20 @@ impl Stored {
     /// Opens the key store and the peppers, made if there are none.
     pub(crate) async fn open(data_dir: &DataDir) -> Result<Self, StartError> {
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
-        let store = SqliteStore::open(&data_dir.path().join("keys.sqlite")).await.map_err(|error| keys(&error))?;
-        let peppers = Peppers::load_or_create(&data_dir.path().join("peppers")).map_err(|error| keys(&error))?;
+        let (database, peppers) = (data_dir.path().join("keys.sqlite"), data_dir.path().join("peppers"));
+        refuse_orphan(&database, &peppers)?;
+        let store = SqliteStore::open(&database).await.map_err(|error| keys(&error))?;
+        let peppers = Peppers::load_or_create(&peppers).map_err(|error| keys(&error))?;
         Ok(Self { store: Arc::new(store), peppers })
+    }
+}
+
+/// A secret is made when there is nothing yet; beside data that was made with it, a new one would
+/// make that data useless without a word.
+fn refuse_orphan(data: &Path, secret: &Path) -> Result<(), StartError> {
+    match data.exists() && !secret.exists() {
+        true => Err(StartError::Orphan { data: data.to_owned(), secret: secret.to_owned() }),
+        false => Ok(()),
     }
 }
 
@@ -104,9 +124,11 @@ impl Gateway {
         let log = open_log(&data_dir).await?;
         let digests = DigestKey::load_or_create(&data_dir.path().join("digest-key"))?;
         let limiter = Arc::new(MemoryLimiter::new());
-        let pipeline = Arc::new(Pipeline::start(Parts { verifier: verifier.clone(), limiter, log, digests, policy }));
-        let reloader = Arc::new(Reloader::new(source, &settings, pipeline.clone()));
-        let admin = Admin::new(pipeline.clone(), verifier, issuer.clone(), reloader.clone(), &settings, &data_dir);
+        let max_buffered_bytes = settings.limits.max_buffered_bytes;
+        let parts = Parts { verifier: verifier.clone(), limiter, log, digests, policy, max_buffered_bytes };
+        let pipeline = Arc::new(Pipeline::start(parts));
+        let reloader = Arc::new(Reloader::new(source, pipeline.clone()));
+        let admin = Admin::new(pipeline.clone(), issuer.clone(), reloader.clone(), &settings, &data_dir);
 
         let server = &settings.server;
         let (listener, address) = listen(server.listen)?;
@@ -124,6 +146,7 @@ impl Gateway {
             callers,
             operators,
             pipeline,
+            verifier,
             issuer,
             reloader,
             shutdown: Duration::from_secs(server.shutdown_seconds),
@@ -147,7 +170,7 @@ impl Gateway {
     }
 
     /// The certificate that clients must trust, when it is our own.
-    pub fn authority(&self) -> Option<&std::path::Path> {
+    pub fn authority(&self) -> Option<&Path> {
         self.authority.as_deref()
     }
 
@@ -172,7 +195,8 @@ impl Gateway {
     /// # Errors
     /// When a listener breaks.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, shutdown: patience, data_dir, .. } = self;
+        let Self { callers, operators, pipeline, verifier, shutdown: patience, data_dir, .. } = self;
+        let noting = tokio::spawn(note_used(verifier.clone()));
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
         tokio::pin!(servers);
@@ -186,8 +210,23 @@ impl Gateway {
         if tokio::time::timeout(patience, pipeline.close()).await.is_err() {
             tracing::error!("requests are still open; their outcome will be recorded as unknown");
         }
+        noting.abort();
+        if let Err(error) = verifier.note_used().await {
+            tracing::warn!(%error, "last use of keys is not noted");
+        }
         drop(data_dir);
         ended
+    }
+}
+
+/// Notes twice a minute when keys were last used.
+async fn note_used(verifier: Arc<Verifier>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(30));
+    loop {
+        ticks.tick().await;
+        if let Err(error) = verifier.note_used().await {
+            tracing::warn!(%error, "last use of keys is not noted");
+        }
     }
 }
 
@@ -199,8 +238,10 @@ async fn stop(handles: &[ServerHandle], patience: Duration) {
 }
 
 async fn open_log(data_dir: &DataDir) -> Result<Log, StartError> {
-    let key = SigningKey::load_or_create(&data_dir.path().join("audit-key"))?;
-    let sink = SegmentFile::open(&data_dir.path().join("audit"))?;
+    let (folder, key) = (data_dir.path().join("audit"), data_dir.path().join("audit-key"));
+    refuse_orphan(&folder, &key)?;
+    let key = SigningKey::load_or_create(&key)?;
+    let sink = SegmentFile::open(&folder)?;
     Ok(Log::open(sink, key, ORIGIN).await?)
 }
 

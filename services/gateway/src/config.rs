@@ -58,6 +58,7 @@ pub struct ServerSettings {
 #[expect(missing_docs, reason = "explained in config/default.toml")]
 pub struct LimitSettings {
     pub max_body_bytes: usize,
+    pub max_buffered_bytes: usize,
     pub body_seconds: u64,
     pub max_depth: usize,
     pub max_values: usize,

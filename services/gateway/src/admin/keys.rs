@@ -5,7 +5,7 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use pipeline::{Code, Rejection, Step};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::admin::Asked;
 use crate::admin::routes::KeysVerb;
@@ -52,32 +52,29 @@ impl Asked<'_> {
         let Some(new) = form.into_new_key(unix_millis()) else {
             return Err(asked.refuse(Step::Read, Code::BadRequest));
         };
+        let asked = asked.begin("keys.issue", None).await?;
         let issued = asked.admin.issuer.issue(&asked.principal, new, unix_millis()).await;
         asked.issued("keys.issue", None, issued).await
     }
 
     async fn rotate(self, id: KeyId, payload: Payload) -> Result<HttpResponse, Rejection> {
         let (asked, form) = self.form::<RotateForm>(payload).await?;
+        let asked = asked.begin("keys.rotate", Some(id.to_string())).await?;
         let issued = asked.admin.issuer.rotate(&asked.principal, &id, form.grace(), unix_millis()).await;
-        asked.admin.verifier.forget(&id);
-        asked.issued("keys.rotate", Some(id), issued).await
+        asked.issued("keys.rotate", Some(id.to_string()), issued).await
     }
 
     async fn revoke(self, id: KeyId, payload: Payload) -> Result<HttpResponse, Rejection> {
         let (asked, form) = self.form::<RevokeForm>(payload).await?;
+        let asked = asked.begin("keys.revoke", Some(id.to_string())).await?;
         let target = if form.family { Revoke::Family(id.into()) } else { Revoke::Key(id) };
-        let revoked = asked.admin.issuer.revoke(&asked.principal, target, unix_millis()).await;
-        match target {
-            Revoke::Key(id) => asked.admin.verifier.forget(&id),
-            Revoke::Family(family) => asked.admin.verifier.forget_family(&family),
-        }
-        match revoked {
+        match asked.admin.issuer.revoke(&asked.principal, target, unix_millis()).await {
             Ok(count) => {
                 let after = json!({"revoked": count, "family": form.family});
-                asked.record("keys.revoke", Some(id.to_string()), None, Some(after.clone()), true).await;
+                asked.done_as("keys.revoke", Some(id.to_string()), &after).await;
                 Ok(asked.done(&after))
             }
-            Err(error) => Err(asked.failed("keys.revoke", Some(id), &error).await),
+            Err(error) => Err(asked.failed("keys.revoke", Some(id.to_string()), &error).await),
         }
     }
 
@@ -85,18 +82,14 @@ impl Asked<'_> {
     async fn issued(
         self,
         act: &str,
-        target: Option<KeyId>,
+        target: Option<String>,
         issued: Result<IssuedKey, IssueError>,
     ) -> Result<HttpResponse, Rejection> {
         match issued {
             Ok(issued) => {
                 let after = json!(issued.record());
-                let id = target.unwrap_or(issued.record().id).to_string();
-                if !self.record(act, Some(id), None, Some(after.clone()), true).await {
-                    let target = Revoke::Key(issued.record().id);
-                    let _ = self.admin.issuer.revoke(&self.principal, target, unix_millis()).await;
-                    return Err(self.refuse(Step::Commit, Code::AuditUnavailable));
-                }
+                let target = target.unwrap_or_else(|| issued.record().id.to_string());
+                self.done_as(act, Some(target), &after).await;
                 let body = json!({"key": issued.secret(), "record": after});
                 Ok(render::json(self.about.request_id(), &[], &body))
             }
@@ -104,9 +97,8 @@ impl Asked<'_> {
         }
     }
 
-    async fn failed(self, act: &str, target: Option<KeyId>, error: &IssueError) -> Rejection {
-        let after: Value = json!({"error": error.to_string()});
-        self.record(act, target.map(|id| id.to_string()), None, Some(after), false).await;
+    async fn failed(self, act: &str, target: Option<String>, error: &IssueError) -> Rejection {
+        self.not_done(act, target, error.to_string()).await;
         self.refuse_issue(error)
     }
 
@@ -119,9 +111,10 @@ impl Asked<'_> {
             IssueError::Store(_) | IssueError::NoRandomness => Code::Internal,
             _ => Code::BadRequest,
         };
-        let message = error.to_string();
-        let rejection = self.refuse(Step::Read, code);
-        if code == Code::BadRequest { rejection.message_of(message) } else { rejection }
+        let rejection = Rejection::new(self.about, Step::Admit, code);
+        let is_told = code == Code::BadRequest;
+        let rejection = if is_told { rejection.message_of(error.to_string()) } else { rejection };
+        self.admin.pipeline.noted(rejection)
     }
 
     /// Reads a small JSON body; an empty one stands for `{}`.
@@ -134,7 +127,8 @@ impl Asked<'_> {
             Err(error) => {
                 let message =
                     format!("the body is not what is asked for (line {}, column {})", error.line(), error.column());
-                Err(self.refuse(Step::Read, Code::BadRequest).message_of(message))
+                let rejection = Rejection::new(self.about, Step::Read, Code::BadRequest);
+                Err(self.admin.pipeline.noted(rejection.message_of(message)))
             }
         }
     }

@@ -9,10 +9,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::keys::{AdminAct, Issuer, Principal, Verifier};
+use ::keys::{AdminAct, Issuer, Principal};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use audit::{Act, Record};
+use audit::Act;
 use futures_util::FutureExt as _;
 use ipnet::IpNet;
 use pipeline::{About, Code, Pipeline, Rejection, Step};
@@ -29,7 +29,6 @@ use routes::{Route, find};
 /// What the operators' handler needs.
 pub(crate) struct Admin {
     pipeline: Arc<Pipeline>,
-    verifier: Arc<Verifier>,
     issuer: Issuer,
     reloader: Arc<Reloader>,
     metrics_from: Vec<IpNet>,
@@ -39,7 +38,6 @@ pub(crate) struct Admin {
 impl Admin {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
-        verifier: Arc<Verifier>,
         issuer: Issuer,
         reloader: Arc<Reloader>,
         settings: &Settings,
@@ -47,7 +45,7 @@ impl Admin {
     ) -> Self {
         let metrics_from = settings.server.metrics_from.clone();
         let audit_dir = data_dir.path().join("audit");
-        Self { pipeline, verifier, issuer, reloader, metrics_from, audit_dir }
+        Self { pipeline, issuer, reloader, metrics_from, audit_dir }
     }
 }
 
@@ -86,19 +84,14 @@ async fn answer(
     let request_id = about.request_id().to_owned();
     match route {
         Route::Live => return Ok(render::json(&request_id, &[], &json!({"status": "live"}))),
-        Route::Ready if admin.pipeline.log().is_healthy() => {
-            return Ok(render::json(&request_id, &[], &json!({"status": "ready"})));
-        }
-        Route::Ready => return Err(admin.pipeline.refuse(about, Step::Commit, Code::AuditUnavailable)),
+        Route::Ready => return ready(admin, about).await,
         Route::Metrics if is_listed(request, admin) => return Ok(metrics(&request_id, admin)),
         _ => {}
     }
     let presented = head::presented_key(request.headers());
     let principal = admin.pipeline.authenticate(&mut about, presented).await?;
     if !principal.scopes().permits_admin(route.act()) {
-        let asked = Asked { admin, about, principal };
-        asked.record("refused", None, None, None, false).await;
-        return Err(admin.pipeline.refuse(asked.about, Step::Authenticate, Code::NotAllowed));
+        return Err(admin.pipeline.refuse(about, Step::Authenticate, Code::NotAllowed));
     }
     let asked = Asked { admin, about, principal };
     match route {
@@ -107,6 +100,18 @@ async fn answer(
         Route::Explain(id) => asked.explain(id).await,
         Route::Keys(verb) => asked.keys(verb, payload, request).await,
         Route::Live | Route::Ready => refuse(asked.about, Code::Internal),
+    }
+}
+
+/// Ready means: keys can be read and requests can be recorded.
+async fn ready(admin: &Admin, about: About) -> Result<HttpResponse, Rejection> {
+    if !admin.pipeline.is_recording() {
+        return Err(admin.pipeline.refuse(about, Step::Commit, Code::AuditUnavailable));
+    }
+    let keys = admin.issuer.list(&Principal::system(), None, 1, crate::request_id::unix_millis()).await;
+    match keys {
+        Ok(_) => Ok(render::json(about.request_id(), &[], &json!({"status": "ready"}))),
+        Err(_) => Err(admin.pipeline.refuse(about, Step::Authenticate, Code::KeysUnavailable)),
     }
 }
 
@@ -124,29 +129,35 @@ fn metrics(request_id: &str, admin: &Admin) -> HttpResponse {
 }
 
 impl Asked<'_> {
-    /// Records an act; what cannot be recorded does not count as done.
-    async fn record(
-        &self,
-        act: &str,
-        target: Option<String>,
-        before: Option<Value>,
-        after: Option<Value>,
-        ok: bool,
-    ) -> bool {
-        let mut record = Act::new(self.about.request_id().to_owned(), crate::request_id::unix_millis());
-        record.who = self.about.who();
-        record.act = act.to_owned();
-        record.target = target;
-        record.before = before;
-        record.after = after;
-        record.ok = ok;
-        match self.admin.pipeline.log().append(&Record::Act(record)).await {
-            Ok(_receipt) => true,
-            Err(error) => {
-                tracing::error!(%error, act, "act is not recorded");
-                false
-            }
+    /// Records what is about to be done. What cannot be recorded is not done.
+    async fn begin(self, act: &str, target: Option<String>) -> Result<Self, Rejection> {
+        let begun = self.act(act, target, false, "asked".to_owned());
+        match self.admin.pipeline.record(begun).await {
+            Ok(()) => Ok(self),
+            Err(_) => Err(self.refuse(Step::Commit, Code::AuditUnavailable)),
         }
+    }
+
+    /// Records what was done, as far as it can be: that it was asked for is on record already.
+    async fn done_as(&self, act: &str, target: Option<String>, after: &Value) {
+        let mut done = self.act(act, target, true, "done".to_owned());
+        done.after = Some(after.clone());
+        let _ = self.admin.pipeline.record(done).await;
+    }
+
+    /// Records why it was not done.
+    async fn not_done(&self, act: &str, target: Option<String>, why: String) {
+        let _ = self.admin.pipeline.record(self.act(act, target, false, why)).await;
+    }
+
+    fn act(&self, name: &str, target: Option<String>, ok: bool, detail: String) -> Act {
+        let mut act = Act::new(self.about.request_id().to_owned(), crate::request_id::unix_millis());
+        act.who = self.about.who();
+        act.act = name.to_owned();
+        act.target = target;
+        act.ok = ok;
+        act.detail = Some(detail);
+        act
     }
 
     fn refuse(self, step: Step, code: Code) -> Rejection {
@@ -158,16 +169,17 @@ impl Asked<'_> {
     }
 
     async fn reload(self) -> Result<HttpResponse, Rejection> {
-        match self.admin.reloader.reload() {
+        let asked = self.begin("config.reload", None).await?;
+        match asked.admin.reloader.reload() {
             Ok(loaded) => {
                 let after = json!({"models": loaded.models});
-                self.record("config.reload", None, None, Some(after.clone()), true).await;
-                Ok(self.done(&after))
+                asked.done_as("config.reload", None, &after).await;
+                Ok(asked.done(&after))
             }
             Err(error) => {
-                self.record("config.reload", None, None, Some(json!({"error": error.to_string()})), false).await;
-                let rejection = Rejection::new(self.about.clone(), Step::Accept, Code::BadRequest);
-                Err(rejection.message_of(error.to_string()))
+                asked.not_done("config.reload", None, error.to_string()).await;
+                let rejection = Rejection::new(asked.about.clone(), Step::Accept, Code::BadRequest);
+                Err(asked.admin.pipeline.noted(rejection.message_of(error.to_string())))
             }
         }
     }

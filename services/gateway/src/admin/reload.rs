@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use pipeline::Pipeline;
 
-use crate::config::{InvalidSettings, ServerSettings, Settings};
+use crate::config::{InvalidSettings, Settings};
 
 /// Reads the settings from where they came.
 pub struct Reloader {
     source: Option<PathBuf>,
-    server: ServerSettings,
+    /// What only a restart changes, as it was written at the start.
+    fixed: Option<String>,
     pipeline: Arc<Pipeline>,
 }
 
@@ -21,8 +22,9 @@ pub struct Reloaded {
 }
 
 impl Reloader {
-    pub(crate) fn new(source: Option<PathBuf>, settings: &Settings, pipeline: Arc<Pipeline>) -> Self {
-        Self { source, server: settings.server.clone(), pipeline }
+    pub(crate) fn new(source: Option<PathBuf>, pipeline: Arc<Pipeline>) -> Self {
+        let fixed = Settings::load(source.as_deref()).ok().and_then(|settings| fixed(&settings));
+        Self { source, fixed, pipeline }
     }
 
     /// Reloads models, limits and screening. Listeners, certificate and data folder stay as they
@@ -33,8 +35,8 @@ impl Reloader {
     pub fn reload(&self) -> Result<Reloaded, InvalidSettings> {
         let settings = Settings::load(self.source.as_deref())?;
         let policy = crate::rules::policy(&settings)?;
-        if settings.server.listen != self.server.listen || settings.server.tls_cert != self.server.tls_cert {
-            tracing::warn!("changes of [server] need a restart");
+        if fixed(&settings) != self.fixed {
+            tracing::warn!("changes of [server], [log] and some [limits] need a restart");
         }
         let models = policy.models.keys().map(ToString::to_string).collect();
         self.pipeline.set_policy(policy);
@@ -55,8 +57,13 @@ impl Reloader {
         if let Err(error) = &result {
             tracing::error!(%error, "settings are not reloaded, the old ones hold");
         }
-        if let Err(error) = self.pipeline.log().append(&audit::Record::Act(act)).await {
-            tracing::error!(%error, "reload is not recorded");
-        }
+        let _ = self.pipeline.record(act).await;
     }
+}
+
+/// The settings that are read once.
+fn fixed(settings: &Settings) -> Option<String> {
+    let Settings { server, log, limits, .. } = settings;
+    let (server, log) = toml::to_string(server).ok().zip(toml::to_string(log).ok())?;
+    Some(format!("{server}{log}{} {}", limits.failures_per_minute, limits.max_buffered_bytes))
 }

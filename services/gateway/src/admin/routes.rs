@@ -28,8 +28,9 @@ impl KeysVerb {
     }
 }
 
-/// Finds the route of a request.
+/// Finds the route of a request. `HEAD` asks what `GET` would say.
 pub(super) fn find(method: &Method, path: &str) -> Result<Route, Code> {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
     let routes = by_path(path);
     if routes.is_empty() {
         return Err(Code::UnknownRoute);

@@ -60,7 +60,7 @@ pub(super) async fn healthcheck(settings: &Settings) -> Result<(), Failure> {
     let data = &settings.server.data_dir;
     let address = admin_address(data).unwrap_or(settings.server.admin_listen);
     let url = format!("https://localhost:{}/readyz", address.port());
-    let asked = client(settings)?.get(url).timeout(Duration::from_secs(3)).send().await;
+    let asked = client(settings, address)?.get(url).timeout(Duration::from_secs(3)).send().await;
     let status = asked.map_err(|_| Failure::new("not reachable"))?.status();
     if status.is_success() { Ok(()) } else { Err(Failure::new(format!("not ready ({})", status.as_u16()))) }
 }

@@ -1,5 +1,6 @@
 //! `portcullis keys`: over the admin listener when a gateway runs, else on the data folder itself.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ async fn here(data_dir: &DataDir, command: KeysCommand) -> Result<(), Failure> {
 async fn remote(settings: &Settings, data: &Path, command: KeysCommand) -> Result<(), Failure> {
     let address = admin_address(data).ok_or_else(|| Failure::new("the running gateway has no admin address yet"))?;
     let base = format!("https://localhost:{}/admin/keys", address.port());
-    let client = client(settings)?;
+    let client = client(settings, address)?;
     match command {
         KeysCommand::Issue(arguments) => {
             let answer = ask(client.post(base).body(json!(arguments.form()?).to_string())).await?;
@@ -166,8 +167,12 @@ async fn remote(settings: &Settings, data: &Path, command: KeysCommand) -> Resul
 }
 
 /// A client that trusts the gateway's own certificate, or the system's when the operator gave one.
-pub(super) fn client(settings: &Settings) -> Result<reqwest::Client, Failure> {
-    let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+pub(super) fn client(settings: &Settings, admin: SocketAddr) -> Result<reqwest::Client, Failure> {
+    let loopback = if admin.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
+    let reached = if admin.ip().is_unspecified() { SocketAddr::new(loopback, admin.port()) } else { admin };
+    // The certificate names localhost, wherever the listener is.
+    let builder = reqwest::Client::builder().no_proxy().resolve("localhost", reached);
+    let mut builder = builder.timeout(Duration::from_secs(30));
     if settings.server.tls_cert.as_os_str().is_empty() {
         let path = settings.server.data_dir.join("tls").join("ca.pem");
         let pem = std::fs::read(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;

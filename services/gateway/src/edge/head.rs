@@ -27,7 +27,7 @@ pub(crate) fn check(request: &HttpRequest) -> Result<(), Code> {
     if !headers.iter().all(|(_, value)| value.as_bytes().iter().all(is_plain)) {
         return Err(Code::BadRequest);
     }
-    if ![Method::GET, Method::POST].contains(request.method()) {
+    if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
         return Err(Code::MethodNotAllowed);
     }
     let once = [AUTHORIZATION, HOST, CONTENT_TYPE, CONTENT_LENGTH, TENSOR_HEADER];

@@ -1,7 +1,7 @@
 //! Requests that ask no model: what there is, whether it is ready, how the quotas stand.
 
 use actix_web::{HttpRequest, HttpResponse};
-use core_validate::ModelName;
+use core_validate::{ModelName, Operation};
 use pipeline::{About, Code, Model, Rejection, Step};
 use serde_json::{Value, json};
 
@@ -41,8 +41,8 @@ pub(super) async fn list(
             json!({"name": "portcullis", "version": "2", "extensions": ["binary_tensor_data"]})
         }
         Route::ModelMetadata(target) => match target.model.as_ref().and_then(find) {
-            Some(model) => metadata(&model, &target).await,
-            None => return Err(missing(about)),
+            Some(model) if model.operations().contains(&Operation::Infer) => metadata(&model, &target).await,
+            _ => return Err(missing(about)),
         },
         Route::ModelReady(target) => match target.model.as_ref().and_then(find) {
             Some(model) if model.is_ready().await => json!({}),

@@ -26,8 +26,9 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// Finds the route of a request.
+/// Finds the route of a request. `HEAD` asks what `GET` would say.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
     let Some((wanted, route)) = by_path(path) else { return Found::Nothing };
     if *method == wanted { Found::Route(route) } else { Found::OtherMethod }
 }

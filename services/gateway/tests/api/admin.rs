@@ -47,7 +47,9 @@ async fn acts_are_on_record() {
     let form = json!({"name": "ci", "scopes": {"inference": {"models": ["*"], "operations": ["chat"]}}});
     let response = app.admin_post("/admin/keys", &admin, &form).send().await.unwrap();
     let request_id = helpers::header(&response, "x-request-id").to_owned();
-    let record = app.records(&request_id, 1).await.remove(0);
+    let records = app.records(&request_id, 2).await;
+    assert_eq!((records[0]["detail"].as_str(), records[0]["ok"].as_bool()), (Some("asked"), Some(false)));
+    let record = &records[1];
     assert_eq!((record["act"].as_str(), record["ok"].as_bool()), (Some("keys.issue"), Some(true)));
     assert_eq!(record["who"]["key_id"], json!(&admin[..21]));
     let found = app.admin_get(&format!("/admin/requests/{request_id}"), &admin).send().await.unwrap();
@@ -78,4 +80,41 @@ async fn the_operators_routes_are_not_on_the_callers_listener() {
     }
     let refused = app.admin_post("/v1/chat/completions", &admin, &chat("echo-chat", "hi")).send().await.unwrap();
     assert_eq!(refused.status(), 404);
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_done() {
+    let app = helpers::echo().await;
+    let admin = app.admin_key().await;
+    std::fs::remove_dir_all(app.data().join("audit")).unwrap();
+    let form = json!({"name": "ci", "scopes": {"inference": {"models": ["*"], "operations": ["chat"]}}});
+    let (status, body) = answer(app.admin_post("/admin/keys", &admin, &form).send().await.unwrap()).await;
+    assert_eq!((status, body["code"].as_str()), (503, Some("audit_unavailable")));
+    let (_, listed) = answer(app.admin_get("/admin/keys", &admin).send().await.unwrap()).await;
+    assert_eq!(listed["keys"].as_array().unwrap().len(), 1, "only the admin key");
+    let metrics = app.admin_get("/metrics", &admin).send().await.unwrap().text().await.unwrap();
+    assert!(!metrics.contains("portcullis_audit_failures_total 0"), "{metrics}");
+}
+
+#[tokio::test]
+async fn without_the_key_store_the_gateway_is_not_ready_and_known_keys_go_on() {
+    let app = helpers::echo().await;
+    let key = app.key().await;
+    assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
+    std::fs::remove_file(app.data().join("keys.sqlite")).unwrap();
+    assert_eq!(app.admin_get("/readyz", "").send().await.unwrap().status(), 503);
+    assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
+    let stranger = app.chat("nonsense", "echo-chat", "hi").await;
+    assert_eq!(stranger.status(), 401, "a malformed key needs no store");
+}
+
+#[tokio::test]
+async fn last_use_is_noted() {
+    let app = helpers::echo().await;
+    let (key, admin) = (app.key().await, app.admin_key().await);
+    assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
+    let app = helpers::spawn_in(app.stop(), gateway::config::LOCAL).await;
+    let (_, listed) = answer(app.admin_get("/admin/keys", &admin).send().await.unwrap()).await;
+    let used = listed["keys"].as_array().unwrap().iter().find(|record| record["id"] == json!(&key[..21])).unwrap();
+    assert!(used["last_used_at"].as_u64().is_some(), "{used}");
 }

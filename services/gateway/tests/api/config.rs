@@ -60,3 +60,15 @@ fn odd_model_names_are_kept() {
         Settings::parse("[models.\"meta-llama/Llama-3.1-8B\"]\nbackends = [\"a\"]\noperations = [\"chat\"]").unwrap();
     assert!(settings.models.contains_key("meta-llama/Llama-3.1-8B"), "{:?}", settings.models.keys());
 }
+
+#[tokio::test]
+async fn a_lost_secret_is_not_made_anew_beside_its_data() {
+    for secret in ["peppers", "audit-key"] {
+        let data = crate::helpers::echo().await.stop();
+        std::fs::remove_file(data.path().join(secret)).unwrap();
+        let mut settings = Settings::parse(LOCAL).unwrap();
+        settings.server.data_dir = data.path().to_owned();
+        let error = Gateway::bind(settings, None).await.err().expect(secret).to_string();
+        assert!(error.contains(secret) && error.contains("put it back"), "{error}");
+    }
+}
