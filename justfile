@@ -1,0 +1,46 @@
+# Every verb. `./scripts/test` and `cargo run --release` need none of them.
+
+# list the verbs
+default:
+    @just --list
+
+# start the gateway on embedded parts
+run *arguments:
+    cargo run --release -- {{arguments}}
+
+# everything that must hold before a change goes in
+test:
+    ./scripts/test
+
+# tests alone
+quick:
+    ./scripts/test quick
+
+# tests of one crate
+test-crate crate:
+    cargo nextest run --package {{crate}}
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+fmt:
+    cargo fmt --all
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# licences, bans and sources, offline
+deny:
+    cargo deny --offline check licenses bans sources
+
+# the arrows of ARCHITECTURE.md against the crates
+arrows:
+    ./scripts/arrows
+
+# write docs/errors.md anew from the table of codes
+errors:
+    UPDATE_DOCS=1 cargo nextest run --package gateway codes
+
+# the unmodified client libraries against a gateway of their own
+clients:
+    ./scripts/clients
