@@ -20,12 +20,16 @@ pub struct Usage {
 pub enum Slot {
     /// What the model says.
     Content(u32),
-    /// What it says while it thinks.
+    /// What it says while it thinks, as `reasoning_content`.
     Reasoning(u32),
+    /// The same, as `reasoning`.
+    Thinking(u32),
     /// Why it will not say it.
     Refusal(u32),
     /// The arguments of one tool call.
     Arguments(u32, u32),
+    /// The arguments of a `function_call`.
+    FunctionArguments(u32),
     /// An element of a `BYTES` tensor.
     Element(u32, u32),
     /// A short string beside the texts, such as a tool's name. Never split over chunks.
@@ -36,7 +40,8 @@ impl Slot {
     /// The choice (or tensor) the slot belongs to.
     pub const fn choice(self) -> u32 {
         match self {
-            Self::Content(c) | Self::Reasoning(c) | Self::Refusal(c) | Self::Label(c) => c,
+            Self::Content(c) | Self::Reasoning(c) | Self::Thinking(c) | Self::Refusal(c) => c,
+            Self::FunctionArguments(c) | Self::Label(c) => c,
             Self::Arguments(c, _) | Self::Element(c, _) => c,
         }
     }
@@ -222,8 +227,8 @@ fn filter_choice(root: &mut Json, index: u32) -> bool {
 }
 
 fn rename(root: &mut Json, id: &str, model: &ModelName) {
-    if root.get("id").is_some() || root.get("choices").is_some() {
-        root.set("id", Json::text(id));
+    if let Some(place) = root.get_mut("id") {
+        *place = Json::text(id);
     }
     root.set("model", Json::text(model.as_str()));
 }

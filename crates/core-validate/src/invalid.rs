@@ -129,7 +129,7 @@ impl InvalidCode {
 
 /// A place in a request, as an RFC 6901 JSON pointer of at most 128 bytes.
 ///
-/// Keys that are not plain words (`[A-Za-z0-9_.-]{1,64}`) show as `?`: a pointer never
+/// Keys that are not plain words (`[A-Za-z_][A-Za-z0-9_.-]{0,39}`) show as `?`: a pointer never
 /// repeats input.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Pointer(String);
@@ -175,7 +175,9 @@ impl fmt::Display for Pointer {
 
 /// Whether a key may be named in an answer.
 pub(crate) fn is_word(key: &str) -> bool {
-    (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    (1..=40).contains(&key.len())
+        && !key.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '.' | '-'))
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// Input that is refused. The caller is to blame; retrying the same input is useless.

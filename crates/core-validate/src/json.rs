@@ -79,6 +79,30 @@ impl Json {
         }
     }
 
+    /// Removes a field of an object.
+    pub(crate) fn remove(&mut self, key: &str) {
+        if let Self::Object(fields) = self {
+            fields.retain(|(k, _)| k != key);
+        }
+    }
+
+    /// The key at a path of child positions.
+    pub(crate) fn key(&self, steps: &[usize]) -> Option<&str> {
+        let (last, parent) = steps.split_last()?;
+        match self.child(parent)? {
+            Self::Object(fields) => fields.get(*last).map(|(key, _)| key.as_str()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn key_mut(&mut self, steps: &[usize]) -> Option<&mut String> {
+        let (last, parent) = steps.split_last()?;
+        match self.child_mut(parent)? {
+            Self::Object(fields) => fields.get_mut(*last).map(|(key, _)| key),
+            _ => None,
+        }
+    }
+
     /// The value at a path of child positions (object fields count in order).
     pub(crate) fn child(&self, steps: &[usize]) -> Option<&Json> {
         steps.iter().try_fold(self, |value, &step| match value {

@@ -113,12 +113,17 @@ pub struct Text<'a> {
     pub text: &'a str,
 }
 
+/// `messages`, message, `content`, part, `text`.
+const PART_STEPS: usize = 5;
+
 /// Where a text of the request is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) steps: Vec<usize>,
     pub(crate) pointer: Pointer,
     pub(crate) origin: Origin,
+    /// The text is an object's key, not its value.
+    pub(crate) is_key: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -195,11 +200,31 @@ impl InferenceRequest {
     pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
         self.places.iter().filter_map(|place| {
             let text = match &self.content {
+                Content::Json(body) if place.is_key => body.key(&place.steps)?,
                 Content::Json(body) => body.child(&place.steps)?.as_str()?,
                 Content::Tensors(request) => request.text(&place.steps)?,
             };
             Some(Text { pointer: &place.pointer, origin: place.origin, text })
         })
+    }
+
+    /// Texts that a server may put together: the parts of one message, joined as servers join them,
+    /// with nothing between and with a line break. For looking only; the parts are texts as well.
+    pub fn joined_texts(&self) -> Vec<(&Pointer, Origin, String)> {
+        let Content::Json(body) = &self.content else { return Vec::new() };
+        let is_part = |place: &&Place| place.steps.len() == PART_STEPS && !place.is_key;
+        let parts: Vec<&Place> = self.places.iter().filter(is_part).collect();
+        let of = |place: &Place| place.steps.first_chunk::<3>().copied();
+        let mut joined = Vec::new();
+        for message in parts.chunk_by(|a, b| of(a) == of(b)).filter(|message| message.len() > 1) {
+            let texts = message.iter().filter_map(|place| body.child(&place.steps)?.as_str());
+            let texts: Vec<&str> = texts.collect();
+            if let Some(first) = message.first() {
+                joined.push((&first.pointer, first.origin, texts.concat()));
+                joined.push((&first.pointer, first.origin, texts.join("\n")));
+            }
+        }
+        joined
     }
 
     /// Lets `change` read and replace every text; the first error ends the walk.
@@ -209,6 +234,7 @@ impl InferenceRequest {
     ) -> Result<(), E> {
         for place in &self.places {
             let text = match &mut self.content {
+                Content::Json(body) if place.is_key => body.key_mut(&place.steps),
                 Content::Json(body) => match body.child_mut(&place.steps) {
                     Some(Json::Text(text)) => Some(text),
                     _ => None,

@@ -8,8 +8,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::normalize::fold;
 
-/// The most bytes that are decoded from one text, all layers together.
-const MAX_DECODED: usize = 1 << 20;
+/// Two layers of all encodings together give less than so many times the text, so that nothing stays
+/// undecoded behind harmless runs.
+const MAX_GROWTH: usize = 4;
 /// The shortest run of base64 or hexadecimal characters that is looked into.
 const MIN_RUN: usize = 16;
 
@@ -69,7 +70,7 @@ const DECODERS: [(Encoding, Decoder); 4] = [
 ];
 
 pub(crate) fn views(text: &str) -> Vec<View> {
-    let mut left = MAX_DECODED;
+    let mut left = text.len().saturating_mul(MAX_GROWTH);
     let outer = layer(text, &mut left);
     let inner: Vec<View> = outer.iter().flat_map(|view| layer(&view.text, &mut left)).collect();
     outer.into_iter().chain(inner).collect()

@@ -7,7 +7,7 @@ use crate::invalid::{Invalid, Pointer};
 use crate::json::{self, Json};
 use crate::limits::Limits;
 use crate::names::ModelName;
-use crate::oip::data::Tensor;
+use crate::oip::data::{Tensor, is_tensor_name};
 use crate::oip::request::{encode, split};
 use crate::openai::{missing, wrong_type};
 use crate::request::Encoded;
@@ -39,7 +39,7 @@ pub(crate) fn parse_answer(limits: &Limits, head: &Head, body: &Bytes) -> Result
             places.push(SlotPlace { steps: vec![i, j], slot: Slot::Element(i as u32, j as u32) });
         }
     }
-    let word = |value: &Json| value.as_str().is_some_and(|text| text.len() <= 128);
+    let word = |value: &Json| value.as_str().is_some_and(is_tensor_name);
     let rest = ["id", "model_version"]
         .into_iter()
         .filter_map(|key| Some((key.to_owned(), root.get(key).filter(|value| word(value))?.clone())))

@@ -35,14 +35,39 @@ pub(crate) enum Data {
 #[derive(Debug, Clone)]
 pub(crate) enum Element {
     Text(String),
-    Opaque(Bytes),
+    /// The bytes, and what of them can be read as text. A changed view takes the bytes' place.
+    Opaque(Bytes, String),
 }
 
 impl Element {
+    /// An element of these bytes.
+    pub(crate) fn read(bytes: Bytes) -> Self {
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => {
+                let view = legible(&bytes);
+                Self::Opaque(bytes, view)
+            }
+        }
+    }
+
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
-            Self::Opaque(bytes) => bytes,
+            Self::Opaque(bytes, view) if *view == legible(bytes) => bytes,
+            Self::Opaque(_, view) => view.as_bytes(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Opaque(_, text) => text,
+        }
+    }
+
+    fn text_mut(&mut self) -> &mut String {
+        match self {
+            Self::Text(text) | Self::Opaque(_, text) => text,
         }
     }
 }
@@ -69,8 +94,9 @@ impl Tensor {
         if count == 0 {
             return Err(Invalid::new(InvalidCode::EmptyInput, at.key("shape"), "input is empty"));
         }
-        if count > limits.elements {
-            return Err(too_long(count, limits.elements, at.key("shape")));
+        let most = if dtype == Dtype::Bytes { limits.values as u64 } else { limits.elements };
+        if count > most {
+            return Err(too_long(count, most, at.key("shape")));
         }
         let (size, parameters) = parameters(value, at, allowed)?;
         let place = at.key("data");
@@ -91,20 +117,14 @@ impl Tensor {
 
     pub(crate) fn text(&self, element: usize) -> Option<&str> {
         match &self.data {
-            Data::Elements(elements, _) => match elements.get(element)? {
-                Element::Text(text) => Some(text),
-                Element::Opaque(_) => None,
-            },
+            Data::Elements(elements, _) => Some(elements.get(element)?.text()),
             _ => None,
         }
     }
 
     pub(crate) fn text_mut(&mut self, element: usize) -> Option<&mut String> {
         match &mut self.data {
-            Data::Elements(elements, _) => match elements.get_mut(element)? {
-                Element::Text(text) => Some(text),
-                Element::Opaque(_) => None,
-            },
+            Data::Elements(elements, _) => Some(elements.get_mut(element)?.text_mut()),
             _ => None,
         }
     }
@@ -143,10 +163,7 @@ impl Tensor {
             Data::Binary(bytes) => binary(bytes, &mut parameters),
             Data::Elements(elements, true) => binary(&framed(elements), &mut parameters),
             Data::Elements(elements, false) => {
-                let texts = elements.iter().filter_map(|element| match element {
-                    Element::Text(text) => Some(Json::text(text.as_str())),
-                    Element::Opaque(_) => None,
-                });
+                let texts = elements.iter().map(|element| Json::text(element.text()));
                 fields.push(("data".to_owned(), Json::Array(texts.collect())));
             }
         }
@@ -155,6 +172,12 @@ impl Tensor {
         }
         Json::Object(fields)
     }
+}
+
+/// What a reader could make out in bytes that are not UTF-8: the parts that are, without NUL, so
+/// that text in UTF-16 or behind a stray byte is seen too.
+fn legible(bytes: &[u8]) -> String {
+    bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).filter(|char| *char != '\0').collect()
 }
 
 /// Each element behind its length, four bytes little-endian. Lengths fit: they came framed so.
@@ -180,12 +203,19 @@ fn name(value: &Json, at: &Pointer) -> Result<String, Invalid> {
     let at = at.key("name");
     match value.get("name") {
         None => Err(missing(at)),
-        Some(Json::Text(name)) if (1..=128).contains(&name.len()) && !name.chars().any(char::is_control) => {
-            Ok(name.clone())
+        Some(Json::Text(name)) if is_tensor_name(name) => Ok(name.clone()),
+        Some(Json::Text(_)) => {
+            let message = "a tensor name is 1 to 128 characters of letters, digits and . _ : / - [ ]";
+            Err(Invalid::new(InvalidCode::OutOfRange, at, message))
         }
-        Some(Json::Text(_)) => Err(Invalid::new(InvalidCode::OutOfRange, at, "a name is 1 to 128 bytes")),
         Some(_) => Err(wrong_type(at, "a string")),
     }
+}
+
+/// Whether a name is one that models give their tensors: no room for a sentence.
+pub(super) fn is_tensor_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'-' | b'[' | b']');
+    (1..=128).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 fn dtype(value: &Json, at: &Pointer) -> Result<Dtype, Invalid> {

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{self, Json};
 use crate::limits::Limits;
-use crate::oip::data::Tensor;
+use crate::oip::data::{Tensor, is_tensor_name};
 use crate::oip::{ModelSpec, TensorSummary};
 use crate::openai::{empty, missing, unsupported, wrong_type};
 use crate::request::{Content, Encoded, InferenceRequest, Operation, Origin, Place};
@@ -97,8 +97,12 @@ fn inputs(limits: &Limits, root: &Json, tail: &mut Option<Bytes>) -> Result<Vec<
 
 fn identifier(value: &Json, at: Pointer) -> Result<Json, Invalid> {
     match value {
-        Json::Text(id) if id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic()) => Ok(value.clone()),
-        Json::Text(_) => Err(Invalid::new(InvalidCode::OutOfRange, at, "an id is at most 128 visible characters")),
+        Json::Text(id) if is_tensor_name(id) => Ok(value.clone()),
+        Json::Text(_) => Err(Invalid::new(
+            InvalidCode::OutOfRange,
+            at,
+            "an id is 1 to 128 characters of letters, digits and . _ : / -",
+        )),
         _ => Err(wrong_type(at, "a string")),
     }
 }
@@ -125,8 +129,10 @@ fn outputs(limits: &Limits, value: &Json, at: &Pointer) -> Result<Json, Invalid>
         let Json::Object(fields) = output else { return Err(wrong_type(at, "an object")) };
         for (key, field) in fields {
             match key.as_str() {
+                "name" if field.as_str().is_some_and(is_tensor_name) => {}
                 "name" => {
-                    let _ = identifier(field, at.key(key))?;
+                    let message = "expected the name of a tensor";
+                    return Err(Invalid::new(InvalidCode::OutOfRange, at.key(key), message));
                 }
                 "parameters" => {
                     let _ = flags(field, &at.key(key), &["binary_data", "classification"])?;
@@ -146,7 +152,7 @@ fn places(inputs: &[Tensor]) -> Vec<Place> {
     for (i, tensor) in inputs.iter().enumerate() {
         let at = Pointer::root().key("inputs").index(i).key("data");
         for j in (0..tensor.elements()).filter(|&j| tensor.text(j).is_some()) {
-            places.push(Place { steps: vec![i, j], pointer: at.index(j), origin: Origin::Element });
+            places.push(Place { steps: vec![i, j], pointer: at.index(j), origin: Origin::Element, is_key: false });
         }
     }
     places

@@ -239,10 +239,7 @@ fn framed(limits: &Limits, count: u64, data: &Bytes, at: &Pointer) -> Result<Sca
             return Err(broken());
         }
         let element = rest.split_to(length);
-        elements.push(match std::str::from_utf8(&element) {
-            Ok(text) => Element::Text(text.to_owned()),
-            Err(_) => Element::Opaque(element),
-        });
+        elements.push(Element::read(element));
     }
     if elements.len() as u64 != count {
         return Err(broken());

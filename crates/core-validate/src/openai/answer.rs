@@ -6,100 +6,56 @@ use crate::answer::{AnswerChunk, AnswerContent, InferenceAnswer, Slot, SlotPlace
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{self, Json};
 use crate::limits::Limits;
+use crate::openai::reduce::reduce;
 use crate::openai::{missing, wrong_type};
 use crate::request::Operation;
 
-const ROOT: &[&str] = &["id", "object", "created", "model", "choices", "data", "usage"];
-const CHOICE: &[&str] = &["index", "message", "delta", "text", "finish_reason", "logprobs"];
-const MESSAGE: &[&str] =
-    &["role", "content", "refusal", "tool_calls", "function_call", "reasoning_content", "reasoning"];
-const TOOL_CALL: &[&str] = &["index", "id", "type", "function"];
-const FUNCTION: &[&str] = &["name", "arguments"];
-const VECTOR: &[&str] = &["object", "index", "embedding"];
-
 /// Reads a whole answer.
 pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Result<InferenceAnswer, Invalid> {
-    let (root, places) = reduce(limits, body)?;
-    let list = if operation == Operation::Embed { "data" } else { "choices" };
-    if root.get(list).and_then(Json::as_array).is_none_or(<[Json]>::is_empty) {
+    let mut root = read(limits, body)?;
+    let (list, other) = if operation == Operation::Embed { ("data", "choices") } else { ("choices", "data") };
+    root.remove(other);
+    let Some(Json::Array(items)) = root.get_mut(list).filter(|list| list.as_array().is_some_and(|l| !l.is_empty()))
+    else {
         return Err(missing(Pointer::root().key(list)));
+    };
+    for (i, item) in items.iter_mut().enumerate() {
+        item.set("index", Json::Uint(i as u64));
     }
-    let usage = usage(&root);
+    let (places, usage) = (places(&root), usage(&root));
     Ok(InferenceAnswer { content: AnswerContent::Json(root), places, usage })
 }
 
 /// Reads one event of a stream.
 pub(crate) fn parse_chunk(limits: &Limits, body: &Bytes) -> Result<AnswerChunk, Invalid> {
-    let (root, places) = reduce(limits, body)?;
-    let usage = usage(&root);
+    let mut root = read(limits, body)?;
+    root.remove("data");
+    let choices = root.get("choices").and_then(Json::as_array).unwrap_or_default();
+    let mut indexes: Vec<u32> = choices.iter().map(index_of).collect();
+    indexes.sort_unstable();
+    if indexes.windows(2).any(|pair| pair.first() == pair.last()) {
+        let message = "two choices have the same index";
+        return Err(Invalid::new(InvalidCode::ConflictingFields, Pointer::root().key("choices"), message));
+    }
+    let (places, usage) = (places(&root), usage(&root));
     Ok(AnswerChunk { root, places, usage })
 }
 
-fn reduce(limits: &Limits, body: &Bytes) -> Result<(Json, Vec<SlotPlace>), Invalid> {
+fn read(limits: &Limits, body: &Bytes) -> Result<Json, Invalid> {
     let mut root = json::read(body, limits, None)?;
     if !matches!(root, Json::Object(_)) {
         return Err(wrong_type(Pointer::root(), "an object"));
     }
-    if root.get("error").is_some_and(|error| *error != Json::Null) {
-        let message = "the server answered with an error";
-        return Err(Invalid::new(InvalidCode::UnsupportedContent, Pointer::root().key("error"), message));
-    }
-    keep(&mut root, ROOT);
-    if let Some(usage) = root.get_mut("usage") {
-        numbers_only(usage);
-    }
-    for_each(root.get_mut("data"), |vector| keep(vector, VECTOR));
-    for_each(root.get_mut("choices"), |choice| {
-        keep(choice, CHOICE);
-        plain_reason(choice);
-        for key in ["message", "delta"] {
-            if let Some(message) = choice.get_mut(key) {
-                keep(message, MESSAGE);
-                for_each(message.get_mut("tool_calls"), |call| {
-                    keep(call, TOOL_CALL);
-                    if let Some(function) = call.get_mut("function") {
-                        keep(function, FUNCTION);
-                    }
-                });
-            }
-        }
-    });
-    let places = places(&root);
-    Ok((root, places))
-}
-
-fn keep(value: &mut Json, names: &[&str]) {
-    if let Json::Object(fields) = value {
-        fields.retain(|(key, _)| names.contains(&key.as_str()));
-    }
-}
-
-fn for_each(list: Option<&mut Json>, change: impl FnMut(&mut Json)) {
-    if let Some(Json::Array(items)) = list {
-        items.iter_mut().for_each(change);
-    }
-}
-
-fn numbers_only(value: &mut Json) {
-    if let Json::Object(fields) = value {
-        fields.retain(|(_, v)| matches!(v, Json::Uint(_) | Json::Float(_) | Json::Object(_)));
-        fields.iter_mut().for_each(|(_, v)| numbers_only(v));
-    }
-}
-
-/// A finish reason is one of the API's words; another one is reported as `stop`.
-fn plain_reason(choice: &mut Json) {
-    const REASONS: &[&str] = &["stop", "length", "tool_calls", "content_filter", "function_call"];
-    if let Some(reason) = choice.get_mut("finish_reason") {
-        let known = match reason {
-            Json::Text(word) => REASONS.contains(&word.as_str()),
-            Json::Null => true,
-            _ => false,
-        };
-        if !known {
-            *reason = Json::text("stop");
+    reduce(&mut root)?;
+    // Room for our own names, before places are counted.
+    let has_id = root.get("choices").is_some();
+    if let Json::Object(fields) = &mut root {
+        fields.insert(0, ("model".to_owned(), Json::Null));
+        if has_id {
+            fields.insert(0, ("id".to_owned(), Json::Null));
         }
     }
+    Ok(root)
 }
 
 /// The `index` of a choice or tool call; 0 when it has none.
@@ -141,29 +97,46 @@ impl Walk<'_> {
 
     fn message(&mut self, message: &Json) {
         self.fields(message, |walk, key, value| match key {
-            "content" => walk.note(value, Slot::Content(walk.index)),
-            "reasoning_content" | "reasoning" => walk.note(value, Slot::Reasoning(walk.index)),
+            "content" => walk.content(value),
+            "reasoning_content" => walk.note(value, Slot::Reasoning(walk.index)),
+            "reasoning" => walk.note(value, Slot::Thinking(walk.index)),
             "refusal" => walk.note(value, Slot::Refusal(walk.index)),
-            "function_call" => walk.function(value, 0),
+            "function_call" => walk.function(value, Slot::FunctionArguments(walk.index)),
             "tool_calls" => {
                 for (i, call) in value.as_array().unwrap_or_default().iter().enumerate() {
                     walk.steps.push(i);
                     walk.fields(call, |walk, key, value| match key {
-                        "function" => walk.function(value, index_of(call).max(i as u32)),
+                        "function" => {
+                            let call = index_of(call).max(u32::try_from(i).unwrap_or(u32::MAX));
+                            walk.function(value, Slot::Arguments(walk.index, call));
+                        }
                         "id" | "type" => walk.note(value, Slot::Label(walk.index)),
                         _ => {}
                     });
                     walk.steps.pop();
                 }
             }
-            "role" => walk.note(value, Slot::Label(walk.index)),
             _ => {}
         });
     }
 
-    fn function(&mut self, function: &Json, call: u32) {
+    /// A text, or parts of text, which follow each other.
+    fn content(&mut self, content: &Json) {
+        self.note(content, Slot::Content(self.index));
+        for (i, part) in content.as_array().unwrap_or_default().iter().enumerate() {
+            self.steps.push(i);
+            self.fields(part, |walk, key, value| {
+                if key == "text" {
+                    walk.note(value, Slot::Content(walk.index));
+                }
+            });
+            self.steps.pop();
+        }
+    }
+
+    fn function(&mut self, function: &Json, arguments: Slot) {
         self.fields(function, |walk, key, value| match key {
-            "arguments" => walk.note(value, Slot::Arguments(walk.index, call)),
+            "arguments" => walk.note(value, arguments),
             _ => walk.note(value, Slot::Label(walk.index)),
         });
     }
@@ -200,6 +173,8 @@ pub(crate) fn text_choice(root: &Json, slot: Slot, text: &str) -> Json {
         }
         Slot::Content(_) | Slot::Element(..) | Slot::Label(_) => ("content", text),
         Slot::Reasoning(_) => ("reasoning_content", text),
+        Slot::Thinking(_) => ("reasoning", text),
+        Slot::FunctionArguments(_) => ("function_call", function(text)),
         Slot::Refusal(_) => ("refusal", text),
         Slot::Arguments(_, call) => {
             let call = object([("index", Json::Uint(u64::from(call))), ("function", function(text))]);

@@ -165,7 +165,13 @@ fn apply(rule: Rule, value: &Json, at: Pointer) -> Result<(), Invalid> {
         (Array(max), Json::Array(items)) => list_length(items.len(), max, at),
         (Bias(most, min, max), Json::Object(fields)) => {
             list_length(fields.len(), most, at.clone())?;
-            fields.iter().try_for_each(|(key, value)| number(value, min, max, at.key(key)))
+            for (key, value) in fields {
+                if key.is_empty() || key.len() > 10 || !key.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(Invalid::new(InvalidCode::OutOfRange, at, "expected token numbers as keys"));
+                }
+                number(value, min, max, at.clone())?;
+            }
+            Ok(())
         }
         (rule, _) => Err(wrong_type(at, wanted(rule))),
     }

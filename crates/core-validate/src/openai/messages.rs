@@ -109,9 +109,11 @@ impl Walk<'_> {
         for (key, field) in fields {
             match (key.as_str(), field) {
                 ("detail", Json::Text(word)) if matches!(word.as_str(), "auto" | "low" | "high") => {}
-                ("url", Json::Text(url)) if url.starts_with("data:image/") => {}
+                ("url", Json::Text(url)) if is_image_data(url) => {}
                 ("url", Json::Text(url)) if self.limits.remote_media && url.starts_with("https://") => {}
-                ("url", _) => return Err(unsupported(at.key("url"), "images are accepted as data: addresses only")),
+                ("url", _) => {
+                    return Err(unsupported(at.key("url"), "images are accepted as base64 data: addresses only"));
+                }
                 ("detail", _) => return Err(wrong_type(at.key("detail"), "auto, low or high")),
                 _ => return Err(unknown(key, at.key(key))),
             }
@@ -119,6 +121,15 @@ impl Walk<'_> {
         self.media_tokens += IMAGE_TOKENS;
         Ok(())
     }
+}
+
+/// `data:image/{png,jpeg,gif,webp};base64,` and base64: nothing that could be read as text.
+fn is_image_data(url: &str) -> bool {
+    let Some((kind, data)) = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,")) else {
+        return false;
+    };
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
+    matches!(kind, "png" | "jpeg" | "jpg" | "gif" | "webp") && data.bytes().all(is_digit)
 }
 
 fn origin_of(role: &str) -> Option<Origin> {

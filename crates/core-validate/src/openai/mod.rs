@@ -3,12 +3,13 @@
 pub(crate) mod answer;
 mod fields;
 mod messages;
+mod reduce;
 
 use std::str::FromStr;
 
 use bytes::Bytes;
 
-use crate::invalid::{Invalid, InvalidCode, Pointer};
+use crate::invalid::{Invalid, InvalidCode, Pointer, is_word};
 use crate::json::{self, Json};
 use crate::limits::Limits;
 use crate::names::ModelName;
@@ -130,10 +131,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes every string below `value`; object keys are not texts.
+    fn note(&mut self, at: &Pointer, origin: Origin, is_key: bool) {
+        self.places.push(Place { steps: self.steps.clone(), pointer: at.clone(), origin, is_key });
+    }
+
+    /// Notes every string below `value`, and every key that is more than a word.
     fn every_text(&mut self, value: &Json, at: &Pointer, origin: Origin) {
         match value {
-            Json::Text(_) => self.places.push(Place { steps: self.steps.clone(), pointer: at.clone(), origin }),
+            Json::Text(_) => self.note(at, origin, false),
             Json::Array(items) => {
                 for (i, item) in items.iter().enumerate() {
                     self.steps.push(i);
@@ -144,6 +149,9 @@ impl Walk<'_> {
             Json::Object(fields) => {
                 for (i, (key, item)) in fields.iter().enumerate() {
                     self.steps.push(i);
+                    if !is_word(key) {
+                        self.note(&at.key(key), origin, true);
+                    }
                     self.every_text(item, &at.key(key), origin);
                     self.steps.pop();
                 }
