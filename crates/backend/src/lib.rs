@@ -74,3 +74,14 @@ pub struct TensorDescription {
     /// Shape; -1 for any size.
     pub shape: Vec<i64>,
 }
+
+impl TensorDescription {
+    /// Whether name, type and shape are those of a tensor.
+    fn is_sound(&self) -> bool {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._:/-[]".contains(&b);
+        (1..=128).contains(&self.name.len())
+            && self.name.bytes().all(is_plain)
+            && self.datatype.parse::<core_validate::Dtype>().is_ok()
+            && self.shape.iter().all(|size| *size >= -1)
+    }
+}

@@ -80,6 +80,7 @@ fn events(endpoint: Arc<Endpoint>, response: Response) -> ChunkStream {
             match decoder.pop() {
                 Some(Event::Data(data)) => return Some((Ok(data), Some((endpoint, response, decoder)))),
                 Some(Event::Done) => return None,
+                Some(Event::Failed) => return Some((Err(BackendError::Protocol), None)),
                 None => {}
             }
             let pushed = match endpoint.next(&mut response).await {

@@ -1,5 +1,5 @@
 //! Server-sent events, read piece by piece (WHATWG HTML, section 9.2.6), as far as model servers
-//! use them: `data` lines, comments and the mark `[DONE]`.
+//! use them: `data` lines, comments, events named `error` and the mark `[DONE]`.
 
 use std::collections::VecDeque;
 
@@ -14,6 +14,8 @@ pub(crate) enum Event {
     Data(Bytes),
     /// The mark that ends the answer.
     Done,
+    /// An event that is named `error`.
+    Failed,
 }
 
 /// Cuts a stream of bytes into events.
@@ -22,6 +24,7 @@ pub(crate) struct Decoder {
     line: BytesMut,
     data: BytesMut,
     has_data: bool,
+    is_error: bool,
     after_cr: bool,
     max_bytes: usize,
     ready: VecDeque<Event>,
@@ -33,6 +36,7 @@ impl Decoder {
             line: BytesMut::new(),
             data: BytesMut::new(),
             has_data: false,
+            is_error: false,
             after_cr: false,
             max_bytes,
             ready: VecDeque::new(),
@@ -71,10 +75,17 @@ impl Decoder {
         if line.is_empty() {
             if std::mem::take(&mut self.has_data) {
                 let data = self.data.split().freeze();
-                let event = if data.as_ref() == b"[DONE]" { Event::Done } else { Event::Data(data) };
-                self.ready.push_back(event);
+                self.ready.push_back(match data.as_ref() {
+                    _ if self.is_error => Event::Failed,
+                    b"[DONE]" => Event::Done,
+                    _ => Event::Data(data),
+                });
+                self.is_error = false;
             }
             return;
+        }
+        if let Some(name) = line.strip_prefix(b"event:") {
+            self.is_error = name.trim_ascii() == b"error";
         }
         let Some(value) = line.strip_prefix(b"data:") else { return };
         if self.has_data {
@@ -109,6 +120,11 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = text.chunks(1).collect();
         assert_eq!(events(&bytes), expected);
+    }
+
+    #[test]
+    fn an_error_event_is_no_data() {
+        assert_eq!(events(&[b"event: error\ndata: {}\n\ndata: 1\n\n"]), [Event::Failed, data("1")]);
     }
 
     #[test]

@@ -35,7 +35,11 @@ struct Inner {
     store: Arc<dyn KeyStore>,
     peppers: Peppers,
     cache: Arc<Cache>,
+    /// Failures of any kind.
     throttle: Throttle,
+    /// Failures of keys that carry our tag, which cost an Argon2 hash: nobody can make such keys, so
+    /// a neighbour's nonsense does not count against them.
+    costly: Throttle,
     lanes: Arc<Lanes>,
     flights: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
 }
@@ -125,6 +129,7 @@ impl VerifierBuilder {
             peppers: self.peppers,
             cache: Arc::new(cache.map_err(|_| InvalidVerifier::NoRandomness)?),
             throttle: Throttle::new(failures),
+            costly: Throttle::new(failures),
             lanes: Arc::new(Lanes::new(self.lanes, self.queue)),
             flights: Mutex::default(),
         })))
@@ -177,6 +182,9 @@ impl Verifier {
         };
         match outcome {
             Err(error) if error.is_callers_fault() && !matches!(error, AuthError::Throttled { .. }) => {
+                if error != AuthError::Malformed {
+                    inner.costly.charge(from, now);
+                }
                 let throttled = inner.throttle.charge(from, now);
                 Err(throttled.map_or(error, |retry_after| AuthError::Throttled { retry_after }))
             }
@@ -216,7 +224,7 @@ impl Inner {
             Found::Answer(outcome) => return outcome,
             Found::Stale(_) => {}
             Found::Missing => {
-                if let Some(retry_after) = self.throttle.wait(from, now) {
+                if let Some(retry_after) = self.costly.wait(from, now) {
                     return Err(AuthError::Throttled { retry_after });
                 }
             }

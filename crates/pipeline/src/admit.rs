@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use core_validate::InferenceRequest;
 use keys::Principal;
-use ratelimit_redis::{Charge, Decision, Limiter, Quota, Standing};
+use ratelimit_redis::{Charge, Decision, Denial, Limiter, Quota, Standing};
 
 use crate::about::About;
 use crate::code::{Code, Step};
@@ -65,9 +65,7 @@ impl Parsed {
 
 fn refusal(about: About, decision: Decision) -> Rejection {
     match decision {
-        Decision::Deny(denial) => Rejection::new(about, Step::Admit, Code::RateLimitExceeded)
-            .retry_after_of(denial.retry_after())
-            .limits_of(denial.policy(), denial.standings().to_vec()),
+        Decision::Deny(denial) => denied(about, &denial),
         Decision::NeverFits(error) => {
             let (cost, most, unit) = (error.cost(), error.most(), error.policy());
             let message = format!("the request may cost {cost} {unit}, the quota of this key holds at most {most}");
@@ -75,6 +73,13 @@ fn refusal(about: About, decision: Decision) -> Rejection {
         }
         Decision::Allow(_) => Rejection::new(about, Step::Admit, Code::Internal),
     }
+}
+
+/// A quota does not hold the cost now.
+pub(crate) fn denied(about: About, denial: &Denial) -> Rejection {
+    Rejection::new(about, Step::Admit, Code::RateLimitExceeded)
+        .retry_after_of(denial.retry_after())
+        .limits_of(denial.policy(), denial.standings().to_vec())
 }
 
 /// The buckets of a key family: rotating a key does not fill them.

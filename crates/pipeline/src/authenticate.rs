@@ -5,6 +5,7 @@ use keys::{AuthError, Principal, Verifier};
 
 use crate::about::{About, unix_millis};
 use crate::code::{Code, Step};
+use crate::policy::Policy;
 use crate::received::{Received, Unread};
 use crate::rejection::Rejection;
 
@@ -26,6 +27,18 @@ impl Received {
         let Self { mut about, presented, head, body } = self;
         let principal = verify(verifier, presented, &mut about).await?;
         Ok(Authenticated { about, principal, head, body })
+    }
+}
+
+impl Authenticated {
+    /// Refuses early, before a body is read, when the path names a model that is not in scope.
+    pub(crate) fn in_scope(mut self, policy: &Policy) -> Result<Self, Rejection> {
+        let Some((name, operation)) = self.head.model.clone().zip(self.about.operation) else { return Ok(self) };
+        if policy.model(&self.principal, &name, operation).is_some() {
+            return Ok(self);
+        }
+        self.about.model = Some(name);
+        Err(Rejection::new(self.about, Step::Admit, Code::ModelNotFound))
     }
 }
 

@@ -79,7 +79,7 @@ fn intent(about: &About, request: &InferenceRequest, digests: &DigestKey, screen
     intent.input = texts(request, &screening.audit, screening.keep_text);
     let tensors = request.tensors().into_iter().take(INPUTS).map(|tensor| Input::Tensor {
         digest: digests.digest(tenant, &tensor.data),
-        name: tensor.name,
+        name: screening.audit.check(&tensor.name).into_text().into_owned(),
         shape: tensor.shape.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect(),
         dtype: tensor.dtype.as_str().to_owned(),
         min: tensor.min,

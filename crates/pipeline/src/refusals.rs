@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use audit::{Log, Record, Refusal};
+use sanitize::Sanitizer;
 
 use crate::about::unix_millis;
 use crate::metrics::Metrics;
@@ -34,7 +35,7 @@ struct Second {
 
 impl Refusals {
     /// Notes a refusal. Never waits; what is too much is counted.
-    pub(crate) fn note(&self, rejection: &Rejection) {
+    pub(crate) fn note(&self, rejection: &Rejection, redact: &Sanitizer) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = state.waiting.len() >= WAITING;
         let word = rejection.code().as_str();
@@ -49,7 +50,7 @@ impl Refusals {
             return;
         }
         second.in_full += 1;
-        let mut refusal = to_record(rejection);
+        let mut refusal = to_record(rejection, redact);
         refusal.similar = std::mem::take(&mut second.similar);
         state.waiting.push(refusal);
     }
@@ -79,7 +80,8 @@ impl Refusals {
     }
 }
 
-fn to_record(rejection: &Rejection) -> Refusal {
+/// A model that was asked for may be anything, even a key.
+fn to_record(rejection: &Rejection, redact: &Sanitizer) -> Refusal {
     let about = rejection.about();
     let mut refusal = Refusal::new(about.request_id.clone(), unix_millis());
     refusal.who = about.who();
@@ -91,7 +93,7 @@ fn to_record(rejection: &Rejection) -> Refusal {
     refusal.detail = Some(if place.is_empty() { words.to_owned() } else { format!("{words} at {place}") });
     refusal.limit = rejection.limit().map(str::to_owned);
     refusal.operation = about.operation.map(|operation| operation.as_str().to_owned());
-    refusal.model = about.model.as_ref().map(|model| model.to_string());
+    refusal.model = about.model.as_ref().map(|model| redact.check(model.as_str()).into_text().into_owned());
     refusal.findings = about.findings.clone();
     refusal
 }

@@ -82,6 +82,11 @@ impl Rejection {
         self
     }
 
+    /// What was known of the request, for another refusal of it.
+    pub(crate) fn into_about(self) -> About {
+        self.inner.about
+    }
+
     /// What was known of the request.
     pub fn about(&self) -> &About {
         &self.inner.about

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
 use keys::{Principal, Verifier};
-use ratelimit_redis::{Limiter, Standing};
+use ratelimit_redis::{Decision, Limiter, Standing};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::about::About;
-use crate::admit::Buckets;
+use crate::admit::{self, Buckets};
 use crate::authenticate::verify;
 use crate::code::{Code, Step};
 use crate::metrics::Metrics;
@@ -81,6 +81,10 @@ impl Pipeline {
         let policy = self.policy.load_full();
         let authenticated = received.authenticate(&self.verifier).await?;
         let principal = authenticated.principal.clone();
+        let authenticated = match authenticated.in_scope(&policy) {
+            Ok(authenticated) => authenticated,
+            Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
+        };
         let read = authenticated.read(&policy.validator, &self.room, policy.max_body_bytes, policy.body_deadline).await;
         let parsed = match read {
             Ok(parsed) => parsed,
@@ -93,7 +97,7 @@ impl Pipeline {
         let screened = admitted.screen_in(&policy.screening.input).await?;
         let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
         let answering = committed.infer(&self.metrics).await?;
-        answering.screen_out(&policy, &self.digests).await
+        answering.screen_out(policy, self.digests.clone()).await
     }
 
     /// A request that is wrong in itself costs one request on its way out, so that looking for what
@@ -103,10 +107,14 @@ impl Pipeline {
             return rejection;
         }
         let buckets = Buckets::of(principal);
-        if let Err(error) = self.limiter.reserve(&buckets.charges(0)).await {
-            tracing::warn!(%error, "malformed request is not charged");
+        match self.limiter.reserve(&buckets.charges(0)).await {
+            Ok(Decision::Deny(denial)) => admit::denied(rejection.into_about(), &denial),
+            Ok(_) => rejection,
+            Err(error) => {
+                tracing::warn!(%error, "malformed request is not charged");
+                rejection
+            }
         }
-        rejection
     }
 
     /// Checks the key of a request that asks no model anything.
@@ -149,7 +157,7 @@ impl Pipeline {
 
     fn refused(&self, rejection: &Rejection) {
         self.metrics.refused(rejection);
-        self.refusals.note(rejection);
+        self.refusals.note(rejection, &self.policy.load().screening.audit);
         tracing::info!(
             request_id = rejection.about().request_id(),
             step = rejection.step().as_str(),

@@ -80,6 +80,15 @@ fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: boo
         }
         Ok(())
     });
+    for (pointer, _, text) in
+        request.joined_texts().into_iter().filter(|(_, origin, _)| !(*origin == Origin::System && trusts_system))
+    {
+        let verdict = sanitizer.check(&text);
+        if verdict.action() != Action::Allow && blocked.is_none() {
+            note(&mut findings, verdict.findings(), pointer.as_str());
+            blocked = Some(pointer.clone());
+        }
+    }
     Looked { request, findings, blocked }
 }
 

@@ -1,6 +1,7 @@
 //! Screen out: the answer is read, reduced to what a caller may see, and its texts are screened.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use audit::{DigestKey, Ended};
 use backend::{BackendError, InferenceResponse};
@@ -17,6 +18,9 @@ use crate::rejection::Rejection;
 use crate::screen_in::note;
 use crate::stream::Screening;
 use crate::ticket::{End, Ticket};
+
+/// Answers above this size are screened off the event loop.
+const LARGE: usize = 16 << 10;
 
 /// What goes back to the caller.
 pub struct Answer {
@@ -38,14 +42,14 @@ pub enum AnswerBody {
 
 impl Answering {
     /// Screens a whole answer, or wraps a stream so that each piece is screened on its way.
-    pub(crate) async fn screen_out(self, policy: &Policy, digests: &DigestKey) -> Result<Answer, Rejection> {
+    pub(crate) async fn screen_out(self, policy: Arc<Policy>, digests: DigestKey) -> Result<Answer, Rejection> {
         let Self { ticket, asked, wants_usage, model, standings, response, in_flight } = self;
         let request_id = ticket.about.request_id.clone();
         let body = match response {
             InferenceResponse::Full(head, bytes) => {
                 let _busy = in_flight;
                 let whole = Whole { ticket, asked, head, bytes, name: model.name().clone() };
-                AnswerBody::Full(whole.screen(policy, digests)?)
+                AnswerBody::Full(whole.screened(policy, digests).await?)
             }
             InferenceResponse::Stream(events) => {
                 let tenant = ticket.about.principal().map(|principal| principal.tenant().to_string());
@@ -73,6 +77,16 @@ struct Whole {
 }
 
 impl Whole {
+    /// Screens the answer, off the event loop when it is large.
+    async fn screened(self, policy: Arc<Policy>, digests: DigestKey) -> Result<Encoded, Rejection> {
+        if self.bytes.len() <= LARGE {
+            return self.screen(&policy, &digests);
+        }
+        let about = self.ticket.about.clone();
+        let screened = tokio::task::spawn_blocking(move || self.screen(&policy, &digests)).await;
+        screened.unwrap_or_else(|_| Err(Rejection::new(about, Step::ScreenOut, Code::Internal)))
+    }
+
     fn screen(self, policy: &Policy, digests: &DigestKey) -> Result<Encoded, Rejection> {
         let Self { mut ticket, asked, head, bytes, name } = self;
         let mut answer = match policy.validator.parse_answer(&asked, &head, &bytes) {
@@ -142,7 +156,7 @@ fn screen(sanitizer: &Sanitizer, slot: Slot, text: &mut String, findings: &mut V
 pub(crate) fn place(slot: Slot) -> String {
     match slot {
         Slot::Content(choice) => format!("/choices/{choice}/content"),
-        Slot::Reasoning(choice) => format!("/choices/{choice}/reasoning"),
+        Slot::Reasoning(choice) | Slot::Thinking(choice) => format!("/choices/{choice}/reasoning"),
         Slot::Refusal(choice) => format!("/choices/{choice}/refusal"),
         Slot::Arguments(choice, call) => format!("/choices/{choice}/tool_calls/{call}"),
         Slot::Element(tensor, element) => format!("/outputs/{tensor}/data/{element}"),

@@ -86,6 +86,7 @@ impl Screened {
                 Some(Ok(event)) => self.take(&event),
                 Some(Err(BackendError::BrokeOff)) if self.is_complete() => self.finish(),
                 Some(Err(error)) => self.fail(&error),
+                None if self.last.is_none() => self.fail(&BackendError::Protocol),
                 None => self.finish(),
             }
         }
@@ -134,7 +135,9 @@ impl Screened {
             self.filter(choice);
         }
         for choice in chunk.finished() {
-            self.end_choice(choice, &chunk);
+            if !self.end_choice(choice, &chunk) {
+                chunk.drop_choice(choice);
+            }
         }
         if !chunk.is_usage_only() {
             self.send(&chunk);
@@ -177,8 +180,9 @@ impl Screened {
         filtered
     }
 
-    /// Lets go of what the choice's slots still hold, before its last event.
-    fn end_choice(&mut self, choice: u32, chunk: &AnswerChunk) {
+    /// Lets go of what the choice's slots still hold, before its last event; `false` when it must
+    /// not leave, so that the choice ended as filtered.
+    fn end_choice(&mut self, choice: u32, chunk: &AnswerChunk) -> bool {
         let slots: Vec<Slot> = self.slots.keys().copied().filter(|slot| slot.choice() == choice).collect();
         for slot in slots {
             let Some(mut stream) = self.slots.remove(&slot) else { continue };
@@ -187,10 +191,14 @@ impl Screened {
             match rest {
                 Ok(rest) if rest.is_empty() => {}
                 Ok(rest) => self.send(&chunk.with_text(slot, &rest)),
-                Err(_) => return self.filter(choice),
+                Err(_) => {
+                    self.filter(choice);
+                    return false;
+                }
             }
         }
         self.closed.push((choice, false));
+        true
     }
 
     fn filter(&mut self, choice: u32) {

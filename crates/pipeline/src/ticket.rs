@@ -4,10 +4,12 @@
 //! caller left. Closing only puts a note into a queue whose place was kept when the ticket opened,
 //! so it neither waits nor fails; the closer task settles and records.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use audit::{Ended, Log, Outcome, Record};
 use core_validate::Usage;
+use futures_util::FutureExt as _;
 use ratelimit_redis::{Actual, Limiter, Reservation};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
@@ -17,6 +19,9 @@ use crate::refusals::Refusals;
 
 /// Requests that may be open at once.
 const OPEN: usize = 16_384;
+
+/// Most tokens that are believed of one request, each way.
+const MOST_TOKENS: u64 = 10_000_000;
 
 /// How a request ended.
 #[derive(Debug, Clone, Default)]
@@ -41,9 +46,12 @@ pub(crate) struct Used {
 }
 
 impl Used {
-    /// What the backend reported, else the estimate of what was read and seen.
+    /// What the backend reported, else the estimate of what was read and seen. No request uses more
+    /// than [`MOST_TOKENS`] each way: a broken server cannot put a key into debt for ever.
     pub(crate) fn tokens(&self) -> Usage {
-        self.reported.unwrap_or(Usage { input_tokens: self.input_estimate, output_tokens: self.output_estimate })
+        let estimate = Usage { input_tokens: self.input_estimate, output_tokens: self.output_estimate };
+        let Usage { input_tokens, output_tokens } = self.reported.unwrap_or(estimate);
+        Usage { input_tokens: input_tokens.min(MOST_TOKENS), output_tokens: output_tokens.min(MOST_TOKENS) }
     }
 }
 
@@ -142,13 +150,21 @@ impl Closer {
                     if count == 0 {
                         break;
                     }
-                    futures_util::future::join_all(batch.drain(..).map(|note| self.close(note))).await;
+                    futures_util::future::join_all(batch.drain(..).map(|note| self.close_surely(note))).await;
                 }
                 _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
                 () = stop.notified() => notes.close(),
             }
         }
         self.refusals.flush(&self.log, &self.metrics).await;
+    }
+
+    /// A panic over one request must not take the closer away from all others.
+    async fn close_surely(&self, note: Note) {
+        if AssertUnwindSafe(self.close(note)).catch_unwind().await.is_err() {
+            self.metrics.audit_failed();
+            tracing::error!("a request is not closed");
+        }
     }
 
     async fn close(&self, note: Note) {

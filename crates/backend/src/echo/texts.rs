@@ -1,6 +1,8 @@
 //! Chat, completions and embeddings of the echo model.
 
 use base64::Engine as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use base64::engine::general_purpose::STANDARD;
 use core_validate::Operation;
 use serde_json::{Value, json};
@@ -73,7 +75,8 @@ fn usage(saying: &Saying, choices: u64) -> Value {
 }
 
 fn head(asked: &Value, object: &str) -> Value {
-    json!({"id": "echo", "object": object, "created": 0, "model": asked.get("model")})
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({"id": "echo", "object": object, "created": since.as_secs(), "model": asked.get("model")})
 }
 
 fn with(mut head: Value, key: &str, value: Value) -> Value {

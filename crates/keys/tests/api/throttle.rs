@@ -35,13 +35,16 @@ async fn failures_are_refused_until_there_is_room() {
 #[tokio::test]
 async fn known_keys_work_and_cold_ones_cost_nothing() {
     let setup = strict();
-    let (known, cold) = (setup.key().await, setup.key().await);
+    let (known, cold, revoked) = (setup.key().await, setup.key().await, setup.key().await);
     setup.verify(&known, NOW).await.unwrap();
-    use_up(&setup, home()).await;
-    let calls = setup.store.calls();
+    setup.revoke_elsewhere(&revoked).await;
+    for _ in 0..3 {
+        assert_eq!(setup.verify(&revoked, NOW).await.unwrap_err(), AuthError::Revoked);
+    }
+    let (calls, hashes) = (setup.store.calls(), setup.verifier.hashes());
     assert!(setup.verify(&known, NOW).await.is_ok());
     assert!(matches!(setup.verify(&cold, NOW).await, Err(AuthError::Throttled { .. })));
-    assert_eq!((setup.store.calls(), setup.verifier.hashes()), (calls, 1));
+    assert_eq!((setup.store.calls(), setup.verifier.hashes()), (calls, hashes));
     assert!(setup.verifier.verify(cold.secret(), "192.0.2.2".parse().unwrap(), NOW).await.is_ok());
 }
 
@@ -92,4 +95,13 @@ async fn many_addresses_are_bounded_and_do_not_free_the_worst() {
     }
     use_up(&setup, home()).await;
     assert!(matches!(fail(&setup, home(), NOW).await, AuthError::Throttled { .. }));
+}
+
+#[tokio::test]
+async fn nonsense_of_a_neighbour_does_not_count_against_real_keys() {
+    let setup = strict();
+    let cold = setup.key().await;
+    use_up(&setup, home()).await;
+    assert!(matches!(fail(&setup, home(), NOW).await, AuthError::Throttled { .. }));
+    assert!(setup.verify(&cold, NOW).await.is_ok());
 }
