@@ -46,7 +46,7 @@ pub enum StartError {
     #[error("audit trail: {0}")]
     AuditKey(#[from] audit::KeyError),
     /// A secret is missing beside the data that was made with it.
-    #[error("{secret} is missing, and {data} is useless without it: put it back, or move {data} away to begin anew")]
+    #[error("{secret} is missing, but {data} belongs to it: put it back, or move {data} away to begin anew")]
     Orphan {
         /// The data.
         data: PathBuf,
@@ -97,8 +97,8 @@ impl Stored {
     }
 }
 
-/// A secret is made when there is nothing yet; beside data that was made with it, a new one would
-/// make that data useless without a word.
+/// A secret is made when there is nothing yet. Beside data that was made with it, a new one would
+/// make that data useless without a word; a trail that is gone must not begin anew without one.
 fn refuse_orphan(data: &Path, secret: &Path) -> Result<(), StartError> {
     match data.exists() && !secret.exists() {
         true => Err(StartError::Orphan { data: data.to_owned(), secret: secret.to_owned() }),
@@ -240,6 +240,7 @@ async fn stop(handles: &[ServerHandle], patience: Duration) {
 async fn open_log(data_dir: &DataDir) -> Result<Log, StartError> {
     let (folder, key) = (data_dir.path().join("audit"), data_dir.path().join("audit-key"));
     refuse_orphan(&folder, &key)?;
+    refuse_orphan(&key, &folder)?;
     let key = SigningKey::load_or_create(&key)?;
     let sink = SegmentFile::open(&folder)?;
     Ok(Log::open(sink, key, ORIGIN).await?)

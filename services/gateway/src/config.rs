@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use config::{Config, ConfigError, Environment, File, FileFormat};
+use config::builder::DefaultState;
+use config::{Config, ConfigBuilder, ConfigError, File, FileFormat};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -12,6 +13,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub const DEFAULT: &str = include_str!("../../../config/default.toml");
 /// The models of a start without a configuration file.
 pub const LOCAL: &str = include_str!("../../../config/local.toml");
+
+/// Where the command line finds the admin key.
+const ADMIN_KEY: &str = "PORTCULLIS_ADMIN_KEY";
+
+type Builder = ConfigBuilder<DefaultState>;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -335,21 +341,12 @@ impl Settings {
     /// # Errors
     /// [`InvalidSettings`] for the first setting that cannot be used.
     pub fn load(file: Option<&Path>) -> Result<Self, InvalidSettings> {
-        let environment = Environment::with_prefix("PORTCULLIS").prefix_separator("__").separator("__");
-        let lists = environment
-            .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("server.trusted_proxies")
-            .with_list_parse_key("server.metrics_from")
-            .with_list_parse_key("limits.allow_fields")
-            .with_list_parse_key("screening.input.observe_rules")
-            .with_list_parse_key("screening.output.observe_rules");
         let builder = Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
         let builder = match file {
             Some(path) => builder.add_source(File::from(path).format(FileFormat::Toml)),
             None => builder.add_source(File::from_str(LOCAL, FileFormat::Toml)),
         };
-        Self::read(builder.add_source(lists).build())
+        Self::read(environment(builder)?.build())
     }
 
     /// Reads settings from text over the defaults, without the environment.
@@ -367,6 +364,35 @@ impl Settings {
         let config = built.map_err(|error| InvalidSettings::new("", unreadable(&error)))?;
         serde_path_to_error::deserialize(config).map_err(|error| explain(&error.path().to_string(), error.inner()))
     }
+}
+
+/// Puts `PORTCULLIS__SECTION__KEY` over the files, as text: numbers are read by the setting's own type,
+/// so that a secret of digits stays as it is.
+fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
+    const LISTS: [&str; 5] = [
+        "server.trusted_proxies",
+        "server.metrics_from",
+        "limits.allow_fields",
+        "screening.input.observe_rules",
+        "screening.output.observe_rules",
+    ];
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    for (name, value) in variables.filter(|(name, _)| name.starts_with("PORTCULLIS_") && name != ADMIN_KEY) {
+        let wrong = |problem: &str| InvalidSettings::new(name.clone(), problem);
+        let Some(path) = name.strip_prefix("PORTCULLIS__") else {
+            return Err(wrong("a setting is written PORTCULLIS__SECTION__KEY, with two underscores"));
+        };
+        let path = path.replace("__", ".").to_ascii_lowercase();
+        let value = value.into_string().map_err(|_| wrong("not UTF-8"))?;
+        let set = if LISTS.contains(&path.as_str()) {
+            let items: Vec<&str> = value.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+            builder.set_override(&path, items)
+        } else {
+            builder.set_override(&path, value)
+        };
+        builder = set.map_err(|_| wrong("not the name of a setting"))?;
+    }
+    Ok(builder)
 }
 
 /// Files are named and lines are shown by the parser; values never are.
@@ -406,5 +432,5 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> S
 
 /// The admin key that the command line uses against a running gateway.
 pub fn admin_key() -> Option<Secret> {
-    std::env::var("PORTCULLIS_ADMIN_KEY").ok().map(Secret)
+    std::env::var(ADMIN_KEY).ok().map(Secret)
 }

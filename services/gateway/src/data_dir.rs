@@ -39,6 +39,7 @@ impl DataDir {
     pub fn hold(path: &Path) -> Result<Self, DataDirError> {
         let file = |source| DataDirError::File { path: path.to_owned(), source };
         make_private(path).map_err(file)?;
+        close_to_others(path).map_err(file)?;
         let path = path.canonicalize().map_err(file)?;
         let lock = private_options().create(true).truncate(false).open(path.join("lock")).map_err(file)?;
         match lock.try_lock() {
@@ -75,6 +76,21 @@ fn admin_note(path: &Path) -> PathBuf {
 fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A folder that was there before may be open to others.
+#[cfg(unix)]
+fn close_to_others(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::metadata(path)?.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)),
+    }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(unix))]

@@ -21,15 +21,14 @@ use crate::config::{
 /// [`InvalidSettings`] for the first setting that cannot be used.
 pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
     let limits = &settings.limits;
-    if limits.max_body_bytes == 0 || limits.body_seconds == 0 {
-        return Err(InvalidSettings::new("limits", "max_body_bytes and body_seconds must be more than 0"));
-    }
+    positive(settings)?;
     let mut backends = BTreeMap::new();
     for (name, backend) in &settings.backends {
         backends.insert(name.as_str(), server(&format!("backends.{name}"), backend)?);
     }
     let mut models = BTreeMap::new();
     for (name, model) in &settings.models {
+        speaks(settings, name, model)?;
         let model = Arc::new(self::model(name, model, &backends)?);
         models.insert(model.name().clone(), model);
     }
@@ -41,6 +40,37 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
         screening: screening(settings)?,
         models,
     })
+}
+
+/// Settings that mean nothing at zero, or too much beyond.
+fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
+    let (limits, server) = (&settings.limits, &settings.server);
+    let numbers = [
+        ("limits.max_body_bytes", limits.max_body_bytes as u64),
+        ("limits.max_buffered_bytes", limits.max_buffered_bytes as u64),
+        ("limits.body_seconds", limits.body_seconds),
+        ("limits.max_depth", limits.max_depth as u64),
+        ("limits.max_values", limits.max_values as u64),
+        ("limits.max_string_bytes", limits.max_string_bytes as u64),
+        ("limits.max_messages", limits.max_messages as u64),
+        ("limits.max_choices", u64::from(limits.max_choices)),
+        ("limits.max_elements", limits.max_elements),
+        ("limits.failures_per_minute", u64::from(limits.failures_per_minute)),
+        ("server.max_connections", server.max_connections as u64),
+    ];
+    if let Some((at, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
+        return Err(InvalidSettings::new(at, "expected a number of 1 or more"));
+    }
+    if limits.max_depth > 100 {
+        return Err(InvalidSettings::new("limits.max_depth", "expected at most 100"));
+    }
+    if server.workers > 1_024 {
+        return Err(InvalidSettings::new("server.workers", "expected at most 1024"));
+    }
+    match server.tls_cert.as_os_str().is_empty() == server.tls_key.as_os_str().is_empty() {
+        true => Ok(()),
+        false => Err(InvalidSettings::new("server.tls_key", "tls_cert and tls_key go together")),
+    }
 }
 
 fn validator(limits: &LimitSettings) -> Validator {
@@ -127,15 +157,33 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
     if settings.kind == BackendKind::Echo {
         return Ok(Arc::new(EchoBackend::new()));
     }
+    for (key, seconds) in [
+        ("connect_seconds", settings.connect_seconds),
+        ("answer_seconds", settings.answer_seconds),
+        ("idle_seconds", settings.idle_seconds),
+    ] {
+        if seconds == 0 {
+            return Err(InvalidSettings::new(format!("{at}.{key}"), "expected a number of 1 or more"));
+        }
+    }
+    if settings.url.contains('@') {
+        return Err(InvalidSettings::new(format!("{at}.url"), "credentials belong into api_key, not into the address"));
+    }
     let mut timeouts = Timeouts::default();
     timeouts.connect = Duration::from_secs(settings.connect_seconds);
     timeouts.answer = Duration::from_secs(settings.answer_seconds);
     timeouts.idle = Duration::from_secs(settings.idle_seconds);
     timeouts.max_bytes = settings.max_answer_bytes;
-    let key = match settings.api_key.reveal() {
+    let key: Option<zeroize::Zeroizing<String>> = match settings.api_key.reveal() {
+        Some(_) if !settings.api_key_file.as_os_str().is_empty() => {
+            return Err(InvalidSettings::new(format!("{at}.api_key_file"), "api_key is set as well"));
+        }
         Some(key) => Some(key.to_owned().into()),
         None => key_from_file(at, &settings.api_key_file)?,
     };
+    if key.as_ref().is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
+        return Err(InvalidSettings::new(format!("{at}.api_key"), "expected visible ASCII characters"));
+    }
     let endpoint = Endpoint::new(&settings.url, key, timeouts)
         .map_err(|_| InvalidSettings::new(format!("{at}.url"), "expected an http or https address"))?;
     Ok(match settings.kind {
@@ -189,6 +237,21 @@ fn model(
     let spec = spec(&at, &settings.inputs)?;
     Model::new(alias, operations.collect(), settings.max_output_tokens, spec, servers?)
         .map_err(|error| InvalidSettings::new(at, error.to_string()))
+}
+
+/// Whether every backend of a model speaks what its operations need.
+fn speaks(settings: &Settings, name: &str, model: &ModelSettings) -> Result<(), InvalidSettings> {
+    for (label, backend) in model.backends.iter().filter_map(|label| Some((label, settings.backends.get(label)?))) {
+        let wants_tensors = |operation: &OperationSetting| *operation == OperationSetting::Infer;
+        let problem = match backend.kind {
+            BackendKind::Echo => continue,
+            BackendKind::Openai if model.operations.iter().any(wants_tensors) => "infer needs a backend of kind oip",
+            BackendKind::Oip if !model.operations.iter().all(wants_tensors) => "kind oip does infer only",
+            _ => continue,
+        };
+        return Err(InvalidSettings::new(format!("models.{name}.operations"), format!("backend {label}: {problem}")));
+    }
+    Ok(())
 }
 
 fn spec(at: &str, inputs: &[InputSettings]) -> Result<Option<ModelSpec>, InvalidSettings> {

@@ -1,5 +1,7 @@
 //! Keys over the admin API: issue, list, rotate, revoke.
 
+use std::time::Duration;
+
 use ::keys::{IssueError, IssuedKey, KeyId, Revoke, StoreError};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,6 +16,7 @@ use crate::key_form::{KeyForm, RevokeForm, RotateForm};
 use crate::request_id::unix_millis;
 
 const MAX_BODY: usize = 64 << 10;
+const DEADLINE: Duration = Duration::from_secs(10);
 const PAGE: usize = 1_000;
 
 impl Asked<'_> {
@@ -50,7 +53,7 @@ impl Asked<'_> {
     async fn issue(self, payload: Payload) -> Result<HttpResponse, Rejection> {
         let (asked, form) = self.form::<KeyForm>(payload).await?;
         let Some(new) = form.into_new_key(unix_millis()) else {
-            return Err(asked.refuse(Step::Read, Code::BadRequest));
+            return Err(asked.refuse(Step::Read, Code::InvalidForm));
         };
         let asked = asked.begin("keys.issue", None).await?;
         let issued = asked.admin.issuer.issue(&asked.principal, new, unix_millis()).await;
@@ -109,17 +112,19 @@ impl Asked<'_> {
             IssueError::Busy => Code::Busy,
             IssueError::Store(StoreError::Unavailable) => Code::KeysUnavailable,
             IssueError::Store(_) | IssueError::NoRandomness => Code::Internal,
-            _ => Code::BadRequest,
+            _ => Code::InvalidForm,
         };
         let rejection = Rejection::new(self.about, Step::Admit, code);
-        let is_told = code == Code::BadRequest;
+        let is_told = code == Code::InvalidForm;
         let rejection = if is_told { rejection.message_of(error.to_string()) } else { rejection };
         self.admin.pipeline.noted(rejection)
     }
 
     /// Reads a small JSON body; an empty one stands for `{}`.
     async fn form<T: DeserializeOwned>(self, payload: Payload) -> Result<(Self, T), Rejection> {
-        let read = payload.to_bytes_limited(MAX_BODY).await;
+        let Ok(read) = tokio::time::timeout(DEADLINE, payload.to_bytes_limited(MAX_BODY)).await else {
+            return Err(self.refuse(Step::Read, Code::BodyTimeout));
+        };
         let Ok(Ok(body)) = read else { return Err(self.refuse(Step::Read, Code::BodyTooLarge)) };
         let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
         match serde_json::from_slice(&body) {
@@ -127,7 +132,7 @@ impl Asked<'_> {
             Err(error) => {
                 let message =
                     format!("the body is not what is asked for (line {}, column {})", error.line(), error.column());
-                let rejection = Rejection::new(self.about, Step::Read, Code::BadRequest);
+                let rejection = Rejection::new(self.about, Step::Read, Code::InvalidForm);
                 Err(self.admin.pipeline.noted(rejection.message_of(message)))
             }
         }

@@ -178,7 +178,7 @@ impl Asked<'_> {
             }
             Err(error) => {
                 asked.not_done("config.reload", None, error.to_string()).await;
-                let rejection = Rejection::new(asked.about.clone(), Step::Accept, Code::BadRequest);
+                let rejection = Rejection::new(asked.about.clone(), Step::Read, Code::InvalidSettings);
                 Err(asked.admin.pipeline.noted(rejection.message_of(error.to_string())))
             }
         }

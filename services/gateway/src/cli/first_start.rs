@@ -42,6 +42,13 @@ pub(super) async fn keys(issuer: &Issuer) -> Result<Option<FirstKeys>, StartErro
     Ok(Some(FirstKeys { admin, demo }))
 }
 
+/// Whether somebody can administer over the admin listener. Looks at the first thousand keys.
+pub(super) async fn has_admin(issuer: &Issuer) -> bool {
+    let now = unix_millis();
+    let listed = issuer.list(&Principal::system(), None, 1_000, now).await;
+    listed.is_ok_and(|records| records.iter().any(|record| record.is_active_admin(now)))
+}
+
 impl FirstKeys {
     /// What a newcomer reads. Each command is one line and runs from any folder.
     pub(super) fn welcome(&self, address: SocketAddr, authority: &Path) -> String {

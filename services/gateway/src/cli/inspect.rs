@@ -37,7 +37,11 @@ pub(super) fn verify(settings: &Settings, key: Option<&str>) -> Result<(), Failu
     };
     match audit::verify(&data.join("audit"), &key) {
         Ok(verified) => {
-            print(&format!("good: {} records, root {}, key {key}", verified.records, hex(&verified.root)));
+            print(&format!("good: {} signed records, root {}, key {key}", verified.records, hex(&verified.root)));
+            if verified.unsigned > 0 {
+                let behind = verified.unsigned;
+                print(&format!("{behind} more records are not signed yet; nothing can be said of them"));
+            }
             Ok(())
         }
         Err(error) => {

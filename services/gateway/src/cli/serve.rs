@@ -21,6 +21,11 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
         }
         None => print(&format!("certificate  {}", gateway.fingerprint())),
     }
+    if !is_embedded && !first_start::has_admin(gateway.issuer()).await {
+        print(
+            "no admin key yet: stop, make one with `portcullis keys issue --name admin --admin keys:read --admin keys:write`",
+        );
+    }
     print(&format!("ready  https://{}  admin https://{}", gateway.address(), gateway.admin_address()));
     reload_on_signal(&gateway);
     gateway.run_until(told_to_stop()).await.map_err(Failure::new)

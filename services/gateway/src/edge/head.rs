@@ -13,6 +13,7 @@ use pipeline::Code;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD_BYTES: usize = 16 << 10;
+/// Path and query together.
 const MAX_PATH_BYTES: usize = 2 << 10;
 pub(crate) const TENSOR_HEADER: HeaderName = HeaderName::from_static("inference-header-content-length");
 
@@ -20,7 +21,7 @@ pub(crate) const TENSOR_HEADER: HeaderName = HeaderName::from_static("inference-
 pub(crate) fn check(request: &HttpRequest) -> Result<(), Code> {
     let headers = request.headers();
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if headers.len() > MAX_HEADERS || size > MAX_HEAD_BYTES || request.uri().path().len() > MAX_PATH_BYTES {
+    if headers.len() > MAX_HEADERS || size > MAX_HEAD_BYTES || request.uri().to_string().len() > MAX_PATH_BYTES {
         return Err(Code::HeadTooLarge);
     }
     let is_plain = |byte: &u8| (0x20..0x7f).contains(byte) || *byte == b'\t';

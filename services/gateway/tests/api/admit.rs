@@ -114,3 +114,38 @@ async fn another_server_is_asked_once_before_the_first_byte() {
     first.always(Say::status(500, "broken"));
     assert_eq!(app.chat(&key, "m", "hi").await.status(), 502, "a server that failed may have computed");
 }
+
+#[tokio::test]
+async fn a_server_that_counts_nonsense_does_not_stop_the_gateway() {
+    let nonsense = chat_answer("hi").replace("\"prompt_tokens\":3", "\"prompt_tokens\":18446744073709551615");
+    let server = FakeServer::start(Say::json(&nonsense)).await;
+    let app = helpers::fake(&server, "").await;
+    let key = app.key_with(&["*"], tokens("2000/hour")).await;
+    let other = app.key().await;
+    let response = app.chat(&key, "fake", "hi").await;
+    app.records(header(&response, "x-request-id"), 2).await;
+    for _ in 0..3 {
+        let response = app.chat(&other, "fake", "hi").await;
+        assert_eq!(response.status(), 200);
+        app.records(header(&response, "x-request-id"), 2).await;
+    }
+}
+
+#[tokio::test]
+async fn who_asks_wrongly_too_often_is_told_to_wait() {
+    let app = helpers::echo().await;
+    let key = app.key_with(&["*"], requests("3/day")).await;
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(app.ask("/v1/chat/completions", &key, &json!({"model": "echo-chat"})).await.0);
+    }
+    assert_eq!(statuses, [400, 400, 400, 429, 429]);
+}
+
+#[tokio::test]
+async fn a_model_out_of_scope_is_refused_before_its_body_is_read() {
+    let app = helpers::echo().await;
+    let key = app.key_with(&["echo-chat"], KeyLimits::default()).await;
+    let response = app.post("/v2/models/echo-tensor/infer", &key).body("no JSON at all").send().await.unwrap();
+    assert_eq!(header(&response, "x-error-code"), "model_not_found");
+}

@@ -128,3 +128,13 @@ async fn the_trail_of_a_stopped_gateway_verifies_and_goes_on() {
     .await
     .expect("two more records");
 }
+
+#[tokio::test]
+async fn a_key_in_the_place_of_a_model_is_not_kept() {
+    let app = helpers::echo().await;
+    let key = app.key().await;
+    let response = app.chat(&key, &key, "hi").await;
+    assert_eq!(response.status(), 404);
+    let records = json!(app.records(header(&response, "x-request-id"), 1).await).to_string();
+    assert!(!records.contains(&key[22..]), "{records}");
+}

@@ -34,7 +34,11 @@ struct Running {
 
 impl Running {
     fn start(folder: &Path) -> Self {
-        let mut child = portcullis(folder, &[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::from(portcullis(folder, &[]))
+    }
+
+    fn from(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut running = Self { child, said: String::new(), ready: String::new() };
         for line in lines.map(Result::unwrap) {
@@ -149,6 +153,33 @@ fn the_trail_is_verified_and_explained() {
 }
 
 #[test]
+fn a_secret_of_digits_is_passed_on_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let file = folder.path().join("p.toml");
+    std::fs::write(&file, format!("[backends.a]\nkind = \"openai\"\nurl = \"{url}\"\n[models.m]\nbackends = [\"a\"]\noperations = [\"chat\"]\n")).unwrap();
+    let issued = run(folder.path(), &["keys", "issue", "--name", "a", "--config", file.to_str().unwrap()]);
+    let key = text(&issued.stdout).trim().to_owned();
+    let mut command = portcullis(folder.path(), &["serve", "--config", file.to_str().unwrap()]);
+    command.env("PORTCULLIS__BACKENDS__A__API_KEY", "0012345678901");
+    let running = Running::from(command);
+    let address = running.ready.split_whitespace().nth(1).unwrap().to_owned();
+    let authority = folder.path().join("data/tls/ca.pem");
+    let curl = format!(
+        "curl -s --cacert {} {address}/v1/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'",
+        authority.display()
+    );
+    let asking = std::thread::spawn(move || Command::new("sh").args(["-c", &curl]).output().unwrap());
+    let (socket, _) = listener.accept().unwrap();
+    let lines = BufReader::new(socket).lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+    let head: Vec<String> = lines.collect();
+    assert!(head.iter().any(|line| line == "authorization: Bearer 0012345678901"), "{head:?}");
+    asking.join().unwrap();
+    running.stop();
+}
+
+#[test]
 fn settings_are_checked_and_shown_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.toml");
@@ -163,6 +194,8 @@ fn settings_are_checked_and_shown_without_secrets() {
         .output()
         .unwrap();
     assert!(text(&by_environment.stdout).contains("max_choices = 3"), "{by_environment:?}");
+    let single = portcullis(folder.path(), &["config", "check"]).env("PORTCULLIS_SERVER_LISTEN", "x").output().unwrap();
+    assert!(text(&single.stderr).contains("two underscores"), "{single:?}");
     let misspelt = portcullis(folder.path(), &["serve", "--config", config])
         .env("PORTCULLIS__LIMITS__MAX_CHOICE", "3")
         .output()
@@ -181,11 +214,8 @@ async fn a_signal_reloads_all_or_nothing() {
     };
     std::fs::write(&file, models("one")).unwrap();
     let key = text(&run(folder.path(), &["keys", "issue", "--name", "a"]).stdout).trim().to_owned();
-    let mut child = portcullis(folder.path(), &["serve", "--config", "p.toml"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = lines.find_map(|line| line.unwrap().strip_prefix("ready  ").map(str::to_owned)).unwrap();
-    let running = Running { child, said: String::new(), ready };
-    let base = running.ready.split_whitespace().next().unwrap().to_owned();
+    let running = Running::from(portcullis(folder.path(), &["serve", "--config", "p.toml"]));
+    let base = running.ready.split_whitespace().nth(1).unwrap().to_owned();
     let client = helpers::client(&folder.path().join("data"));
     let models_now = async || {
         let response = client.get(format!("{base}/v1/models")).bearer_auth(&key).send().await.unwrap();

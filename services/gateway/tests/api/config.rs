@@ -50,6 +50,12 @@ async fn settings_that_contradict_each_other_stop_the_start() {
     assert_eq!(url, "backends.a.url: expected an http or https address");
     let rule = start("[screening.input]\nobserve_rules = [\"override.previous-instruction\"]").await;
     assert!(rule.ends_with("did you mean override.previous-instructions?"), "{rule}");
+    let kind =
+        "[backends.a]\nkind = \"oip\"\nurl = \"http://a\"\n[models.m]\nbackends = [\"a\"]\noperations = [\"chat\"]";
+    assert_eq!(start(kind).await, "models.m.operations: backend a: kind oip does infer only");
+    let password = start("[backends.a]\nkind = \"openai\"\nurl = \"http://me:s3cret@a/v1\"").await;
+    assert!(password.starts_with("backends.a.url: credentials") && !password.contains("s3cret"), "{password}");
+    assert_eq!(start("[limits]\nmax_depth = 0").await, "limits.max_depth: expected a number of 1 or more");
     let none = start("[models.m]\nbackends = []\noperations = [\"chat\"]").await;
     assert_eq!(none, "models.m: a model needs at least one backend");
 }
@@ -63,9 +69,10 @@ fn odd_model_names_are_kept() {
 
 #[tokio::test]
 async fn a_lost_secret_is_not_made_anew_beside_its_data() {
-    for secret in ["peppers", "audit-key"] {
+    for secret in ["peppers", "audit-key", "audit"] {
         let data = crate::helpers::echo().await.stop();
-        std::fs::remove_file(data.path().join(secret)).unwrap();
+        let path = data.path().join(secret);
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
         let mut settings = Settings::parse(LOCAL).unwrap();
         settings.server.data_dir = data.path().to_owned();
         let error = Gateway::bind(settings, None).await.err().expect(secret).to_string();

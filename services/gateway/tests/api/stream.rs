@@ -114,3 +114,20 @@ async fn a_caller_who_leaves_a_whole_answer_closes_the_backend() {
     }
     tokio::time::timeout(Duration::from_secs(1), server.wait_open(0)).await.expect("closed within a second");
 }
+
+#[tokio::test]
+async fn a_choice_that_is_filtered_at_its_end_ends_once() {
+    let pieces = vec![chunk("key AKIAQ3EG"), chunk("RT7YSZ2VKHLP"), last_chunk("stop")];
+    let server = FakeServer::start(Say::Events(pieces)).await;
+    let app = helpers::fake(&server, "[screening.output]\nsecrets = \"block\"").await;
+    let got = stream(&app, &app.key().await, &streamed("hi")).await.concat();
+    assert_eq!((got.matches("content_filter").count(), got.matches("\"stop\"").count()), (1, 0), "{got}");
+}
+
+#[tokio::test]
+async fn a_stream_without_an_answer_has_failed() {
+    let server = FakeServer::start(Say::Events(Vec::new())).await;
+    let app = helpers::fake(&server, "").await;
+    let got = stream(&app, &app.key().await, &streamed("hi")).await;
+    assert!(got.concat().contains("backend_failed"), "{got:?}");
+}
