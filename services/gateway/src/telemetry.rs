@@ -1,5 +1,7 @@
 //! Logs: on standard error, one line an event, never with texts or secrets.
 
+use std::io::IsTerminal as _;
+
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -21,7 +23,8 @@ pub(crate) fn start(settings: &LogSettings) {
     let filter = Targets::new()
         .with_default(Level::WARN)
         .with_targets(["gateway", "pipeline", "keys", "audit", "store", "backend"].map(|target| (target, level)));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let is_terminal = std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(is_terminal);
     let lines = match settings.format {
         LogFormat::Pretty => lines.boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
