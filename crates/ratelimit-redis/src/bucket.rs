@@ -29,6 +29,11 @@ pub(crate) enum Taken {
 }
 
 impl Bucket {
+    /// A bucket of which so many ticks are in use now.
+    pub(crate) const fn with_used(used: u64) -> Self {
+        Self { at: 0, used }
+    }
+
     /// Gives back what time has earned. A clock that steps back gives nothing.
     pub(crate) fn refill(&mut self, quota: Quota, now: u64) {
         let step = quota.window().step_micros();

@@ -112,6 +112,17 @@ pub(crate) struct Held {
     pub(crate) cost: u64,
 }
 
+impl Held {
+    pub(crate) fn of(charge: &Charge<'_>) -> Self {
+        let Charge { bucket, unit, quota, cost } = *charge;
+        Self { bucket: bucket.to_owned(), unit, quota, cost }
+    }
+
+    pub(crate) fn as_charge(&self) -> Charge<'_> {
+        Charge { bucket: &self.bucket, unit: self.unit, quota: self.quota, cost: self.cost }
+    }
+}
+
 impl Reservation {
     /// How every bucket stood once the charges were taken.
     pub fn standings(&self) -> &[Standing] {
@@ -150,6 +161,12 @@ pub enum LimiterError {
     /// The place where the buckets live cannot be reached; try again later.
     #[error("the limiter cannot reach its buckets")]
     Unavailable,
+    /// What is stored under a bucket's name is no bucket; somebody else wrote it.
+    #[error("a stored bucket is broken")]
+    Corrupt,
+    /// The settings name no usable server.
+    #[error("the settings of the limiter are not usable")]
+    Settings,
 }
 
 /// Keeps buckets. Every call is atomic over all the charges it is given.

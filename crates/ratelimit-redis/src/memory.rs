@@ -115,9 +115,8 @@ impl Buckets {
         }
         let mut held = Vec::with_capacity(taken.len());
         for (charge, bucket) in taken {
-            let Charge { bucket: name, unit, quota, cost } = *charge;
-            self.put(name.to_owned(), unit, quota, bucket);
-            held.push(Held { bucket: name.to_owned(), unit, quota, cost });
+            self.put(charge.bucket.to_owned(), charge.unit, charge.quota, bucket);
+            held.push(Held::of(charge));
         }
         self.sweep(now);
         Decision::Allow(Reservation { held, standings })

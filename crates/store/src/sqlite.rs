@@ -78,6 +78,11 @@ impl SqliteStore {
     }
 
     /// An open file goes on working after it was removed, for nobody but us.
+    /// Writes what is left to the file and lets it go. Later calls are `Unavailable`.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     fn pool(&self) -> Result<&SqlitePool, StoreError> {
         let is_there = std::fs::metadata(&self.path).is_ok_and(|file| FileId::of(&file) == self.file);
         is_there.then_some(&self.pool).ok_or(StoreError::Unavailable)

@@ -2,8 +2,10 @@
 //!
 //! [`FakeServer`] is a model server on a free port that says exactly what a test tells it to, over a
 //! real socket: whole answers, streams with pauses, broken answers, silence. It keeps what it was
-//! asked and counts the connections that are open.
+//! asked and counts the connections that are open. [`RedisServer`] is a real Redis on a socket of its own.
 
 mod fake_server;
+mod redis_server;
 
 pub use fake_server::{Asked, FakeServer, Say};
+pub use redis_server::RedisServer;

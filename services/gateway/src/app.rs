@@ -9,13 +9,13 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use audit::{DigestKey, Log, SegmentFile, SigningKey};
-use keys::{Issuer, KeyStore, Peppers, Verifier};
+use keys::{Issuer, Peppers, Verifier};
 use pipeline::{Parts, Pipeline};
-use ratelimit_redis::MemoryLimiter;
+use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisConfig, RedisLimiter};
 use store::SqliteStore;
 
 use crate::admin::{self, Admin, Reloader};
-use crate::config::{InvalidSettings, Settings};
+use crate::config::{InvalidSettings, RedisSettings, Settings};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Shared};
 use crate::tls::{Tls, TlsError};
@@ -45,6 +45,9 @@ pub enum StartError {
     /// A key of the audit trail cannot be used.
     #[error("audit trail: {0}")]
     AuditKey(#[from] audit::KeyError),
+    /// Redis does not answer.
+    #[error("redis.url: the server does not answer")]
+    Redis,
     /// A secret is missing beside the data that was made with it.
     #[error("{secret} is missing, but {data} belongs to it: put it back, or move {data} away to begin anew")]
     Orphan {
@@ -72,6 +75,7 @@ pub struct Gateway {
     callers: Server,
     operators: Server,
     pipeline: Arc<Pipeline>,
+    store: Arc<SqliteStore>,
     verifier: Arc<Verifier>,
     issuer: Issuer,
     reloader: Arc<Reloader>,
@@ -81,7 +85,7 @@ pub struct Gateway {
 
 /// What lies in the data folder, opened.
 pub(crate) struct Stored {
-    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) store: Arc<SqliteStore>,
     pub(crate) peppers: Peppers,
 }
 
@@ -117,13 +121,14 @@ impl Gateway {
         settings.server.data_dir = data_dir.path().to_owned();
         let tls = Tls::load(&settings.server)?;
         let Stored { store, peppers } = Stored::open(&data_dir).await?;
+        let keys_file = store.clone();
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
         let verifier = Verifier::builder(store, peppers).failures_per_minute(settings.limits.failures_per_minute);
         let verifier = Arc::new(verifier.build().map_err(|error| keys(&error))?);
         let issuer = verifier.issuer();
         let log = open_log(&data_dir).await?;
         let digests = DigestKey::load_or_create(&data_dir.path().join("digest-key"))?;
-        let limiter = Arc::new(MemoryLimiter::new());
+        let limiter = limiter(&settings.redis).await?;
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
         let parts = Parts { verifier: verifier.clone(), limiter, log, digests, policy, max_buffered_bytes };
         let pipeline = Arc::new(Pipeline::start(parts));
@@ -146,6 +151,7 @@ impl Gateway {
             callers,
             operators,
             pipeline,
+            store: keys_file,
             verifier,
             issuer,
             reloader,
@@ -195,7 +201,7 @@ impl Gateway {
     /// # Errors
     /// When a listener breaks.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, verifier, shutdown: patience, data_dir, .. } = self;
+        let Self { callers, operators, pipeline, store, verifier, shutdown: patience, data_dir, .. } = self;
         let noting = tokio::spawn(note_used(verifier.clone()));
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
@@ -214,6 +220,7 @@ impl Gateway {
         if let Err(error) = verifier.note_used().await {
             tracing::warn!(%error, "last use of keys is not noted");
         }
+        store.close().await;
         drop(data_dir);
         ended
     }
@@ -235,6 +242,19 @@ async fn stop(handles: &[ServerHandle], patience: Duration) {
     if tokio::time::timeout(patience, graceful).await.is_err() {
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(false))).await;
     }
+}
+
+/// Quotas in Redis when an address is set, else in this process.
+async fn limiter(settings: &RedisSettings) -> Result<Arc<dyn Limiter>, StartError> {
+    let Some(url) = settings.url.reveal() else { return Ok(Arc::new(MemoryLimiter::new())) };
+    let mut config = RedisConfig::new(url);
+    config.prefix.clone_from(&settings.prefix);
+    config.deadline = Duration::from_millis(settings.deadline_milliseconds);
+    let limiter = RedisLimiter::connect(&config).await.map_err(|error| match error {
+        LimiterError::Settings => InvalidSettings::new("redis.url", "expected redis://host:port").into(),
+        _ => StartError::Redis,
+    })?;
+    Ok(Arc::new(limiter))
 }
 
 async fn open_log(data_dir: &DataDir) -> Result<Log, StartError> {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Bounds on requests.
     pub limits: LimitSettings,
+    /// Quotas that several gateways share.
+    pub redis: RedisSettings,
     /// What is screened.
     pub screening: ScreeningSettings,
     /// What the audit trail keeps.
@@ -77,6 +79,16 @@ pub struct LimitSettings {
     pub failures_per_minute: u32,
     pub danger_remote_media: bool,
     pub danger_token_prompts: bool,
+}
+
+/// `[redis]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct RedisSettings {
+    pub url: Secret,
+    pub prefix: String,
+    pub deadline_milliseconds: u64,
 }
 
 /// `[screening]`

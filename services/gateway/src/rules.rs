@@ -57,6 +57,7 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("limits.max_elements", limits.max_elements),
         ("limits.failures_per_minute", u64::from(limits.failures_per_minute)),
         ("server.max_connections", server.max_connections as u64),
+        ("redis.deadline_milliseconds", settings.redis.deadline_milliseconds),
     ];
     if let Some((at, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
         return Err(InvalidSettings::new(at, "expected a number of 1 or more"));

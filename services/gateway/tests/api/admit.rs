@@ -2,7 +2,7 @@
 
 use keys::KeyLimits;
 use serde_json::{Value, json};
-use testkit::{FakeServer, Say};
+use testkit::{FakeServer, RedisServer, Say};
 
 use crate::helpers::{self, answer, chat, chat_answer, header};
 
@@ -148,4 +148,40 @@ async fn a_model_out_of_scope_is_refused_before_its_body_is_read() {
     let key = app.key_with(&["echo-chat"], KeyLimits::default()).await;
     let response = app.post("/v2/models/echo-tensor/infer", &key).body("no JSON at all").send().await.unwrap();
     assert_eq!(header(&response, "x-error-code"), "model_not_found");
+}
+
+fn shared(server: &RedisServer) -> String {
+    format!("{}\n[redis]\nurl = \"{}\"\ndeadline_milliseconds = 2000", gateway::config::LOCAL, server.url())
+}
+
+#[tokio::test]
+async fn replicas_share_the_quota_of_a_key() {
+    let redis = RedisServer::start().await;
+    let first = helpers::spawn(&shared(&redis)).await;
+    let key = first.key_with(&["*"], requests("5/day burst 10")).await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["keys.sqlite", "peppers"] {
+        // The replicas of a cluster share their keys in a database; here they share a copy.
+        std::fs::copy(first.data().join(name), folder.path().join(name)).unwrap();
+    }
+    let wal = first.data().join("keys.sqlite-wal");
+    std::fs::copy(wal, folder.path().join("keys.sqlite-wal")).unwrap();
+    let second = helpers::spawn_in(folder, &shared(&redis)).await;
+    let asked = (0..20).map(|n| if n % 2 == 0 { &first } else { &second }.chat(&key, "echo-chat", "hi"));
+    let statuses = futures_util::future::join_all(asked).await;
+    assert_eq!(statuses.iter().filter(|response| response.status() == 200).count(), 10);
+    assert_eq!(statuses.iter().filter(|response| response.status() == 429).count(), 10);
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_asked_and_it_recovers() {
+    let mut redis = RedisServer::start().await;
+    let app = helpers::spawn(&shared(&redis)).await;
+    let key = app.key_with(&["*"], requests("100/day")).await;
+    assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
+    redis.kill().await;
+    let (status, body) = answer(app.chat(&key, "echo-chat", "hi").await).await;
+    assert_eq!((status, body["error"]["code"].as_str()), (503, Some("limits_unavailable")));
+    redis.restart().await;
+    assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
 }

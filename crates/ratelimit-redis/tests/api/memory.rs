@@ -1,5 +1,4 @@
-//! The crate's behaviour through its public face, on a clock that tests move.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! The memory limiter, and the arithmetic both limiters share.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

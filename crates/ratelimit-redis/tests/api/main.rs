@@ -1,0 +1,6 @@
+//! The crate's behaviour through its public face: in memory on a clock that tests move, and on real
+//! Redis servers.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod memory;
+mod shared;

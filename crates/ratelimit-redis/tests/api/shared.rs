@@ -1,0 +1,171 @@
+//! The Redis limiter on servers of its own.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use ratelimit_redis::*;
+use testkit::RedisServer;
+
+const TEN: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// Nothing comes back while a test runs.
+const SLOW: Quota = Quota::per_day(TEN);
+
+async fn connect(server: &RedisServer) -> RedisLimiter {
+    let mut config = RedisConfig::new(&server.url());
+    config.deadline = Duration::from_secs(2);
+    RedisLimiter::connect(&config).await.unwrap()
+}
+
+fn charge(bucket: &str, cost: u64) -> [Charge<'_>; 1] {
+    [Charge { bucket, unit: "requests", quota: SLOW, cost }]
+}
+
+async fn left(limiter: &impl Limiter, bucket: &str) -> u64 {
+    limiter.peek(&charge(bucket, 0)).await.unwrap().first().unwrap().remaining
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let server = RedisServer::start().await;
+    testing::suite(async || {
+        server.ask("FLUSHALL").await;
+        connect(&server).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_processes_share_one_bucket_exactly() {
+    let server = RedisServer::start().await;
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let limiter = std::sync::Arc::new(connect(&server).await);
+        for _ in 0..25 {
+            let limiter = limiter.clone();
+            tasks.push(tokio::spawn(
+                async move { matches!(limiter.check("a", SLOW).await.unwrap(), Decision::Allow(_)) },
+            ));
+        }
+    }
+    let mut allowed = 0;
+    for task in tasks {
+        allowed += usize::from(task.await.unwrap());
+    }
+    assert_eq!(allowed, 10);
+}
+
+#[tokio::test]
+async fn the_script_and_the_arithmetic_agree() {
+    let server = RedisServer::start().await;
+    let redis = connect(&server).await;
+    let strategy = proptest::collection::vec((0_u8..3, 0_u8..4, 0_u64..13, 0_u64..20), 1..40);
+    let mut runner = TestRunner::deterministic();
+    for round in 0..40 {
+        let memory = MemoryLimiter::new();
+        let operations = strategy.new_tree(&mut runner).unwrap().current();
+        for (bucket, kind, cost, actual) in operations {
+            let (a, b) = (format!("{round}-{bucket}"), format!("{round}-{}", (bucket + 1) % 3));
+            let mut charges = charge(&a, cost).to_vec();
+            if kind % 2 == 0 {
+                charges.extend(charge(&b, 1));
+            }
+            let pair = (redis.reserve(&charges).await.unwrap(), memory.reserve(&charges).await.unwrap());
+            match pair {
+                (Decision::Allow(shared), Decision::Allow(local)) => {
+                    assert_eq!(shared.standings().len(), local.standings().len());
+                    let actual = Actual::as_charged().unit("requests", actual);
+                    if kind == 3 {
+                        redis.cancel(shared).await.unwrap();
+                        memory.cancel(local).await.unwrap();
+                    } else {
+                        redis.settle(shared, &actual).await.unwrap();
+                        memory.settle(local, &actual).await.unwrap();
+                    }
+                }
+                (Decision::Deny(shared), Decision::Deny(local)) => assert_eq!(shared.policy(), local.policy()),
+                (Decision::NeverFits(shared), Decision::NeverFits(local)) => assert_eq!(shared.cost(), local.cost()),
+                other => panic!("the limiters differ: {other:?}"),
+            }
+            assert_eq!(left(&redis, &a).await, left(&memory, &a).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_used_comes_back_by_the_servers_clock() {
+    let server = RedisServer::start().await;
+    let limiter = connect(&server).await;
+    let quota = Quota::per_second(NonZeroU32::new(50).unwrap()).burst(TEN);
+    while matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)) {}
+    let Decision::Deny(denial) = limiter.check("a", quota).await.unwrap() else { return };
+    assert!(denial.retry_after() > Duration::ZERO && denial.retry_after() <= Duration::from_millis(20));
+    tokio::time::sleep(denial.retry_after()).await;
+    assert!(matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)));
+    assert!(server.ask("TTL rl1:a:requests").await.starts_with(":1"), "no key without an end");
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_decides_nothing_and_one_that_is_back_does() {
+    let mut server = RedisServer::start().await;
+    let limiter = connect(&server).await;
+    assert!(limiter.check("a", SLOW).await.is_ok());
+    server.kill().await;
+    assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Unavailable);
+    assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Unavailable);
+    server.restart().await;
+    assert!(limiter.check("a", SLOW).await.is_ok());
+    server.ask("SCRIPT FLUSH").await;
+    assert!(limiter.check("a", SLOW).await.is_ok(), "the script is sent again");
+    assert_eq!(left(&limiter, "a").await, 8);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_costs_one_deadline() {
+    let server = RedisServer::start().await;
+    let mut config = RedisConfig::new(&server.url());
+    config.deadline = Duration::from_millis(50);
+    let limiter = RedisLimiter::connect(&config).await.unwrap();
+    server.freeze(true).await;
+    let started = Instant::now();
+    assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Unavailable);
+    assert!(started.elapsed() < Duration::from_secs(5), "it does not hang");
+    server.freeze(false).await;
+    let limiter = connect(&server).await;
+    assert!(limiter.check("a", SLOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_demoted_server_is_left() {
+    let server = RedisServer::start().await;
+    let limiter = connect(&server).await;
+    server.ask("REPLICAOF 127.0.0.1 1").await;
+    assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Unavailable);
+    server.ask("REPLICAOF NO ONE").await;
+    assert!(limiter.check("a", SLOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn foreign_bytes_under_a_buckets_name_are_no_decision() {
+    let server = RedisServer::start().await;
+    let limiter = connect(&server).await;
+    for value in [
+        "short",
+        "0123456789abcdef0",
+        "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff",
+    ] {
+        server.ask(&format!("SET rl1:a:requests \"{value}\"")).await;
+        assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Corrupt, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_are_none_are_named() {
+    for url in ["", "http://localhost", "redis://"] {
+        let error = RedisLimiter::connect(&RedisConfig::new(url)).await.unwrap_err();
+        assert!(matches!(error, LimiterError::Settings | LimiterError::Unavailable), "{url}: {error}");
+    }
+    let nobody = RedisLimiter::connect(&RedisConfig::new("redis://127.0.0.1:1")).await;
+    assert_eq!(nobody.unwrap_err(), LimiterError::Unavailable);
+}
