@@ -154,6 +154,12 @@ impl AnswerChunk {
         self.root.get("choices").and_then(Json::as_array).is_none_or(<[Json]>::is_empty)
     }
 
+    /// Choices of this piece.
+    pub fn choices(&self) -> Vec<u32> {
+        let choices = self.root.get("choices").and_then(Json::as_array).unwrap_or_default();
+        choices.iter().map(crate::openai::answer::index_of).collect()
+    }
+
     /// Choices that end with this piece.
     pub fn finished(&self) -> Vec<u32> {
         let choices = self.root.get("choices").and_then(Json::as_array).unwrap_or_default();

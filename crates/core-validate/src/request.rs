@@ -145,6 +145,7 @@ pub struct InferenceRequest {
     pub(crate) usage_asked: bool,
     pub(crate) max_output: Option<u32>,
     pub(crate) choices: u32,
+    pub(crate) computed: u32,
     pub(crate) media_tokens: u64,
     pub(crate) content: Content,
     pub(crate) places: Vec<Place>,
@@ -181,9 +182,14 @@ impl InferenceRequest {
         self.max_output
     }
 
-    /// How many answers are asked for.
+    /// How many answers come back: for each prompt as many as are asked for.
     pub fn choices(&self) -> u32 {
         self.choices
+    }
+
+    /// How many answers the model writes; with `best_of` more than come back.
+    pub fn computed_choices(&self) -> u32 {
+        self.computed
     }
 
     /// Tokens the model will read, estimated without a tokenizer: four ASCII bytes or two other

@@ -47,7 +47,7 @@ impl EchoBackend {
         }
         tokio::time::sleep(self.pause).await;
         let answer = match request.operation() {
-            Operation::Embed => texts::embeddings(&asked),
+            Operation::Embed => texts::embeddings(&asked).ok_or(BackendError::Refused)?,
             operation => texts::whole(&asked, operation),
         };
         Ok(InferenceResponse::Full(Head::default(), Bytes::from(answer.to_string())))

@@ -8,6 +8,7 @@ use core_validate::Operation;
 use serde_json::{Value, json};
 
 const DIMENSIONS: u64 = 64;
+const MOST_NUMBERS: u64 = 1 << 18;
 
 /// What the model says, and why it stops.
 struct Saying {
@@ -133,9 +134,14 @@ pub(super) fn chunks(asked: &Value, operation: Operation) -> Vec<Value> {
 }
 
 /// One vector of unit length for each text; equal texts have equal vectors.
-pub(super) fn embeddings(asked: &Value) -> Value {
+///
+/// `None` for more numbers than a small model gives.
+pub(super) fn embeddings(asked: &Value) -> Option<Value> {
     let texts = texts(asked.get("input"));
     let dimensions = asked.get("dimensions").and_then(Value::as_u64).unwrap_or(DIMENSIONS);
+    if dimensions.saturating_mul(texts.len() as u64) > MOST_NUMBERS {
+        return None;
+    }
     let is_base64 = asked.get("encoding_format").and_then(Value::as_str) == Some("base64");
     let data: Vec<Value> = texts
         .iter()
@@ -152,10 +158,10 @@ pub(super) fn embeddings(asked: &Value) -> Value {
         })
         .collect();
     let read: usize = texts.iter().map(|text| words(text)).sum();
-    json!({
+    Some(json!({
         "object": "list", "model": asked.get("model"), "data": data,
         "usage": {"prompt_tokens": read, "total_tokens": read},
-    })
+    }))
 }
 
 /// A pseudo-random direction: a 64-bit FNV-1a hash of the text feeds a xorshift generator.

@@ -50,6 +50,7 @@ pub(crate) fn parse(limits: &Limits, head: &Head, body: &Bytes) -> Result<Infere
         usage_asked: false,
         max_output: None,
         choices: 1,
+        computed: 1,
         media_tokens: 0,
         content,
         places,

@@ -14,6 +14,10 @@ use crate::json::{self, Json};
 use crate::limits::Limits;
 use crate::names::ModelName;
 use crate::request::{Content, InferenceRequest, Operation, Origin, Place};
+use crate::tensor::too_long;
+
+/// Most prompts, or texts to embed, in one request: the bound of OpenAI's own API.
+const PROMPTS: usize = 2_048;
 
 /// Reads a request body of one of the three operations.
 pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Result<InferenceRequest, Invalid> {
@@ -25,6 +29,9 @@ pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Resu
     walk.root(operation, &root)?;
     let flag = |key: &str| matches!(root.get(key), Some(Json::Bool(true)));
     let count = |key: &str| root.get(key).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok());
+    let prompts = root.get("prompt").and_then(Json::as_array).map_or(1, <[Json]>::len);
+    let prompts = u32::try_from(prompts).unwrap_or(u32::MAX);
+    let returned = count("n").unwrap_or(1).saturating_mul(prompts);
     let usage_asked = root.get("stream_options").and_then(|o| o.get("include_usage")) == Some(&Json::Bool(true));
     Ok(InferenceRequest {
         operation,
@@ -33,7 +40,8 @@ pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Resu
         stream: flag("stream"),
         usage_asked,
         max_output: count("max_completion_tokens").or_else(|| count("max_tokens")),
-        choices: count("n").unwrap_or(1).max(count("best_of").unwrap_or(1)),
+        choices: returned,
+        computed: returned.max(count("best_of").unwrap_or(1).saturating_mul(prompts)),
         media_tokens: walk.media_tokens,
         places: walk.places,
         content: Content::Json(root),
@@ -89,7 +97,9 @@ impl Walk<'_> {
             let at = Pointer::root().key(key);
             self.steps.push(i);
             match (operation, key.as_str()) {
-                (_, "model" | "encoding_format" | "service_tier" | "reasoning_effort" | "verbosity") => {}
+                (_, "model")
+                | (Operation::Embed, "encoding_format")
+                | (Operation::Chat, "service_tier" | "reasoning_effort" | "verbosity") => {}
                 (Operation::Chat, "messages") => self.messages(value, &at)?,
                 (Operation::Complete, "prompt") | (Operation::Embed, "input") => self.prompt(value, &at)?,
                 (_, "tools" | "functions") => self.every_text(value, &at, Origin::ToolDescription),
@@ -112,6 +122,9 @@ impl Walk<'_> {
                 Ok(())
             }
             Json::Array(items) if items.is_empty() => Err(empty(at.clone())),
+            Json::Array(items) if items.len() > PROMPTS && !items.iter().all(|item| item.as_u64().is_some()) => {
+                Err(too_long(items.len() as u64, PROMPTS as u64, at.clone()))
+            }
             Json::Array(items) if items.iter().all(|item| item.as_str().is_some()) => {
                 if let Some(i) = items.iter().position(|item| item.as_str() == Some("")) {
                     return Err(empty(at.index(i)));

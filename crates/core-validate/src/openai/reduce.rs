@@ -3,7 +3,7 @@
 //! Fields that are not in the table are dropped. A field of another type than documented breaks the
 //! protocol: nobody would screen it. `null` is allowed everywhere.
 
-use crate::invalid::{Invalid, InvalidCode, Pointer};
+use crate::invalid::{Invalid, InvalidCode, Pointer, is_word};
 use crate::json::Json;
 use crate::openai::wrong_type;
 
@@ -67,7 +67,6 @@ const FUNCTION: &[(&str, Kind)] = &[("name", Text), ("arguments", Text)];
 
 const LOGPROBS: &[(&str, Kind)] = &[
     ("content", List(&Object(TOKEN))),
-    ("refusal", List(&Object(TOKEN))),
     ("tokens", List(&Short)),
     ("token_logprobs", Numbers),
     ("top_logprobs", List(&Alternatives)),
@@ -168,13 +167,17 @@ fn reason(value: &mut Json, at: &Pointer) -> Result<(), Invalid> {
 
 fn numbers_only(value: &mut Json) {
     if let Json::Object(fields) = value {
-        fields.retain(|(_, v)| matches!(v, Json::Uint(_) | Json::Float(_) | Json::Object(_)));
+        fields.retain(|(key, v)| is_word(key) && matches!(v, Json::Uint(_) | Json::Float(_) | Json::Object(_)));
         fields.iter_mut().for_each(|(_, v)| numbers_only(v));
     }
 }
 
 /// Log-probabilities spell a text out. They stay only when it is the text of their choice.
 fn drop_strange_logprobs(choice: &mut Json) {
+    let Some(logprobs) = choice.get_mut("logprobs") else { return };
+    if logprobs.get("content").is_some_and(|content| *content != Json::Null) {
+        ["tokens", "token_logprobs", "top_logprobs", "text_offset"].iter().for_each(|key| logprobs.remove(key));
+    }
     let Some(logprobs) = choice.get("logprobs") else { return };
     let spelled = match (logprobs.get("content"), logprobs.get("tokens")) {
         (Some(Json::Array(tokens)), _) => tokens.iter().filter_map(|token| token.get("token")?.as_str()).collect(),
