@@ -176,13 +176,13 @@ impl Verifier {
     /// Outside a Tokio runtime.
     pub async fn verify(&self, presented: &str, from: IpAddr, now: UnixMillis) -> Result<Principal, AuthError> {
         let inner = &self.0;
-        let outcome = match parse(presented, &inner.peppers) {
-            Ok(key) => inner.known_or_checked(key, from, now).await,
-            Err(reason) => Err(reason.into()),
+        let (outcome, is_ours) = match parse(presented, &inner.peppers) {
+            Ok(key) => (inner.known_or_checked(key, from, now).await, true),
+            Err(reason) => (Err(reason.into()), false),
         };
         match outcome {
             Err(error) if error.is_callers_fault() && !matches!(error, AuthError::Throttled { .. }) => {
-                if error != AuthError::Malformed {
+                if is_ours {
                     inner.costly.charge(from, now);
                 }
                 let throttled = inner.throttle.charge(from, now);

@@ -44,7 +44,7 @@ impl Parsed {
         request.clamp_output(model.max_output_tokens());
         let input = request.estimated_input_tokens();
         let output = u64::from(request.max_output_tokens().unwrap_or(0).min(policy.reserve_output_tokens))
-            * u64::from(request.choices());
+            * u64::from(request.computed_choices());
         let Some(place) = tickets.place() else {
             let rejection = Rejection::new(about, Step::Admit, Code::Busy);
             return Err(rejection.retry_after_of(Duration::from_secs(1)));

@@ -100,6 +100,7 @@ codes! {
     BackendFailed 502 "backend_failed" "the model server failed"
     BackendTimeout 504 "backend_timeout" "the model server did not answer in time"
     AnswerBlocked 422 "answer_blocked" "the answer was blocked by the content policy"
+    NotFound 404 "not_found" "there is no such key or request"
     InvalidForm 400 "invalid_form" "the body is not what is asked for"
     InvalidSettings 400 "invalid_settings" "the settings cannot be used, the old ones hold"
     Internal 500 "internal_error" "something went wrong"

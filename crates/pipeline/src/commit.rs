@@ -45,14 +45,13 @@ impl Screened {
         intent.body_bytes = body_bytes as u64;
         intent.backend_model = model.backend_model().map(ToString::to_string).unwrap_or_default();
         intent.estimated_tokens = ticket.used.input_estimate;
+        // A caller who leaves now, or a deadline, does not take the record back.
+        ticket.used.is_intended = true;
         match tokio::time::timeout(DEADLINE, log.append(&Record::Intent(intent))).await {
-            Ok(Ok(_receipt)) => {
-                ticket.used.is_intended = true;
-                Ok(Committed { ticket, request, model, standings })
-            }
+            Ok(Ok(_receipt)) => Ok(Committed { ticket, request, model, standings }),
             failed => {
                 metrics.audit_failed();
-                // The record may still become durable; the outcome will close it.
+
                 ticket.used.is_intended = failed.is_err();
                 let about = ticket.about.clone();
                 ticket.close(crate::ticket::End {

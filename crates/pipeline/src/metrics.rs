@@ -105,13 +105,13 @@ impl Metrics {
         out
     }
 
-    pub(crate) fn ended(&self, about: &About, used: &Used, end: &End) {
+    pub(crate) fn ended(&self, about: &About, used: &Used, end: &End, latency_ms: u64) {
         let operation = about.operation_word().to_owned();
         let model = about.model.as_ref().map(|model| model.to_string()).unwrap_or_default();
         let code = end.code.unwrap_or("none").to_owned();
         let labels = Ended { operation: operation.clone(), model: model.clone(), status: u32::from(end.status), code };
         self.ended.get_or_create(&labels).inc();
-        let seconds = about.started.elapsed().as_secs_f64();
+        let seconds = std::time::Duration::from_millis(latency_ms).as_secs_f64();
         self.latency.get_or_create(&Asked { operation, model: model.clone() }).observe(seconds);
         if used.is_sent {
             let tokens = used.tokens();

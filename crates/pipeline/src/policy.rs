@@ -12,6 +12,9 @@ use sanitize::Sanitizer;
 
 use crate::convert::to_operation;
 
+/// How long a server may take to say whether it is ready, or what its tensors are.
+const PROBE: Duration = Duration::from_secs(5);
+
 /// The rules that hold for requests from now on.
 pub struct Policy {
     /// Reads requests and answers.
@@ -134,7 +137,8 @@ impl Model {
     /// Asks the servers in turn whether one is ready.
     pub async fn is_ready(&self) -> bool {
         for server in &self.servers {
-            if server.served_by.backend.ready(&server.served_by.model).await.is_ok() {
+            let asked = server.served_by.backend.ready(&server.served_by.model);
+            if matches!(tokio::time::timeout(PROBE, asked).await, Ok(Ok(()))) {
                 return true;
             }
         }
@@ -149,7 +153,8 @@ impl Model {
     /// Asks the servers in turn for the model's tensors.
     pub async fn describe(&self) -> Option<backend::Description> {
         for server in &self.servers {
-            if let Ok(Some(description)) = server.served_by.backend.describe(&server.served_by.model).await {
+            let asked = server.served_by.backend.describe(&server.served_by.model);
+            if let Ok(Ok(Some(description))) = tokio::time::timeout(PROBE, asked).await {
                 return Some(description);
             }
         }

@@ -99,15 +99,23 @@ async fn collect(
         return Err(Code::BodyTooLarge);
     }
     let announced = body.announced.and_then(|length| usize::try_from(length).ok());
-    let mut taken = None;
+    let mut taken: Option<OwnedSemaphorePermit> = None;
+    let mut held = 0;
     let mut bytes = BytesMut::new();
     while let Some(piece) = body.stream.next().await {
         let piece = piece.map_err(|_| Code::BodyIncomplete)?;
         if bytes.len() + piece.len() > max_bytes {
             return Err(Code::BodyTooLarge);
         }
-        if taken.is_none() && bytes.len() + piece.len() > SMALL {
-            taken = Some(room.take(announced.unwrap_or(max_bytes))?);
+        let length = bytes.len() + piece.len();
+        if length > SMALL && length > held {
+            let more = announced.unwrap_or(length + SMALL).max(length) - held;
+            let permit = room.take(more)?;
+            held += more;
+            match &mut taken {
+                None => taken = Some(permit),
+                Some(taken) => taken.merge(permit),
+            }
         }
         bytes.extend_from_slice(&piece);
     }

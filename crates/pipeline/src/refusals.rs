@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use audit::{Log, Record, Refusal};
+use futures_util::future::join_all;
 use sanitize::Sanitizer;
 
 use crate::about::unix_millis;
@@ -57,8 +58,10 @@ impl Refusals {
 
     /// Writes what waits, and the numbers that nothing has carried yet.
     pub(crate) async fn flush(&self, log: &Log, metrics: &Metrics) {
-        for refusal in self.take() {
-            if let Err(error) = log.append(&Record::Refusal(refusal)).await {
+        let records: Vec<Record> = self.take().into_iter().map(Record::Refusal).collect();
+        // Together, so that they share a durable write.
+        for appended in join_all(records.iter().map(|record| log.append(record))).await {
+            if let Err(error) = appended {
                 metrics.audit_failed();
                 tracing::error!(%error, "refusal is not recorded");
             }
@@ -80,7 +83,7 @@ impl Refusals {
     }
 }
 
-/// A model that was asked for may be anything, even a key.
+/// A model or a field that was named may be anything, even a key.
 fn to_record(rejection: &Rejection, redact: &Sanitizer) -> Refusal {
     let about = rejection.about();
     let mut refusal = Refusal::new(about.request_id.clone(), unix_millis());
@@ -90,7 +93,8 @@ fn to_record(rejection: &Rejection, redact: &Sanitizer) -> Refusal {
     refusal.status = rejection.code().status();
     let place = rejection.at().as_str();
     let words = rejection.reason().unwrap_or(rejection.message());
-    refusal.detail = Some(if place.is_empty() { words.to_owned() } else { format!("{words} at {place}") });
+    let detail = if place.is_empty() { words.to_owned() } else { format!("{words} at {place}") };
+    refusal.detail = Some(redact.check(&detail).into_text().into_owned());
     refusal.limit = rejection.limit().map(str::to_owned);
     refusal.operation = about.operation.map(|operation| operation.as_str().to_owned());
     refusal.model = about.model.as_ref().map(|model| redact.check(model.as_str()).into_text().into_owned());

@@ -1,6 +1,7 @@
 //! The line itself, from the first step to the last.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
@@ -157,7 +158,10 @@ impl Pipeline {
 
     fn refused(&self, rejection: &Rejection) {
         self.metrics.refused(rejection);
-        self.refusals.note(rejection, &self.policy.load().screening.audit);
+        // What was sent, or may be on record as intended, has an outcome instead.
+        if !matches!(rejection.step(), Step::Commit | Step::Infer | Step::ScreenOut) {
+            self.refusals.note(rejection, &self.policy.load().screening.audit);
+        }
         tracing::info!(
             request_id = rejection.about().request_id(),
             step = rejection.step().as_str(),
@@ -167,6 +171,20 @@ impl Pipeline {
             key = rejection.about().principal().map(|principal| principal.key_id().to_string()),
             "request refused"
         );
+    }
+
+    /// Takes one request of the quotas, for what asks a model server without asking a model.
+    ///
+    /// # Errors
+    /// 429 when the quota is used up, 503 when it cannot be checked.
+    pub async fn spend_one(&self, about: &About, principal: &Principal) -> Result<(), Rejection> {
+        let spent = self.limiter.reserve(&Buckets::of(principal).charges(0)).await;
+        Err(self.noted(match spent {
+            Ok(Decision::Allow(_)) => return Ok(()),
+            Ok(Decision::Deny(denial)) => admit::denied(about.clone(), &denial),
+            Ok(Decision::NeverFits(_)) => Rejection::new(about.clone(), Step::Admit, Code::CostExceedsQuota),
+            Err(_) => Rejection::new(about.clone(), Step::Admit, Code::LimitsUnavailable),
+        }))
     }
 
     /// How the quotas of a principal stand.
@@ -197,15 +215,17 @@ impl Pipeline {
         &self.metrics
     }
 
-    /// Opens no more tickets, waits until those that are open are closed, then closes the audit
-    /// trail. Call it after the last request has ended; one that has not is waited for.
-    pub async fn close(&self) {
+    /// Opens no more tickets, waits at most `patience` until those that are open are closed, then
+    /// closes the audit trail.
+    pub async fn close(&self, patience: Duration) {
         self.tickets.stop();
         let closer = self.closer.lock().await.take();
-        if let Some(closer) = closer
-            && closer.await.is_err()
-        {
-            tracing::error!("the closer task failed");
+        if let Some(closer) = closer {
+            match tokio::time::timeout(patience, closer).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => tracing::error!("the closer task failed"),
+                Err(_) => tracing::error!("requests are still open; their outcome will be recorded as unknown"),
+            }
         }
         if let Err(error) = self.log.close().await {
             tracing::error!(%error, "the audit trail is not closed cleanly");

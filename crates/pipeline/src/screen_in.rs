@@ -51,10 +51,12 @@ impl Admitted {
     }
 }
 
-/// Gives the cost back: nothing was sent. The refusal is recorded by the pipeline's one exit.
+/// Gives the tokens back and keeps the request: nothing was sent. The refusal is recorded by the
+/// pipeline's one exit.
 fn refuse(ticket: Ticket, code: Code, at: Option<Pointer>) -> Rejection {
     let about: About = ticket.about.clone();
-    ticket.close(End { ended: Some(audit::Ended::Blocked), status: code.status(), code: Some(code.as_str()) });
+    let ended = if code == Code::PromptBlocked { audit::Ended::Blocked } else { audit::Ended::Failed };
+    ticket.close(End { ended: Some(ended), status: code.status(), code: Some(code.as_str()) });
     Rejection::new(about, Step::ScreenIn, code).at_of(at.unwrap_or_default())
 }
 

@@ -43,7 +43,7 @@ pub enum AnswerBody {
 impl Answering {
     /// Screens a whole answer, or wraps a stream so that each piece is screened on its way.
     pub(crate) async fn screen_out(self, policy: Arc<Policy>, digests: DigestKey) -> Result<Answer, Rejection> {
-        let Self { ticket, asked, wants_usage, model, standings, response, in_flight } = self;
+        let Self { mut ticket, asked, wants_usage, model, standings, response, in_flight } = self;
         let request_id = ticket.about.request_id.clone();
         let body = match response {
             InferenceResponse::Full(head, bytes) => {
@@ -52,6 +52,7 @@ impl Answering {
                 AnswerBody::Full(whole.screened(policy, digests).await?)
             }
             InferenceResponse::Stream(events) => {
+                ticket.leave_room();
                 let tenant = ticket.about.principal().map(|principal| principal.tenant().to_string());
                 let stream = Screening {
                     validator: policy.validator.clone(),

@@ -22,6 +22,9 @@ use crate::screen_in::note;
 use crate::screen_out::{answer_id, place, tokens};
 use crate::ticket::{End, Ticket};
 
+/// Texts that may be open at once in one stream.
+const SLOTS: usize = 256;
+
 /// How a streamed answer is screened.
 pub(crate) struct Screening {
     pub(crate) validator: Validator,
@@ -112,6 +115,9 @@ impl Screened {
             Ok(chunk) => chunk,
             Err(_) => return self.fail(&BackendError::Protocol),
         };
+        if chunk.choices().iter().any(|choice| *choice >= self.screening.choices) || self.slots.len() > SLOTS {
+            return self.fail(&BackendError::Protocol);
+        }
         chunk.rename(&self.id, &self.screening.name);
         if let (Some(usage), Some(ticket)) = (chunk.usage(), &mut self.ticket) {
             ticket.used.reported = Some(usage);
@@ -221,6 +227,13 @@ impl Screened {
         }
     }
 
+    /// Findings of slots that have not ended.
+    fn note_open(&self, ticket: &mut Ticket) {
+        for (slot, stream) in &self.slots {
+            note(&mut ticket.about.findings, stream.findings(), &place(*slot));
+        }
+    }
+
     fn send(&mut self, chunk: &AnswerChunk) {
         self.ready.push_back(frame(&chunk.to_body().bytes));
     }
@@ -263,6 +276,7 @@ impl Screened {
     }
 
     fn settle(&mut self, mut ticket: Ticket, ended: Ended, code: Option<Code>) {
+        self.note_open(&mut ticket);
         ticket.used.output_estimate = tokens(self.seen);
         ticket.used.output_digest = self.screening.digest.finish();
         ticket.close(End { ended: Some(ended), status: 200, code: code.map(Code::as_str) });
@@ -271,7 +285,8 @@ impl Screened {
 
 impl Drop for Screened {
     fn drop(&mut self) {
-        if let Some(ticket) = &mut self.ticket {
+        if let Some(mut ticket) = self.ticket.take() {
+            self.note_open(&mut ticket);
             ticket.used.output_estimate = tokens(self.seen);
             ticket.used.output_digest = self.screening.digest.finish();
         }

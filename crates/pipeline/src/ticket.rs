@@ -49,6 +49,9 @@ impl Used {
     /// What the backend reported, else the estimate of what was read and seen. No request uses more
     /// than [`MOST_TOKENS`] each way: a broken server cannot put a key into debt for ever.
     pub(crate) fn tokens(&self) -> Usage {
+        if !self.is_sent {
+            return Usage::default();
+        }
         let estimate = Usage { input_tokens: self.input_estimate, output_tokens: self.output_estimate };
         let Usage { input_tokens, output_tokens } = self.reported.unwrap_or(estimate);
         Usage { input_tokens: input_tokens.min(MOST_TOKENS), output_tokens: output_tokens.min(MOST_TOKENS) }
@@ -60,7 +63,7 @@ pub(crate) struct Ticket {
     pub(crate) used: Used,
     open: Option<(Reservation, mpsc::OwnedPermit<Note>)>,
     /// The room that a large body takes; given back with the ticket.
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// What the closer works on.
@@ -68,10 +71,16 @@ pub(crate) struct Note {
     about: About,
     used: Used,
     end: End,
+    latency_ms: u64,
     held: Reservation,
 }
 
 impl Ticket {
+    /// Gives the body's room back: it is no longer kept.
+    pub(crate) fn leave_room(&mut self) {
+        self.room = None;
+    }
+
     /// Tells how the request ended.
     pub(crate) fn close(mut self, end: End) {
         self.send(end);
@@ -80,7 +89,8 @@ impl Ticket {
     fn send(&mut self, end: End) {
         if let Some((held, permit)) = self.open.take() {
             let used = std::mem::take(&mut self.used);
-            permit.send(Note { about: self.about.clone(), used, end, held });
+            let latency_ms = millis(&self.about);
+            permit.send(Note { about: self.about.clone(), used, end, latency_ms, held });
         }
     }
 }
@@ -111,7 +121,7 @@ impl Tickets {
         room: Option<OwnedSemaphorePermit>,
     ) -> Ticket {
         let used = Used { input_estimate, ..Used::default() };
-        Ticket { about, used, open: Some((held, place)), _room: room }
+        Ticket { about, used, open: Some((held, place)), room }
     }
 
     /// Opens no more tickets. The closer ends once those that are open are closed.
@@ -168,7 +178,7 @@ impl Closer {
     }
 
     async fn close(&self, note: Note) {
-        let Note { about, used, end, held } = note;
+        let Note { about, used, end, latency_ms, held } = note;
         let tokens = used.tokens();
         let settled = if used.is_sent {
             let actual = Actual::as_charged().unit("tokens", tokens.input_tokens + tokens.output_tokens);
@@ -182,10 +192,10 @@ impl Closer {
         if let Err(error) = settled {
             tracing::warn!(request_id = about.request_id, %error, "charge stays as reserved");
         }
-        self.metrics.ended(&about, &used, &end);
-        log_line(&about, &used, &end);
+        self.metrics.ended(&about, &used, &end, latency_ms);
+        log_line(&about, &used, &end, latency_ms);
         if used.is_intended {
-            let record = Record::Outcome(outcome(about, used, end));
+            let record = Record::Outcome(outcome(about, used, end, latency_ms));
             if let Err(error) = self.log.append(&record).await {
                 self.metrics.audit_failed();
                 tracing::error!(%error, "outcome is not recorded");
@@ -194,7 +204,7 @@ impl Closer {
     }
 }
 
-fn log_line(about: &About, used: &Used, end: &End) {
+fn log_line(about: &About, used: &Used, end: &End, latency_ms: u64) {
     let tokens = used.tokens();
     tracing::info!(
         request_id = about.request_id,
@@ -206,23 +216,24 @@ fn log_line(about: &About, used: &Used, end: &End) {
         backend = used.backend,
         input_tokens = tokens.input_tokens,
         output_tokens = tokens.output_tokens,
-        latency_ms = millis(about),
+        latency_ms,
         "request ended"
     );
 }
 
+/// From the arrival of the request until now.
 fn millis(about: &About) -> u64 {
     u64::try_from(about.started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn outcome(about: About, used: Used, end: End) -> Outcome {
+fn outcome(about: About, used: Used, end: End, latency_ms: u64) -> Outcome {
     let tokens = used.tokens();
     let mut outcome = Outcome::new(about.request_id.clone(), unix_millis());
     outcome.who = about.who();
     outcome.status = end.status;
     outcome.code = end.code.map(str::to_owned);
     outcome.ended = end.ended.unwrap_or(Ended::Complete);
-    outcome.latency_ms = millis(&about);
+    outcome.latency_ms = latency_ms;
     outcome.backend = used.backend;
     outcome.input_tokens = tokens.input_tokens;
     outcome.output_tokens = tokens.output_tokens;

@@ -102,6 +102,12 @@ async fn nonsense_of_a_neighbour_does_not_count_against_real_keys() {
     let setup = strict();
     let cold = setup.key().await;
     use_up(&setup, home()).await;
+    // Anybody can make up a key of another pepper, checksum and all.
+    let body = format!("pck1_z{}_{}", "a".repeat(15), "b".repeat(54));
+    for crc in ["000000", "AAAAAA", "zzzzzz"] {
+        let made_up = format!("{body}{crc}");
+        assert!(setup.verifier.verify(&made_up, home(), NOW).await.is_err());
+    }
     assert!(matches!(fail(&setup, home(), NOW).await, AuthError::Throttled { .. }));
     assert!(setup.verify(&cold, NOW).await.is_ok());
 }
