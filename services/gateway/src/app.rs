@@ -141,7 +141,7 @@ impl Gateway {
         let shared = Data::new(Shared { pipeline: pipeline.clone(), trusted_proxies: server.trusted_proxies.clone() });
         let failed = |address| move |source| StartError::Bind { address, source };
         let callers = callers(&settings, shared, listener, &tls).map_err(failed(address))?;
-        let operators = operators(Data::new(admin), admin_listener, &tls).map_err(failed(admin_address))?;
+        let operators = operators(&settings, Data::new(admin), admin_listener, &tls).map_err(failed(admin_address))?;
         data_dir.note_admin(admin_address).map_err(failed(admin_address))?;
         Ok(Self {
             address,
@@ -210,12 +210,10 @@ impl Gateway {
             ended = &mut servers => ended,
             () = shutdown => {
                 tracing::info!("stopping; requests under way may end");
-                tokio::join!(stop(&handles, patience), servers).1
+                tokio::join!(stop(&handles), servers).1
             }
         };
-        if tokio::time::timeout(patience, pipeline.close()).await.is_err() {
-            tracing::error!("requests are still open; their outcome will be recorded as unknown");
-        }
+        pipeline.close(patience).await;
         noting.abort();
         if let Err(error) = verifier.note_used().await {
             tracing::warn!(%error, "last use of keys is not noted");
@@ -237,11 +235,9 @@ async fn note_used(verifier: Arc<Verifier>) {
     }
 }
 
-async fn stop(handles: &[ServerHandle], patience: Duration) {
-    let graceful = futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true)));
-    if tokio::time::timeout(patience, graceful).await.is_err() {
-        futures_util::future::join_all(handles.iter().map(|handle| handle.stop(false))).await;
-    }
+/// Each server lets requests under way end, for as long as its `shutdown_timeout` says.
+async fn stop(handles: &[ServerHandle]) {
+    futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
 }
 
 /// Quotas in Redis when an address is set, else in this process.
@@ -289,10 +285,11 @@ fn callers(settings: &Settings, shared: Data<Shared>, listener: TcpListener, tls
     Ok(server.run())
 }
 
-fn operators(admin: Data<Admin>, listener: TcpListener, tls: &Tls) -> std::io::Result<Server> {
+fn operators(settings: &Settings, admin: Data<Admin>, listener: TcpListener, tls: &Tls) -> std::io::Result<Server> {
     let server = HttpServer::new(move || App::new().app_data(admin.clone()).default_service(web::to(admin::handle)))
         .workers(1)
         .max_connections(256)
+        .shutdown_timeout(settings.server.shutdown_seconds)
         .disable_signals()
         .listen_rustls_0_23(listener, tls.config.clone())?;
     Ok(server.run())

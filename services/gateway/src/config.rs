@@ -388,8 +388,14 @@ fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
         "screening.input.observe_rules",
         "screening.output.observe_rules",
     ];
+    const SECTIONS: [&str; 8] = ["SERVER", "LIMITS", "REDIS", "SCREENING", "AUDIT", "LOG", "BACKENDS", "MODELS"];
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    for (name, value) in variables.filter(|(name, _)| name.starts_with("PORTCULLIS_") && name != ADMIN_KEY) {
+    // Other names belong to others: Kubernetes sets PORTCULLIS_SERVICE_HOST, for one.
+    let is_meant = |name: &str| {
+        let rest = name.strip_prefix("PORTCULLIS_").unwrap_or_default();
+        rest.starts_with('_') || SECTIONS.iter().any(|section| rest.starts_with(&format!("{section}_")))
+    };
+    for (name, value) in variables.filter(|(name, _)| is_meant(name)) {
         let wrong = |problem: &str| InvalidSettings::new(name.clone(), problem);
         let Some(path) = name.strip_prefix("PORTCULLIS__") else {
             return Err(wrong("a setting is written PORTCULLIS__SECTION__KEY, with two underscores"));

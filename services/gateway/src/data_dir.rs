@@ -78,14 +78,18 @@ fn make_private(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A folder that was there before may be open to others.
+/// A folder that was there before may be open to others: it is closed when it is empty or ours, and
+/// refused when it is somebody's.
 #[cfg(unix)]
 fn close_to_others(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    match std::fs::metadata(path)?.permissions().mode() & 0o077 {
-        0 => Ok(()),
-        _ => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)),
+    if std::fs::metadata(path)?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
     }
+    if path.join("lock").exists() || std::fs::read_dir(path)?.next().is_none() {
+        return std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700));
+    }
+    Err(io::Error::other("others than the owner may look into this folder, and it is not empty"))
 }
 
 #[cfg(not(unix))]

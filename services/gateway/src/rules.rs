@@ -56,11 +56,15 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("limits.max_choices", u64::from(limits.max_choices)),
         ("limits.max_elements", limits.max_elements),
         ("limits.failures_per_minute", u64::from(limits.failures_per_minute)),
+        ("screening.output.max_bytes", settings.screening.output.max_bytes.unwrap_or(1) as u64),
         ("server.max_connections", server.max_connections as u64),
         ("redis.deadline_milliseconds", settings.redis.deadline_milliseconds),
     ];
     if let Some((at, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
         return Err(InvalidSettings::new(at, "expected a number of 1 or more"));
+    }
+    if limits.max_buffered_bytes < limits.max_body_bytes {
+        return Err(InvalidSettings::new("limits.max_buffered_bytes", "expected at least limits.max_body_bytes"));
     }
     if limits.max_depth > 100 {
         return Err(InvalidSettings::new("limits.max_depth", "expected at most 100"));
@@ -162,6 +166,7 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
         ("connect_seconds", settings.connect_seconds),
         ("answer_seconds", settings.answer_seconds),
         ("idle_seconds", settings.idle_seconds),
+        ("max_answer_bytes", settings.max_answer_bytes as u64),
     ] {
         if seconds == 0 {
             return Err(InvalidSettings::new(format!("{at}.{key}"), "expected a number of 1 or more"));
@@ -198,6 +203,9 @@ fn key_from_file(at: &str, path: &Path) -> Result<Option<zeroize::Zeroizing<Stri
         return Ok(None);
     }
     match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => {
+            Err(InvalidSettings::new(format!("{at}.api_key_file"), "the file is empty"))
+        }
         Ok(text) => Ok(Some(text.trim().to_owned().into())),
         Err(error) => {
             let problem = format!("{}: {error}", path.display());
@@ -216,6 +224,12 @@ fn model(
         text.parse().map_err(|error: core_validate::NotAModelName| InvalidSettings::new(at, error.to_string()))
     };
     let alias = parse(at.clone(), name)?;
+    if settings.max_output_tokens == 0 {
+        return Err(InvalidSettings::new(format!("{at}.max_output_tokens"), "expected a number of 1 or more"));
+    }
+    if name.contains('/') && settings.operations.contains(&OperationSetting::Infer) {
+        return Err(InvalidSettings::new(at, "a model that infers stands in paths and has no / in its name"));
+    }
     let theirs = if settings.backend_model.is_empty() { name } else { &settings.backend_model };
     let theirs = parse(format!("{at}.backend_model"), theirs)?;
     let servers: Result<Vec<ServedBy>, InvalidSettings> = settings

@@ -105,8 +105,10 @@ fn make(folder: &Path) -> Result<(), TlsError> {
     let file = |path: &Path, source| TlsError::File { path: path.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
     let (authority, cert, key) = certificates().map_err(|_| TlsError::Make)?;
+    // The key comes last: without it, whatever a crash left behind is made again.
     for (name, text, is_secret) in [("ca.pem", authority, false), ("cert.pem", cert, false), ("key.pem", key, true)] {
         let path = folder.join(name);
+        let _ = std::fs::remove_file(&path);
         crate::data_dir::write_new(&path, text.as_bytes(), is_secret).map_err(|source| file(&path, source))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::keys::{IssueError, IssuedKey, KeyId, Revoke, StoreError};
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use pipeline::{Code, Rejection, Step};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::admin::Asked;
 use crate::admin::routes::KeysVerb;
+use crate::edge::body::Body;
 use crate::http::render;
 use crate::key_form::{KeyForm, RevokeForm, RotateForm};
 use crate::request_id::unix_millis;
@@ -23,14 +24,14 @@ impl Asked<'_> {
     pub(super) async fn keys(
         self,
         verb: KeysVerb,
-        payload: Payload,
+        body: &Body,
         request: &HttpRequest,
     ) -> Result<HttpResponse, Rejection> {
         match verb {
             KeysVerb::List => self.list(request).await,
-            KeysVerb::Issue => self.issue(payload).await,
-            KeysVerb::Rotate(id) => self.rotate(id, payload).await,
-            KeysVerb::Revoke(id) => self.revoke(id, payload).await,
+            KeysVerb::Issue => self.issue(body).await,
+            KeysVerb::Rotate(id) => self.rotate(id, body).await,
+            KeysVerb::Revoke(id) => self.revoke(id, body).await,
         }
     }
 
@@ -50,8 +51,8 @@ impl Asked<'_> {
         }
     }
 
-    async fn issue(self, payload: Payload) -> Result<HttpResponse, Rejection> {
-        let (asked, form) = self.form::<KeyForm>(payload).await?;
+    async fn issue(self, body: &Body) -> Result<HttpResponse, Rejection> {
+        let (asked, form) = self.form::<KeyForm>(body).await?;
         let Some(new) = form.into_new_key(unix_millis()) else {
             return Err(asked.refuse(Step::Read, Code::InvalidForm));
         };
@@ -60,15 +61,15 @@ impl Asked<'_> {
         asked.issued("keys.issue", None, issued).await
     }
 
-    async fn rotate(self, id: KeyId, payload: Payload) -> Result<HttpResponse, Rejection> {
-        let (asked, form) = self.form::<RotateForm>(payload).await?;
+    async fn rotate(self, id: KeyId, body: &Body) -> Result<HttpResponse, Rejection> {
+        let (asked, form) = self.form::<RotateForm>(body).await?;
         let asked = asked.begin("keys.rotate", Some(id.to_string())).await?;
         let issued = asked.admin.issuer.rotate(&asked.principal, &id, form.grace(), unix_millis()).await;
         asked.issued("keys.rotate", Some(id.to_string()), issued).await
     }
 
-    async fn revoke(self, id: KeyId, payload: Payload) -> Result<HttpResponse, Rejection> {
-        let (asked, form) = self.form::<RevokeForm>(payload).await?;
+    async fn revoke(self, id: KeyId, body: &Body) -> Result<HttpResponse, Rejection> {
+        let (asked, form) = self.form::<RevokeForm>(body).await?;
         let asked = asked.begin("keys.revoke", Some(id.to_string())).await?;
         let target = if form.family { Revoke::Family(id.into()) } else { Revoke::Key(id) };
         match asked.admin.issuer.revoke(&asked.principal, target, unix_millis()).await {
@@ -108,7 +109,7 @@ impl Asked<'_> {
     fn refuse_issue(self, error: &IssueError) -> Rejection {
         let code = match error {
             IssueError::Forbidden | IssueError::WiderThanMaker => Code::NotAllowed,
-            IssueError::NotFound => Code::UnknownRoute,
+            IssueError::NotFound => Code::NotFound,
             IssueError::Busy => Code::Busy,
             IssueError::Store(StoreError::Unavailable) => Code::KeysUnavailable,
             IssueError::Store(_) | IssueError::NoRandomness => Code::Internal,
@@ -121,11 +122,12 @@ impl Asked<'_> {
     }
 
     /// Reads a small JSON body; an empty one stands for `{}`.
-    async fn form<T: DeserializeOwned>(self, payload: Payload) -> Result<(Self, T), Rejection> {
-        let Ok(read) = tokio::time::timeout(DEADLINE, payload.to_bytes_limited(MAX_BODY)).await else {
-            return Err(self.refuse(Step::Read, Code::BodyTimeout));
+    async fn form<T: DeserializeOwned>(self, body: &Body) -> Result<(Self, T), Rejection> {
+        let read = tokio::time::timeout(DEADLINE, body.read(MAX_BODY)).await;
+        let body = match read.unwrap_or(Err(Code::BodyTimeout)) {
+            Ok(body) => body,
+            Err(code) => return Err(self.refuse(Step::Read, code)),
         };
-        let Ok(Ok(body)) = read else { return Err(self.refuse(Step::Read, Code::BodyTooLarge)) };
         let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
         match serde_json::from_slice(&body) {
             Ok(form) => Ok((self, form)),

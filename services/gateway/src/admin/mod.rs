@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::config::Settings;
 use crate::data_dir::DataDir;
+use crate::edge::body::Body;
 use crate::edge::head;
 use crate::http::render::{self, Shape};
 
@@ -61,15 +62,15 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload, admin: Data<A
     let request_id = crate::request_id::new();
     let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip().to_canonical());
     let about = About::new(request_id, peer, None);
-    let has_body = head::has_body(request.headers());
-    let answered = AssertUnwindSafe(answer(&request, payload, &admin, about.clone())).catch_unwind().await;
+    let body = Body::new(payload, head::has_body(request.headers()));
+    let answered = AssertUnwindSafe(answer(&request, &body, &admin, about.clone())).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| Err(admin.pipeline.refuse(about, Step::Accept, Code::Internal)));
-    answered.unwrap_or_else(|rejection| render::rejection(Shape::Problem, &rejection, has_body))
+    answered.unwrap_or_else(|rejection| render::rejection(Shape::Problem, &rejection, body))
 }
 
 async fn answer(
     request: &HttpRequest,
-    payload: Payload,
+    body: &Body,
     admin: &Admin,
     mut about: About,
 ) -> Result<HttpResponse, Rejection> {
@@ -98,7 +99,7 @@ async fn answer(
         Route::Metrics => Ok(metrics(&request_id, admin)),
         Route::Reload => asked.reload().await,
         Route::Explain(id) => asked.explain(id).await,
-        Route::Keys(verb) => asked.keys(verb, payload, request).await,
+        Route::Keys(verb) => asked.keys(verb, body, request).await,
         Route::Live | Route::Ready => refuse(asked.about, Code::Internal),
     }
 }
@@ -188,7 +189,7 @@ impl Asked<'_> {
         let folder = self.admin.audit_dir.clone();
         let found = actix_web::web::block(move || audit::find(&folder, &id)).await;
         match found {
-            Ok(Ok(records)) if records.is_empty() => Err(self.refuse(Step::Accept, Code::UnknownRoute)),
+            Ok(Ok(records)) if records.is_empty() => Err(self.refuse(Step::Accept, Code::NotFound)),
             Ok(Ok(records)) => Ok(self.done(&json!({"records": records}))),
             _ => Err(self.refuse(Step::Accept, Code::Internal)),
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use audit::{Input, Noted, Record, SigningKey, VerifyError, VerifyingKey};
 
+use serde_json::json;
+
 use crate::cli::keys::client;
 use crate::cli::{Failure, print};
 use crate::config::Settings;
@@ -93,7 +95,8 @@ fn told(record: &Record) -> String {
         }
         Record::Outcome(outcome) => {
             let code = outcome.code.as_deref().map(|code| format!(", {code}")).unwrap_or_default();
-            let ended = format!("{:?}", outcome.ended).to_lowercase();
+            let ended = json!(outcome.ended);
+            let ended = ended.as_str().unwrap_or_default();
             lines.push(format!("ended     {ended}, status {}{code}, {} ms", outcome.status, outcome.latency_ms));
             let backend = outcome.backend.as_deref().unwrap_or("none");
             let (read, wrote) = (outcome.input_tokens, outcome.output_tokens);

@@ -203,6 +203,11 @@ fn row(record: &Value) -> String {
         Some(Value::Null) | None => "-".to_owned(),
         Some(other) => other.to_string(),
     };
-    let state = if record.get("revoked_at").is_some_and(|at| !at.is_null()) { "revoked" } else { "active" };
+    let is_over = |key: &str| record.get(key).and_then(Value::as_u64).is_some_and(|at| at <= unix_millis());
+    let state = match record.get("revoked_at") {
+        Some(at) if !at.is_null() => "revoked",
+        _ if is_over("expires_at") || is_over("grace_until") => "expired",
+        _ => "active",
+    };
     [text("id"), state.to_owned(), text("tenant"), text("name"), text("scopes"), text("limits")].join("  ")
 }

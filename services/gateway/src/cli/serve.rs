@@ -26,9 +26,10 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
             "no admin key yet: stop, make one with `portcullis keys issue --name admin --admin keys:read --admin keys:write`",
         );
     }
-    print(&format!("ready  https://{}  admin https://{}", gateway.address(), gateway.admin_address()));
     reload_on_signal(&gateway);
-    gateway.run_until(told_to_stop()).await.map_err(Failure::new)
+    let stop = told_to_stop();
+    print(&format!("ready  https://{}  admin https://{}", gateway.address(), gateway.admin_address()));
+    gateway.run_until(stop).await.map_err(Failure::new)
 }
 
 /// SIGHUP reloads for as long as the process lives.

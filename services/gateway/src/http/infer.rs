@@ -3,19 +3,20 @@
 use std::convert::Infallible;
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
-use actix_web::web::Payload;
+
 use actix_web::{HttpRequest, HttpResponse};
 use core_validate::Head;
 use futures_util::StreamExt as _;
 use pipeline::{About, Answer, AnswerBody, Received, Rejection};
 
-use crate::edge::{body, head};
+use crate::edge::body::Body;
+use crate::edge::head;
 use crate::http::{Shared, Target, render};
 
 pub(super) async fn run(
     shared: &Shared,
     request: &HttpRequest,
-    payload: Payload,
+    body: &Body,
     about: About,
     target: Target,
 ) -> Result<HttpResponse, Rejection> {
@@ -27,7 +28,7 @@ pub(super) async fn run(
         version: target.version,
     };
     let presented = head::presented_key(headers);
-    let received = Received::new(about, presented, described, body::unread(payload, headers));
+    let received = Received::new(about, presented, described, body.unread(headers));
     shared.pipeline.run(received).await.map(render_answer)
 }
 

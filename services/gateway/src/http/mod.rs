@@ -5,6 +5,7 @@ mod models;
 pub(crate) mod render;
 mod routes;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use futures_util::FutureExt as _;
 use ipnet::IpNet;
 use pipeline::{About, Code, Pipeline, Rejection, Step};
 
-use crate::edge::{client_ip::client_ip, head};
+use crate::edge::body::Body;
+use crate::edge::client_ip::client_ip;
+use crate::edge::head;
 use routes::{Found, Route, find};
 
 /// What the handler needs.
@@ -25,44 +28,36 @@ pub(crate) struct Shared {
 
 /// Answers every request of the callers' listener. A panic becomes a generic 500.
 pub(crate) async fn handle(request: HttpRequest, payload: Payload, shared: Data<Shared>) -> HttpResponse {
-    let request_id = crate::request_id::new();
     let shape = render::Shape::of(request.uri().path());
-    let answered = AssertUnwindSafe(answer(&request, payload, &shared, request_id.clone())).catch_unwind().await;
-    answered.unwrap_or_else(|_| {
-        let address = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        let about = About::new(request_id, address, None);
-        let rejection = shared.pipeline.refuse(about, Step::Accept, Code::Internal);
-        render::rejection(shape, &rejection, head::has_body(request.headers()))
-    })
+    let address = client_ip(&request, &shared.trusted_proxies);
+    let peer = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let about = About::new(crate::request_id::new(), peer, None);
+    let body = Body::new(payload, head::has_body(request.headers()));
+    let answered = AssertUnwindSafe(answer(&request, &body, &shared, about.clone(), address)).catch_unwind().await;
+    let answered = answered.unwrap_or_else(|_| Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)));
+    answered.unwrap_or_else(|rejection| render::rejection(shape, &rejection, body))
 }
 
-async fn answer(request: &HttpRequest, payload: Payload, shared: &Shared, request_id: String) -> HttpResponse {
-    let shape = render::Shape::of(request.uri().path());
-    let has_body = head::has_body(request.headers());
-    let address = client_ip(request, &shared.trusted_proxies);
-    let peer = address.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-    let mut about = About::new(request_id, peer, None);
-    let refuse = |about, code| render::rejection(shape, &shared.pipeline.refuse(about, Step::Accept, code), has_body);
+async fn answer(
+    request: &HttpRequest,
+    body: &Body,
+    shared: &Shared,
+    about: About,
+    address: Result<IpAddr, Code>,
+) -> Result<HttpResponse, Rejection> {
+    let refuse = |about, code| Err(shared.pipeline.refuse(about, Step::Accept, code));
     if let Err(code) = head::check(request).and(address.map(drop)) {
         return refuse(about, code);
     }
-    let route = match find(request.method(), request.uri().path()) {
-        Found::Route(route) => route,
-        Found::OtherMethod => return refuse(about, Code::MethodNotAllowed),
-        Found::Nothing => return refuse(about, Code::UnknownRoute),
-    };
-    let done: Result<HttpResponse, Rejection> = match route {
-        Route::Infer(operation, target) => {
-            about = about.asking(operation);
-            infer::run(shared, request, payload, about, target).await
+    match find(request.method(), request.uri().path()) {
+        Found::OtherMethod => refuse(about, Code::MethodNotAllowed),
+        Found::Nothing => refuse(about, Code::UnknownRoute),
+        Found::Route(Route::Infer(operation, target)) => {
+            infer::run(shared, request, body, about.asking(operation), target).await
         }
-        Route::Health => Ok(models::health(&about)),
-        other => models::list(shared, request, about, other).await,
-    };
-    done.unwrap_or_else(|rejection| {
-        let is_unread = has_body && matches!(rejection.step(), Step::Accept | Step::Authenticate | Step::Read);
-        render::rejection(shape, &rejection, is_unread)
-    })
+        Found::Route(Route::Health) => Ok(models::health(&about)),
+        Found::Route(other) => models::list(shared, request, about, other).await,
+    }
 }
 
 /// What a route asks, for operations whose path names the model.

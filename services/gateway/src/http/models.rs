@@ -41,10 +41,16 @@ pub(super) async fn list(
             json!({"name": "portcullis", "version": "2", "extensions": ["binary_tensor_data"]})
         }
         Route::ModelMetadata(target) => match target.model.as_ref().and_then(find) {
-            Some(model) if model.operations().contains(&Operation::Infer) => metadata(&model, &target).await,
+            Some(model) if model.operations().contains(&Operation::Infer) => {
+                shared.pipeline.spend_one(&about, &principal).await?;
+                metadata(&model, &target).await
+            }
             _ => return Err(missing(about)),
         },
         Route::ModelReady(target) => match target.model.as_ref().and_then(find) {
+            Some(_) if shared.pipeline.spend_one(&about, &principal).await.is_err() => {
+                return Err(Rejection::new(about, Step::Admit, Code::RateLimitExceeded));
+            }
             Some(model) if model.is_ready().await => json!({}),
             Some(_) => return Err(shared.pipeline.refuse(about, Step::Infer, Code::BackendUnavailable)),
             None => return Err(missing(about)),

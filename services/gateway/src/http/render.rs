@@ -4,6 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use pipeline::{Code, Rejection};
+
+use crate::edge::body::Body;
 use ratelimit_redis::Standing;
 use serde_json::{Value, json};
 
@@ -54,8 +56,8 @@ pub(crate) fn json(request_id: &str, standings: &[Standing], body: &Value) -> Ht
     builder.content_type("application/json").body(body.to_string())
 }
 
-/// A refusal. `is_unread`: a body is still on its way, so the connection cannot be used again.
-pub(crate) fn rejection(shape: Shape, rejection: &Rejection, is_unread: bool) -> HttpResponse {
+/// A refusal. When its request's body is still on its way, the connection ends with it.
+pub(crate) fn rejection(shape: Shape, rejection: &Rejection, unread: Body) -> HttpResponse {
     let code = rejection.code();
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
@@ -67,12 +69,13 @@ pub(crate) fn rejection(shape: Shape, rejection: &Rejection, is_unread: bool) ->
     if code == Code::InvalidApiKey {
         builder.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
-    if is_unread {
-        builder.force_close();
-    }
+
     builder.insert_header((HeaderName::from_static("x-error-code"), code.as_str()));
     let (content_type, body) = envelope(shape, rejection);
     builder.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
+    if unread.is_unread() {
+        return builder.force_close().body(unread.held_by(body.to_string()));
+    }
     builder.body(body.to_string())
 }
 

@@ -160,7 +160,7 @@ async fn replicas_share_the_quota_of_a_key() {
     let first = helpers::spawn(&shared(&redis)).await;
     let key = first.key_with(&["*"], requests("5/day burst 10")).await;
     let folder = tempfile::tempdir().unwrap();
-    for name in ["keys.sqlite", "peppers"] {
+    for name in ["lock", "keys.sqlite", "peppers"] {
         // The replicas of a cluster share their keys in a database; here they share a copy.
         std::fs::copy(first.data().join(name), folder.path().join(name)).unwrap();
     }

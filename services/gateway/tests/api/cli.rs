@@ -37,8 +37,12 @@ impl Running {
         Self::from(portcullis(folder, &[]))
     }
 
-    fn from(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    fn from(command: Command) -> Self {
+        Self::with_log(command, Stdio::null())
+    }
+
+    fn with_log(mut command: Command, log: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut running = Self { child, said: String::new(), ready: String::new() };
         for line in lines.map(Result::unwrap) {
@@ -180,6 +184,35 @@ fn a_secret_of_digits_is_passed_on_as_it_is() {
 }
 
 #[test]
+fn logs_hold_neither_texts_nor_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = portcullis(folder.path(), &[]);
+    command.env("PORTCULLIS__LOG__LEVEL", "trace").env("PORTCULLIS__LOG__FORMAT", "json");
+    let running = Running::with_log(command, Stdio::from(std::fs::File::create(&log).unwrap()));
+    for curl in running.said.lines().filter(|line| line.starts_with("curl")) {
+        Command::new("sh").args(["-c", curl]).output().unwrap();
+    }
+    let secrets: Vec<String> = running
+        .said
+        .split_whitespace()
+        .filter(|word| word.starts_with("pck1_"))
+        .map(|key| key[22..].to_owned())
+        .collect();
+    assert_eq!(secrets.len(), 2);
+    running.stop();
+    let lines = std::fs::read_to_string(log).unwrap();
+    assert!(lines.lines().count() > 40, "{lines}");
+    for line in lines.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert!(!secrets.iter().any(|secret| lines.contains(secret.as_str())));
+    for text in ["Hello", "You said", "previous instructions", "Bearer"] {
+        assert!(!lines.contains(text), "the log holds {text:?}");
+    }
+}
+
+#[test]
 fn settings_are_checked_and_shown_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.toml");
@@ -196,6 +229,8 @@ fn settings_are_checked_and_shown_without_secrets() {
     assert!(text(&by_environment.stdout).contains("max_choices = 3"), "{by_environment:?}");
     let single = portcullis(folder.path(), &["config", "check"]).env("PORTCULLIS_SERVER_LISTEN", "x").output().unwrap();
     assert!(text(&single.stderr).contains("two underscores"), "{single:?}");
+    let foreign = portcullis(folder.path(), &["config", "check"]).env("PORTCULLIS_SERVICE_HOST", "10.0.0.1").output();
+    assert!(foreign.unwrap().status.success());
     let misspelt = portcullis(folder.path(), &["serve", "--config", config])
         .env("PORTCULLIS__LIMITS__MAX_CHOICE", "3")
         .output()

@@ -11,8 +11,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::helpers::{self, App};
 
-/// Sends bytes over TLS and reads until the server closes or is silent for two seconds.
-fn raw(app: &App, bytes: &[u8]) -> String {
+fn tls(app: &App) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(app.data().join("tls/ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -25,7 +24,12 @@ fn raw(app: &App, bytes: &[u8]) -> String {
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     let socket = TcpStream::connect(app.address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
-    let mut stream = StreamOwned::new(connection, socket);
+    StreamOwned::new(connection, socket)
+}
+
+/// Sends bytes over TLS and reads until the server closes or is silent for four seconds.
+fn raw(app: &App, bytes: &[u8]) -> String {
+    let mut stream = tls(app);
     let _ = stream.write_all(bytes);
     let _ = stream.flush();
     let mut answer = Vec::new();
@@ -101,6 +105,45 @@ async fn no_body_byte_is_needed_to_refuse_a_stranger() {
     let answer = raw(&app, request.as_bytes());
     assert_eq!(status(&answer), "401");
     assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+}
+
+/// Sends chunks for as long as the server takes them, for at most ten seconds; gives the answer, and
+/// whether the server ended it.
+fn endless(app: &App, head: &str) -> (String, bool) {
+    let mut stream = tls(app);
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+    let started = std::time::Instant::now();
+    let mut is_over = false;
+    while !is_over && started.elapsed() < Duration::from_secs(10) {
+        is_over = stream.write_all(chunk.as_bytes()).is_err() || stream.flush().is_err();
+    }
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        answer.extend_from_slice(&buffer[..count]);
+    }
+    (String::from_utf8_lossy(&answer).into_owned(), is_over)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_body_without_an_end_is_not_read() {
+    let app = helpers::echo().await;
+    let key = app.key_with(&["echo-chat"], keys::KeyLimits::default()).await;
+    let head = |path: &str, key: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+    };
+    for (path, key) in [
+        ("/v1/chat/completions", "nonsense"),
+        ("/nothing", "nonsense"),
+        ("/v2/models/echo-tensor/infer", key.as_str()),
+        ("/v1/chat/completions", key.as_str()),
+    ] {
+        let (_, is_over) = endless(&app, &head(path, key));
+        assert!(is_over, "{path} is read for ever");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
