@@ -193,11 +193,9 @@ fn logs_hold_neither_texts_nor_secrets() {
     for curl in running.said.lines().filter(|line| line.starts_with("curl")) {
         Command::new("sh").args(["-c", curl]).output().unwrap();
     }
-    let secrets: Vec<String> = running
-        .said
-        .split_whitespace()
-        .filter(|word| word.starts_with("pck1_"))
-        .map(|key| key[22..].to_owned())
+    let keys = running.said.lines().filter(|line| line.starts_with("admin key") || line.starts_with("demo key"));
+    let secrets: Vec<String> = keys
+        .map(|line| line.split_whitespace().find(|word| word.starts_with("pck1_")).unwrap()[22..].to_owned())
         .collect();
     assert_eq!(secrets.len(), 2);
     running.stop();
