@@ -2,13 +2,18 @@
 
 use keys::{KeyId, KeyRecord, Scopes, StoreError, UnixMillis};
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
-use sqlx::{Row, ValueRef};
+use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type, ValueRef};
 
-type Insert = Query<'static, Sqlite, SqliteArguments>;
+type Insert<D> = Query<'static, D, <D as Database>::Arguments>;
 
 /// Binds the columns in the order of the table.
-pub(crate) fn bind(query: Insert, record: &KeyRecord) -> Result<Insert, StoreError> {
+pub(crate) fn bind<D: Database>(query: Insert<D>, record: &KeyRecord) -> Result<Insert<D>, StoreError>
+where
+    String: for<'q> Encode<'q, D> + Type<D>,
+    i64: for<'q> Encode<'q, D> + Type<D>,
+    Option<String>: for<'q> Encode<'q, D> + Type<D>,
+    Option<i64>: for<'q> Encode<'q, D> + Type<D>,
+{
     let json = |value: Result<String, serde_json::Error>| value.map_err(|_| StoreError::Corrupt);
     let kind = if matches!(record.scopes, Scopes::Admin(_)) { "admin" } else { "inference" };
     Ok(query
@@ -18,7 +23,7 @@ pub(crate) fn bind(query: Insert, record: &KeyRecord) -> Result<Insert, StoreErr
         .bind(record.name.clone())
         .bind(record.hash.to_string())
         .bind(record.pepper_kid.to_string())
-        .bind(kind)
+        .bind(kind.to_owned())
         .bind(json(serde_json::to_string(&record.scopes))?)
         .bind(json(serde_json::to_string(&record.limits))?)
         .bind(time(record.created_at))
@@ -35,7 +40,13 @@ pub(crate) fn time(at: UnixMillis) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn read(row: &SqliteRow) -> Result<KeyRecord, StoreError> {
+pub(crate) fn read<R>(row: &R) -> Result<KeyRecord, StoreError>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
     columns(row).ok_or_else(|| {
         let id = row.try_get::<String, _>("id").ok().and_then(|id| id.parse::<KeyId>().ok());
         tracing::error!(key = ?id, "unreadable row in the key store");
@@ -43,7 +54,13 @@ pub(crate) fn read(row: &SqliteRow) -> Result<KeyRecord, StoreError> {
     })
 }
 
-fn columns(row: &SqliteRow) -> Option<KeyRecord> {
+fn columns<R>(row: &R) -> Option<KeyRecord>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
     let scopes: Scopes = serde_json::from_str(&text(row, "scopes")?).ok()?;
     let is_admin = matches!(scopes, Scopes::Admin(_));
     if text(row, "kind")? != if is_admin { "admin" } else { "inference" } {
@@ -67,12 +84,22 @@ fn columns(row: &SqliteRow) -> Option<KeyRecord> {
     Some(record)
 }
 
-fn text(row: &SqliteRow, column: &'static str) -> Option<String> {
+fn text<R>(row: &R, column: &'static str) -> Option<String>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
     row.try_get(column).ok()
 }
 
 /// `None` if it is no time, `Some(None)` if it is null.
-fn millis(row: &SqliteRow, column: &'static str) -> Option<Option<UnixMillis>> {
+fn millis<R>(row: &R, column: &'static str) -> Option<Option<UnixMillis>>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
     if row.try_get_raw(column).ok()?.is_null() {
         return Some(None);
     }

@@ -2,10 +2,13 @@
 //!
 //! [`FakeServer`] is a model server on a free port that says exactly what a test tells it to, over a
 //! real socket: whole answers, streams with pauses, broken answers, silence. It keeps what it was
-//! asked and counts the connections that are open. [`RedisServer`] is a real Redis on a socket of its own.
+//! asked and counts the connections that are open. [`RedisServer`] and [`PostgresServer`]
+//! are real ones on a socket of their own.
 
 mod fake_server;
+mod postgres_server;
 mod redis_server;
 
 pub use fake_server::{Asked, FakeServer, Say};
+pub use postgres_server::PostgresServer;
 pub use redis_server::RedisServer;

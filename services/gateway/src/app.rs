@@ -9,13 +9,13 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use audit::{DigestKey, Log, SegmentFile, SigningKey};
-use keys::{Issuer, Peppers, Verifier};
+use keys::{Issuer, KeyStore, Peppers, Verifier};
 use pipeline::{Parts, Pipeline};
 use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisConfig, RedisLimiter};
-use store::SqliteStore;
+use store::{PostgresStore, SqliteStore};
 
 use crate::admin::{self, Admin, Reloader};
-use crate::config::{InvalidSettings, RedisSettings, Settings};
+use crate::config::{InvalidSettings, KeySettings, RedisSettings, Settings};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Shared};
 use crate::tls::{Tls, TlsError};
@@ -75,7 +75,7 @@ pub struct Gateway {
     callers: Server,
     operators: Server,
     pipeline: Arc<Pipeline>,
-    store: Arc<SqliteStore>,
+    stored: Stored,
     verifier: Arc<Verifier>,
     issuer: Issuer,
     reloader: Arc<Reloader>,
@@ -83,22 +83,75 @@ pub struct Gateway {
     data_dir: DataDir,
 }
 
-/// What lies in the data folder, opened.
+/// Where keys are, and what they are made with.
 pub(crate) struct Stored {
-    pub(crate) store: Arc<SqliteStore>,
+    database: Database,
     pub(crate) peppers: Peppers,
 }
 
+enum Database {
+    Sqlite(Arc<SqliteStore>),
+    Postgres(Arc<PostgresStore>),
+}
+
 impl Stored {
-    /// Opens the key store and the peppers, made if there are none.
-    pub(crate) async fn open(data_dir: &DataDir) -> Result<Self, StartError> {
+    /// Opens the key store and the peppers: those of the settings, else of the data folder, made if
+    /// there are none.
+    pub(crate) async fn open(settings: &Settings, data_dir: &DataDir) -> Result<Self, StartError> {
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
-        let (database, peppers) = (data_dir.path().join("keys.sqlite"), data_dir.path().join("peppers"));
-        refuse_orphan(&database, &peppers)?;
-        let store = SqliteStore::open(&database).await.map_err(|error| keys(&error))?;
-        let peppers = Peppers::load_or_create(&peppers).map_err(|error| keys(&error))?;
-        Ok(Self { store: Arc::new(store), peppers })
+        let file = data_dir.path().join("keys.sqlite");
+        let given = peppers(&settings.keys)?;
+        if let Some(url) = settings.database.url.reveal() {
+            let missing =
+                || InvalidSettings::new("keys.peppers_file", "gateways that share a database share their peppers");
+            let store = PostgresStore::connect(url)
+                .await
+                .map_err(|error| StartError::Keys(format!("database.url: {error}")))?;
+            return Ok(Self { database: Database::Postgres(Arc::new(store)), peppers: given.ok_or_else(missing)? });
+        }
+        let peppers = match given {
+            Some(peppers) => peppers,
+            None => {
+                let path = data_dir.path().join("peppers");
+                refuse_orphan(&file, &path)?;
+                Peppers::load_or_create(&path).map_err(|error| keys(&error))?
+            }
+        };
+        let store = SqliteStore::open(&file).await.map_err(|error| keys(&error))?;
+        Ok(Self { database: Database::Sqlite(Arc::new(store)), peppers })
     }
+
+    pub(crate) fn store(&self) -> Arc<dyn KeyStore> {
+        match &self.database {
+            Database::Sqlite(store) => store.clone(),
+            Database::Postgres(store) => store.clone(),
+        }
+    }
+
+    async fn close(&self) {
+        match &self.database {
+            Database::Sqlite(store) => store.close().await,
+            Database::Postgres(store) => store.close().await,
+        }
+    }
+}
+
+/// The peppers of the settings, if there are any.
+fn peppers(settings: &KeySettings) -> Result<Option<Peppers>, InvalidSettings> {
+    let at = |problem: String| InvalidSettings::new("keys.peppers_file", problem);
+    let file = &settings.peppers_file;
+    let text = match settings.peppers.reveal() {
+        Some(_) if !file.as_os_str().is_empty() => return Err(at("peppers is set as well".to_owned())),
+        Some(text) => zeroize::Zeroizing::new(text.to_owned()),
+        None if file.as_os_str().is_empty() => return Ok(None),
+        None => {
+            let read = std::fs::read_to_string(file);
+            read.map_err(|error| at(format!("{}: {error}", file.display())))?.into()
+        }
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|_| at("expected lines of a letter or digit, a space, 64 hexadecimal digits".to_owned()))
 }
 
 /// A secret is made when there is nothing yet. Beside data that was made with it, a new one would
@@ -120,10 +173,10 @@ impl Gateway {
         let data_dir = DataDir::hold(&settings.server.data_dir)?;
         settings.server.data_dir = data_dir.path().to_owned();
         let tls = Tls::load(&settings.server)?;
-        let Stored { store, peppers } = Stored::open(&data_dir).await?;
-        let keys_file = store.clone();
+        let stored = Stored::open(&settings, &data_dir).await?;
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
-        let verifier = Verifier::builder(store, peppers).failures_per_minute(settings.limits.failures_per_minute);
+        let verifier = Verifier::builder(stored.store(), stored.peppers.clone())
+            .failures_per_minute(settings.limits.failures_per_minute);
         let verifier = Arc::new(verifier.build().map_err(|error| keys(&error))?);
         let issuer = verifier.issuer();
         let log = open_log(&data_dir).await?;
@@ -151,7 +204,7 @@ impl Gateway {
             callers,
             operators,
             pipeline,
-            store: keys_file,
+            stored,
             verifier,
             issuer,
             reloader,
@@ -201,7 +254,7 @@ impl Gateway {
     /// # Errors
     /// When a listener breaks.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, store, verifier, shutdown: patience, data_dir, .. } = self;
+        let Self { callers, operators, pipeline, stored, verifier, shutdown: patience, data_dir, .. } = self;
         let noting = tokio::spawn(note_used(verifier.clone()));
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
@@ -218,7 +271,7 @@ impl Gateway {
         if let Err(error) = verifier.note_used().await {
             tracing::warn!(%error, "last use of keys is not noted");
         }
-        store.close().await;
+        stored.close().await;
         drop(data_dir);
         ended
     }

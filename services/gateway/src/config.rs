@@ -29,6 +29,10 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Quotas that several gateways share.
     pub redis: RedisSettings,
+    /// Keys that several gateways share.
+    pub database: DatabaseSettings,
+    /// What keys are made with.
+    pub keys: KeySettings,
     /// What is screened.
     pub screening: ScreeningSettings,
     /// What the audit trail keeps.
@@ -89,6 +93,23 @@ pub struct RedisSettings {
     pub url: Secret,
     pub prefix: String,
     pub deadline_milliseconds: u64,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct DatabaseSettings {
+    pub url: Secret,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct KeySettings {
+    pub peppers: Secret,
+    pub peppers_file: PathBuf,
 }
 
 /// `[screening]`
@@ -388,7 +409,8 @@ fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
         "screening.input.observe_rules",
         "screening.output.observe_rules",
     ];
-    const SECTIONS: [&str; 8] = ["SERVER", "LIMITS", "REDIS", "SCREENING", "AUDIT", "LOG", "BACKENDS", "MODELS"];
+    const SECTIONS: [&str; 10] =
+        ["SERVER", "LIMITS", "REDIS", "DATABASE", "KEYS", "SCREENING", "AUDIT", "LOG", "BACKENDS", "MODELS"];
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     // Other names belong to others: Kubernetes sets PORTCULLIS_SERVICE_HOST, for one.
     let is_meant = |name: &str| {

@@ -36,7 +36,7 @@ impl Reloader {
         let settings = Settings::load(self.source.as_deref())?;
         let policy = crate::rules::policy(&settings)?;
         if fixed(&settings) != self.fixed {
-            tracing::warn!("changes of [server], [redis], [log] and some [limits] need a restart");
+            tracing::warn!("changes of [server], [redis], [database], [keys], [log] and some [limits] need a restart");
         }
         let models = policy.models.keys().map(ToString::to_string).collect();
         self.pipeline.set_policy(policy);
@@ -63,8 +63,8 @@ impl Reloader {
 
 /// The settings that are read once.
 fn fixed(settings: &Settings) -> Option<String> {
-    let Settings { server, log, limits, redis, .. } = settings;
+    let Settings { server, log, limits, redis, database, keys, .. } = settings;
     let (server, log) = toml::to_string(server).ok().zip(toml::to_string(log).ok())?;
-    let redis = toml::to_string(redis).ok()?;
-    Some(format!("{server}{log}{redis}{} {}", limits.failures_per_minute, limits.max_buffered_bytes))
+    let shared = toml::to_string(redis).ok()? + &toml::to_string(database).ok()? + &toml::to_string(keys).ok()?;
+    Some(format!("{server}{log}{shared}{} {}", limits.failures_per_minute, limits.max_buffered_bytes))
 }

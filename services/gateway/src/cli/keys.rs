@@ -1,7 +1,7 @@
 //! `portcullis keys`: over the admin listener when a gateway runs, else on the data folder itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -13,12 +13,18 @@ use serde_json::{Value, json};
 use crate::app::Stored;
 use crate::cli::{Failure, print};
 use crate::config::{Settings, admin_key};
-use crate::data_dir::{DataDir, DataDirError, admin_address};
+use crate::data_dir::{DataDir, DataDirError, admin_address, write_new};
 use crate::key_form::{KeyForm, RevokeForm, RotateForm};
 use crate::request_id::unix_millis;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
+    /// Make the first admin key, once; not while a gateway holds the data folder.
+    Bootstrap {
+        /// Write the key into a new file, readable by its owner only, instead of showing it.
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
     /// Make a key. It is shown once.
     Issue(IssueArguments),
     /// List keys, without secrets.
@@ -89,7 +95,7 @@ impl IssueArguments {
 
 pub(super) async fn run(settings: &Settings, command: KeysCommand) -> Result<(), Failure> {
     match DataDir::hold(&settings.server.data_dir) {
-        Ok(data_dir) => here(&data_dir, command).await,
+        Ok(data_dir) => here(settings, &data_dir, command).await,
         Err(DataDirError::InUse { path }) => remote(settings, &path, command).await,
         Err(error) => Err(Failure::new(error)),
     }
@@ -97,11 +103,19 @@ pub(super) async fn run(settings: &Settings, command: KeysCommand) -> Result<(),
 
 /// On the data folder, which no other process holds. The acts are not in the audit trail: nobody
 /// but the folder's owner can do this.
-async fn here(data_dir: &DataDir, command: KeysCommand) -> Result<(), Failure> {
-    let Stored { store, peppers } = Stored::open(data_dir).await.map_err(Failure::new)?;
-    let issuer = Issuer::new(store, peppers);
+async fn here(settings: &Settings, data_dir: &DataDir, command: KeysCommand) -> Result<(), Failure> {
+    let stored = Stored::open(settings, data_dir).await.map_err(Failure::new)?;
+    let issuer = Issuer::new(stored.store(), stored.peppers);
     let (by, now) = (Principal::system(), unix_millis());
     match command {
+        KeysCommand::Bootstrap { file } => {
+            let key = issuer.bootstrap("first admin key", now).await.map_err(Failure::new)?;
+            match file {
+                Some(path) => write_new(&path, key.secret().as_bytes(), true)
+                    .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?,
+                None => print(key.secret()),
+            }
+        }
         KeysCommand::Issue(arguments) => {
             let new = arguments.form()?.into_new_key(now).ok_or_else(|| Failure::new("--tenant is no name"))?;
             print(issuer.issue(&by, new, now).await.map_err(Failure::new)?.secret());
@@ -136,6 +150,9 @@ async fn remote(settings: &Settings, data: &Path, command: KeysCommand) -> Resul
     let base = format!("https://localhost:{}/admin/keys", address.port());
     let client = client(settings, address)?;
     match command {
+        KeysCommand::Bootstrap { .. } => {
+            return Err(Failure::new("a gateway is running; stop it, or use the admin key there is"));
+        }
         KeysCommand::Issue(arguments) => {
             let answer = ask(client.post(base).body(json!(arguments.form()?).to_string())).await?;
             print(answer.get("key").and_then(Value::as_str).unwrap_or_default());

@@ -22,9 +22,7 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
         None => print(&format!("certificate  {}", gateway.fingerprint())),
     }
     if !is_embedded && !first_start::has_admin(gateway.issuer()).await {
-        print(
-            "no admin key yet: stop, make one with `portcullis keys issue --name admin --admin keys:read --admin keys:write`",
-        );
+        print("no admin key yet: stop, make one with `portcullis keys bootstrap`, start again");
     }
     reload_on_signal(&gateway);
     let stop = told_to_stop();

@@ -103,6 +103,22 @@ fn the_first_start_prints_keys_once_and_four_commands_that_work() {
 }
 
 #[test]
+fn the_first_admin_key_is_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(folder.path(), &["keys", "bootstrap", "--file", "admin-key"]);
+    assert!(made.status.success() && made.stdout.is_empty(), "{made:?}");
+    let key = std::fs::read_to_string(folder.path().join("admin-key")).unwrap();
+    assert!(key.starts_with("pck1_") && key.len() == 82);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(folder.path().join("admin-key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let again = run(folder.path(), &["keys", "bootstrap"]);
+    assert!(!again.status.success() && text(&again.stderr).contains("there is an admin key already"), "{again:?}");
+}
+
+#[test]
 fn keys_are_administered_with_and_without_a_running_gateway() {
     let folder = tempfile::tempdir().unwrap();
     let issue = ["keys", "issue", "--name", "ci", "--model", "echo-*", "--requests", "5/second burst 10"];

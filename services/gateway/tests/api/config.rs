@@ -9,6 +9,8 @@ fn wrong(text: &str) -> String {
 
 #[tokio::test]
 async fn the_shipped_files_start() {
+    let cluster = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/cluster.toml");
+    Settings::parse(&std::fs::read_to_string(cluster).unwrap()).unwrap();
     for text in ["", LOCAL] {
         let data = tempfile::tempdir().unwrap();
         let mut settings = Settings::parse(text).unwrap();

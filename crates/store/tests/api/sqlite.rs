@@ -1,5 +1,4 @@
-//! The stores as the gateway uses them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Keys in one SQLite file.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,0 +1,5 @@
+//! The stores as the gateway uses them, on real databases.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod postgres;
+mod sqlite;
