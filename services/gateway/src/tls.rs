@@ -17,6 +17,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::ServerSettings;
 
+/// The names of this machine for itself.
+pub(crate) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 /// TLS cannot be set up.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +67,7 @@ impl Tls {
         };
         let authority = folder.join("ca.pem");
         if is_own && !key.exists() {
-            make(&folder)?;
+            make(&folder, &LOOPBACK)?;
         }
         let (config, fingerprint) = read(&cert, &key)?;
         Ok(Self { config, fingerprint, authority: is_own.then_some(authority) })
@@ -100,11 +103,11 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     pairs.join(":")
 }
 
-/// Makes an authority and a certificate for this machine's loopback names.
-fn make(folder: &Path) -> Result<(), TlsError> {
+/// Makes an authority and a certificate for these names: `ca.pem`, `cert.pem`, `key.pem`.
+pub(crate) fn make(folder: &Path, names: &[&str]) -> Result<(), TlsError> {
     let file = |path: &Path, source| TlsError::File { path: path.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
-    let (authority, cert, key) = certificates().map_err(|_| TlsError::Make)?;
+    let (authority, cert, key) = certificates(names).map_err(|_| TlsError::Make)?;
     // The key comes last: without it, whatever a crash left behind is made again.
     for (name, text, is_secret) in [("ca.pem", authority, false), ("cert.pem", cert, false), ("key.pem", key, true)] {
         let path = folder.join(name);
@@ -114,7 +117,7 @@ fn make(folder: &Path) -> Result<(), TlsError> {
     Ok(())
 }
 
-fn certificates() -> Result<(String, String, String), rcgen::Error> {
+fn certificates(names: &[&str]) -> Result<(String, String, String), rcgen::Error> {
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::new(Vec::<String>::new())?;
     authority.distinguished_name = named("Portcullis local authority");
@@ -123,7 +126,7 @@ fn certificates() -> Result<(String, String, String), rcgen::Error> {
     let authority_pem = authority.self_signed(&authority_key)?.pem();
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate()?;
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = named("Portcullis");
     params.use_authority_key_identifier_extension = true;

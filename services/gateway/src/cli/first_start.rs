@@ -16,30 +16,43 @@ const TEN: NonZeroU64 = NonZeroU64::new(10).unwrap();
 
 /// The keys of a first start.
 pub(super) struct FirstKeys {
-    admin: IssuedKey,
+    admin: Option<IssuedKey>,
     demo: IssuedKey,
 }
 
 /// Issues the first keys; `None` when there is an admin key already.
 pub(super) async fn keys(issuer: &Issuer) -> Result<Option<FirstKeys>, StartError> {
-    let failed = |error: IssueError| StartError::Keys(error.to_string());
-    let admin = match issuer.bootstrap("first admin key", unix_millis()).await {
-        Ok(admin) => admin,
-        Err(IssueError::AlreadyBootstrapped) => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let scopes = InferenceScopes::new(["*".to_owned()], Operation::ALL.iter().copied())
-        .map_err(|error| StartError::Keys(error.to_string()))?;
+    match admin(issuer).await? {
+        None => Ok(None),
+        admin => Ok(Some(FirstKeys { admin, demo: demo(issuer).await? })),
+    }
+}
+
+/// Issues a demo key in any case, and an admin key when there is none.
+pub(super) async fn keys_again(issuer: &Issuer) -> Result<FirstKeys, StartError> {
+    Ok(FirstKeys { admin: admin(issuer).await?, demo: demo(issuer).await? })
+}
+
+async fn admin(issuer: &Issuer) -> Result<Option<IssuedKey>, StartError> {
+    match issuer.bootstrap("first admin key", unix_millis()).await {
+        Ok(admin) => Ok(Some(admin)),
+        Err(IssueError::AlreadyBootstrapped) => Ok(None),
+        Err(error) => Err(StartError::Keys(error.to_string())),
+    }
+}
+
+async fn demo(issuer: &Issuer) -> Result<IssuedKey, StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
+    let scopes = InferenceScopes::new(["*".to_owned()], Operation::ALL.iter().copied());
     let requests = Rate { units: FIVE, per: Per::Second, burst: TEN };
     let new = NewKey {
         name: "demo".to_owned(),
         tenant: Tenant::default(),
-        scopes: Scopes::Inference(scopes),
+        scopes: Scopes::Inference(scopes.map_err(|error| failed(&error))?),
         limits: KeyLimits { requests: Some(requests), tokens: None },
         expires_at: None,
     };
-    let demo = issuer.issue(&Principal::system(), new, unix_millis()).await.map_err(failed)?;
-    Ok(Some(FirstKeys { admin, demo }))
+    issuer.issue(&Principal::system(), new, unix_millis()).await.map_err(|error| failed(&error))
 }
 
 /// Whether somebody can administer over the admin listener. Looks at the first thousand keys.
@@ -64,7 +77,7 @@ impl FirstKeys {
         [
             String::new(),
             "These keys are shown once; only their hashes are kept.".to_owned(),
-            format!("admin key  {}", self.admin.secret()),
+            self.admin.as_ref().map_or_else(String::new, |admin| format!("admin key  {}", admin.secret())),
             format!("demo key   {demo}   (5 requests per second, burst 10)"),
             String::new(),
             "A chat answer (200):".to_owned(),

@@ -4,6 +4,7 @@ mod first_start;
 mod inspect;
 mod keys;
 mod serve;
+mod setup;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -65,6 +66,10 @@ enum Command {
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make what several gateways share: a certificate and peppers.
+    Setup(setup::SetupArguments),
+    /// Issue a demo key, and the first admin key if there is none, and show commands to try.
+    Welcome(setup::WelcomeArguments),
     /// Ask the gateway on this machine whether it is ready; exit code 0 if so. For containers.
     Healthcheck,
     /// Say what happened to a request: which step, which rule, which limit.
@@ -131,6 +136,8 @@ impl Arguments {
                 inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref())
             }
             Command::Healthcheck => inspect::healthcheck(&arguments.load().map_err(Failure::new)?).await,
+            Command::Setup(command) => setup::make(&command),
+            Command::Welcome(command) => setup::welcome(&arguments.load().map_err(Failure::new)?, &command).await,
             Command::Explain { request_id } => inspect::explain(&arguments.load().map_err(Failure::new)?, &request_id),
         }
     }

@@ -103,6 +103,24 @@ fn the_first_start_prints_keys_once_and_four_commands_that_work() {
 }
 
 #[test]
+fn what_gateways_share_is_made_once_and_shows_how_to_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(folder.path(), &["setup", "--out", "shared", "--host", "gate.example"]);
+    assert!(made.status.success(), "{made:?}");
+    let files = ["ca.pem", "cert.pem", "key.pem", "peppers"].map(|name| folder.path().join("shared").join(name));
+    let before = files.each_ref().map(|file| std::fs::read(file).unwrap());
+    assert!(run(folder.path(), &["setup", "--out", "shared"]).status.success());
+    assert_eq!(files.each_ref().map(|file| std::fs::read(file).unwrap()), before, "what is there stays");
+
+    let welcome = ["welcome", "--authority", "shared/ca.pem", "--address", "127.0.0.1:8443"];
+    let first = text(&run(folder.path(), &welcome).stdout);
+    assert!(first.contains("admin key  pck1_") && first.contains("demo key   pck1_"), "{first}");
+    assert_eq!(first.lines().filter(|line| line.starts_with("curl")).count(), 4);
+    let second = text(&run(folder.path(), &welcome).stdout);
+    assert!(!second.contains("admin key") && second.contains("demo key   pck1_"), "{second}");
+}
+
+#[test]
 fn the_first_admin_key_is_made_once() {
     let folder = tempfile::tempdir().unwrap();
     let made = run(folder.path(), &["keys", "bootstrap", "--file", "admin-key"]);

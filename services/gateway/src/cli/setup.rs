@@ -1,0 +1,54 @@
+//! What several gateways share, made once: a certificate and peppers; and the first keys.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use keys::{Issuer, Peppers};
+
+use crate::app::Stored;
+use crate::cli::{Failure, first_start, print};
+use crate::config::Settings;
+use crate::data_dir::DataDir;
+use crate::tls;
+
+#[derive(Debug, Args)]
+pub(super) struct SetupArguments {
+    /// The folder for ca.pem, cert.pem, key.pem and peppers. What is there stays.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A name or address that clients use, besides those of this machine. May be given again.
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WelcomeArguments {
+    /// Where clients connect.
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    address: SocketAddr,
+    /// The certificate that clients must trust, where they find it.
+    #[arg(long, value_name = "FILE")]
+    authority: PathBuf,
+}
+
+/// `portcullis setup`
+pub(super) fn make(arguments: &SetupArguments) -> Result<(), Failure> {
+    let folder: &Path = &arguments.out;
+    let names: Vec<&str> = tls::LOOPBACK.into_iter().chain(arguments.hosts.iter().map(String::as_str)).collect();
+    if !folder.join("key.pem").exists() {
+        tls::make(folder, &names).map_err(Failure::new)?;
+    }
+    Peppers::load_or_create(&folder.join("peppers")).map_err(Failure::new)?;
+    Ok(())
+}
+
+/// `portcullis welcome`
+pub(super) async fn welcome(settings: &Settings, arguments: &WelcomeArguments) -> Result<(), Failure> {
+    let data_dir = DataDir::hold(&settings.server.data_dir).map_err(Failure::new)?;
+    let stored = Stored::open(settings, &data_dir).await.map_err(Failure::new)?;
+    let issuer = Issuer::new(stored.store(), stored.peppers);
+    let keys = first_start::keys_again(&issuer).await.map_err(Failure::new)?;
+    print(&keys.welcome(arguments.address, &arguments.authority));
+    Ok(())
+}
