@@ -101,6 +101,7 @@ async fn what_is_used_comes_back_by_the_servers_clock() {
     while matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)) {}
     let Decision::Deny(denial) = limiter.check("a", quota).await.unwrap() else { return };
     assert!(denial.retry_after() > Duration::ZERO && denial.retry_after() <= Duration::from_millis(20));
+    // The server's clock is the only one, and nobody can move it: what it promised has to pass.
     tokio::time::sleep(denial.retry_after()).await;
     assert!(matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)));
     assert!(server.ask("TTL rl1:a:requests").await.starts_with(":1"), "no key without an end");

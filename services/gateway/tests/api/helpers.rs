@@ -169,6 +169,7 @@ impl App {
             if found.len() >= count {
                 return found.iter().map(|record| serde_json::to_value(record).unwrap()).collect();
             }
+            // The trail is a file that another thread writes; nothing tells when.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{request_id} has no {count} records");
