@@ -5,11 +5,8 @@
 mod tensors;
 mod texts;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use core_validate::{Head, InferenceRequest, ModelName, Operation};
-use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::error::BackendError;
@@ -17,48 +14,31 @@ use crate::{BoxFuture, ChunkStream, Description, InferenceResponse, ModelBackend
 
 /// The built-in model server. It knows one model of each kind, under any name.
 #[derive(Debug, Clone, Default)]
-pub struct EchoBackend {
-    pause: Duration,
-}
+#[non_exhaustive]
+pub struct EchoBackend;
 
 impl EchoBackend {
-    /// A server that answers at once.
+    /// The server; it answers at once.
     pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A server that waits before a whole answer, and before each piece of a streamed one.
-    #[must_use]
-    pub fn pause(self, pause: Duration) -> Self {
-        Self { pause }
+        Self
     }
 
     async fn answer(&self, request: &InferenceRequest) -> Result<InferenceResponse, BackendError> {
         let body = request.to_body();
         if request.operation() == Operation::Infer {
-            tokio::time::sleep(self.pause).await;
             let (length, answer) = tensors::classify(request.model().as_str(), &body)?;
             let head = Head { tensor_header_length: length, ..Head::default() };
             return Ok(InferenceResponse::Full(head, answer));
         }
         let asked: Value = serde_json::from_slice(&body.bytes).map_err(|_| BackendError::Refused)?;
         if request.is_stream() {
-            return Ok(InferenceResponse::Stream(self.stream(texts::chunks(&asked, request.operation()))));
+            return Ok(InferenceResponse::Stream(stream(texts::chunks(&asked, request.operation()))));
         }
-        tokio::time::sleep(self.pause).await;
         let answer = match request.operation() {
             Operation::Embed => texts::embeddings(&asked).ok_or(BackendError::Refused)?,
             operation => texts::whole(&asked, operation),
         };
         Ok(InferenceResponse::Full(Head::default(), Bytes::from(answer.to_string())))
-    }
-
-    fn stream(&self, chunks: Vec<Value>) -> ChunkStream {
-        let pause = self.pause;
-        Box::pin(futures_util::stream::iter(chunks).then(move |chunk| async move {
-            tokio::time::sleep(pause).await;
-            Ok(Bytes::from(chunk.to_string()))
-        }))
     }
 }
 
@@ -78,4 +58,9 @@ impl ModelBackend for EchoBackend {
     fn describe<'a>(&'a self, _model: &'a ModelName) -> BoxFuture<'a, Result<Option<Description>, BackendError>> {
         Box::pin(std::future::ready(Ok(Some(tensors::description()))))
     }
+}
+
+fn stream(chunks: Vec<Value>) -> ChunkStream {
+    let events = chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk.to_string())));
+    Box::pin(futures_util::stream::iter(events))
 }

@@ -48,11 +48,13 @@ pub(super) async fn list(
             _ => return Err(missing(about)),
         },
         Route::ModelReady(target) => match target.model.as_ref().and_then(find) {
-            Some(_) if shared.pipeline.spend_one(&about, &principal).await.is_err() => {
-                return Err(Rejection::new(about, Step::Admit, Code::RateLimitExceeded));
+            Some(model) => {
+                shared.pipeline.spend_one(&about, &principal).await?;
+                if !model.is_ready().await {
+                    return Err(shared.pipeline.refuse(about, Step::Infer, Code::BackendUnavailable));
+                }
+                json!({})
             }
-            Some(model) if model.is_ready().await => json!({}),
-            Some(_) => return Err(shared.pipeline.refuse(about, Step::Infer, Code::BackendUnavailable)),
             None => return Err(missing(about)),
         },
         Route::Infer(..) | Route::Health => return Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)),

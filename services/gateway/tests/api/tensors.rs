@@ -85,3 +85,17 @@ async fn embeddings_have_both_encodings() {
     assert_eq!(ask("float").await["data"][1]["embedding"].as_array().unwrap().len(), 64);
     assert!(ask("base64").await["data"][0]["embedding"].is_string());
 }
+
+#[tokio::test]
+async fn asking_whether_a_model_is_ready_costs_a_request_and_says_when_to_come_back() {
+    let app = helpers::echo().await;
+    let limits = keys::KeyLimits { requests: Some("2/day".parse().unwrap()), tokens: None };
+    let key = app.key_with(&["*"], limits).await;
+    let ask = || app.get("/v2/models/echo-tensor/ready", &key).send();
+    for _ in 0..2 {
+        assert_eq!(ask().await.unwrap().status(), 200);
+    }
+    let refused = ask().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    assert!(header(&refused, "retry-after").parse::<u64>().unwrap() > 0);
+}
