@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
@@ -40,8 +41,7 @@ impl DigestKey {
             getrandom::fill(key.as_mut())?;
             Ok(Zeroizing::new(format!("{}\n", blake3::Hash::from_bytes(*key).to_hex())))
         })?;
-        let key = blake3::Hash::from_hex(text.trim()).map_err(|_| KeyError::Malformed)?;
-        Ok(Self(Zeroizing::new(*key.as_bytes())))
+        text.parse()
     }
 
     /// Keyed BLAKE3 under the tenant's key, 64 hexadecimal digits.
@@ -55,6 +55,16 @@ impl DigestKey {
     pub fn digester(&self, tenant: &str) -> Digester {
         let key = Zeroizing::new(*blake3::keyed_hash(&self.0, tenant.as_bytes()).as_bytes());
         Digester(blake3::Hasher::new_keyed(&key))
+    }
+}
+
+/// Reads the text of a key file.
+impl FromStr for DigestKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let key = blake3::Hash::from_hex(text.trim()).map_err(|_| KeyError::Malformed)?;
+        Ok(Self(Zeroizing::new(*key.as_bytes())))
     }
 }
 

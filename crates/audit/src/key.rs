@@ -53,10 +53,7 @@ impl SigningKey {
             let encoded = Zeroizing::new(STANDARD.encode(&bytes));
             Ok(Zeroizing::new(format!("PRIVATE+KEY+{NAME}+{hash}+{}\n", encoded.as_str())))
         })?;
-        let (name, hash, bytes) = read(text.trim().strip_prefix("PRIVATE+KEY+").ok_or(KeyError::Malformed)?)?;
-        let key = Self(ed25519_dalek::SigningKey::from_bytes(&bytes));
-        let is_ours = name == NAME && hash == hex(&key.verifying_key().hash());
-        is_ours.then_some(key).ok_or(KeyError::Malformed)
+        text.parse()
     }
 
     /// The key that checks what this one signs.
@@ -66,6 +63,18 @@ impl SigningKey {
 
     pub(crate) fn sign(&self, text: &str) -> [u8; 64] {
         self.0.sign(text.as_bytes()).to_bytes()
+    }
+}
+
+/// Reads the line of a key file.
+impl FromStr for SigningKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let (name, hash, bytes) = read(text.trim().strip_prefix("PRIVATE+KEY+").ok_or(KeyError::Malformed)?)?;
+        let key = Self(ed25519_dalek::SigningKey::from_bytes(&bytes));
+        let is_ours = name == NAME && hash == hex(&key.verifying_key().hash());
+        is_ours.then_some(key).ok_or(KeyError::Malformed)
     }
 }
 

@@ -28,7 +28,7 @@ pub use record::{Act, Ended, Input, Intent, Noted, Outcome, Record, Refusal, Who
 pub use segment::SegmentFile;
 pub use sink::{BoxFuture, Sink};
 pub use tree::Tree;
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Verification, Verified, VerifyError, verify};
 
 /// Most bytes of one record as it is stored.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;

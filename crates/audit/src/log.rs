@@ -1,11 +1,11 @@
 //! The log: records from many tasks, made durable together by one writer thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::MAX_RECORD_BYTES;
 use crate::error::AuditError;
@@ -23,18 +23,17 @@ const BATCH: usize = 1_024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How often a checkpoint is written, and a sink that failed is tried again.
 const TICK: Duration = Duration::from_secs(1);
+/// How often a sink to which nothing is written is asked whether it could.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// An append-only log. Cheap to clone; clones write the same log. When the last one is dropped, the
 /// writer signs a last checkpoint; [`Log::close`] waits for that.
 #[derive(Clone)]
 pub struct Log {
     jobs: mpsc::Sender<Job>,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
     room: Arc<Semaphore>,
-    is_healthy: AtomicBool,
+    /// Changed by the writer alone, closed when it ends.
+    is_healthy: watch::Receiver<bool>,
 }
 
 /// Proof that a record was durable when this was made.
@@ -57,7 +56,7 @@ impl Receipt {
 }
 
 enum Job {
-    Append(Vec<u8>, Reply<Receipt>),
+    Append(String, Reply<Receipt>),
     Checkpoint(Reply<Checkpoint>),
     Close(Reply<()>),
 }
@@ -86,29 +85,28 @@ impl Log {
     /// Outside a Tokio runtime.
     pub async fn open(sink: impl Sink + 'static, key: SigningKey, origin: &str) -> Result<Self, AuditError> {
         let origin = Origin::parse(origin)?;
-        let shared = Arc::new(Shared { room: Arc::new(Semaphore::new(WAITING)), is_healthy: AtomicBool::new(true) });
+        let (health, is_healthy) = watch::channel(true);
         let (jobs, queue) = mpsc::channel();
         let (opened, is_open) = oneshot::channel();
         let runtime = Handle::current();
-        let for_writer = shared.clone();
         std::thread::Builder::new().name("audit-writer".to_owned()).spawn(move || {
             let mut sink = sink;
             let tree = match runtime.block_on(recover(&mut sink, &key, &origin)) {
                 Ok(tree) => tree,
                 Err(error) => {
+                    runtime.block_on(sink.release());
                     drop(sink);
                     return drop(opened.send(Err(error)));
                 }
             };
-            let signed = tree.size();
-            let writer =
-                Writer { sink, key, origin, tree, signed, signed_at: Instant::now(), shared: for_writer, runtime };
+            let (signed, now) = (tree.size(), Instant::now());
+            let writer = Writer { sink, key, origin, tree, signed, signed_at: now, written_at: now, health, runtime };
             if opened.send(Ok(())).is_ok() {
                 writer.run(&queue);
             }
         })?;
         is_open.await.map_err(|_| AuditError::Unavailable)??;
-        Ok(Self { jobs, shared })
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(WAITING)), is_healthy })
     }
 
     /// Adds a record; returns once it is durable. Records appended at the same time share one
@@ -118,11 +116,11 @@ impl Log {
     /// [`AuditError::Unavailable`] when it could not be made durable: then it is not in the log.
     pub async fn append(&self, record: &Record) -> Result<Receipt, AuditError> {
         // Records have string keys and no foreign serializers: this does not fail.
-        let bytes = serde_json::to_vec(record).map_err(std::io::Error::from)?;
-        if bytes.len() > MAX_RECORD_BYTES {
+        let text = serde_json::to_string(record).map_err(io::Error::from)?;
+        if text.len() > MAX_RECORD_BYTES {
             return Err(AuditError::TooLong);
         }
-        self.ask(|reply| Job::Append(bytes, reply)).await
+        self.ask(|reply| Job::Append(text, reply)).await
     }
 
     /// Signs a checkpoint now, over everything appended before.
@@ -141,18 +139,28 @@ impl Log {
         self.ask(Job::Close).await
     }
 
-    /// Whether the last write succeeded. A log that failed is tried every second.
+    /// Whether the last write succeeded. A log that failed is tried every second, an idle one every
+    /// five.
     pub fn is_healthy(&self) -> bool {
-        self.shared.is_healthy.load(Ordering::Relaxed)
+        *self.is_healthy.borrow()
+    }
+
+    /// Waits until the log takes no more records: it was closed, or another process took it over.
+    pub async fn ended(&self) {
+        let mut is_healthy = self.is_healthy.clone();
+        while is_healthy.changed().await.is_ok() {}
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, AuditError> {
-        let room = self.shared.room.clone().acquire_owned().await.map_err(|_| AuditError::Closed)?;
+        let room = self.room.clone().acquire_owned().await.map_err(|_| AuditError::Closed)?;
         let (sender, answer) = oneshot::channel();
         self.jobs.send(job(Reply { sender, _room: room })).map_err(|_| AuditError::Closed)?;
         answer.await.map_err(|_| AuditError::Closed)?
     }
 }
+
+/// Another process writes the log: whatever is written here would be lost or mixed with its records.
+struct TakenOver;
 
 struct Writer<S> {
     sink: S,
@@ -161,7 +169,8 @@ struct Writer<S> {
     tree: Tree,
     signed: u64,
     signed_at: Instant,
-    shared: Arc<Shared>,
+    written_at: Instant,
+    health: watch::Sender<bool>,
     runtime: Handle,
 }
 
@@ -174,16 +183,21 @@ impl<S: Sink> Writer<S> {
                 None => queue.recv_timeout(TICK),
             };
             match job {
-                Ok(Job::Append(record, reply)) => next = self.append(record, reply, queue),
+                Ok(Job::Append(record, reply)) => match self.append(record, reply, queue) {
+                    Ok(other) => next = other,
+                    Err(TakenOver) => return,
+                },
                 Ok(Job::Checkpoint(reply)) => reply.send(self.sign()),
                 Ok(Job::Close(reply)) => {
-                    let signed = self.sign().map(drop);
-                    // Before the answer, so that the log can be opened again after it.
-                    drop(self);
+                    let signed = self.end();
                     return reply.send(signed);
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => self.try_again(),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return drop(self.sign()),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    if self.try_again().is_err() {
+                        return;
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return drop(self.end()),
             }
             if self.signed < self.tree.size() && self.signed_at.elapsed() >= TICK {
                 // It is tried again after the next batch or tick; the records are safe without it.
@@ -192,8 +206,20 @@ impl<S: Sink> Writer<S> {
         }
     }
 
+    /// The sink is let go before this returns, so that the log can be opened again.
+    fn end(mut self) -> Result<(), AuditError> {
+        let signed = self.sign().map(drop);
+        self.runtime.block_on(self.sink.release());
+        signed
+    }
+
     /// Writes this record and all that wait, up to the next other job, which is given back.
-    fn append(&mut self, first: Vec<u8>, reply: Reply<Receipt>, queue: &mpsc::Receiver<Job>) -> Option<Job> {
+    fn append(
+        &mut self,
+        first: String,
+        reply: Reply<Receipt>,
+        queue: &mpsc::Receiver<Job>,
+    ) -> Result<Option<Job>, TakenOver> {
         let mut bytes = first.len();
         let (mut records, mut replies) = (vec![first], vec![reply]);
         let mut other = None;
@@ -211,34 +237,41 @@ impl<S: Sink> Writer<S> {
                 Err(_) => break,
             }
         }
-        let is_written = self.write(&records);
+        let is_written = self.write(&records)?;
         for (record, reply) in records.iter().zip(replies) {
             let receipt = if is_written {
                 let index = self.tree.size();
-                Ok(Receipt { index, leaf: self.tree.push(record) })
+                Ok(Receipt { index, leaf: self.tree.push(record.as_bytes()) })
             } else {
                 Err(AuditError::Unavailable)
             };
             reply.send(receipt);
         }
-        other
+        Ok(other)
     }
 
-    fn write(&mut self, records: &[Vec<u8>]) -> bool {
+    /// Whether it was written.
+    fn write(&mut self, records: &[String]) -> Result<bool, TakenOver> {
         let written = self.runtime.block_on(self.sink.append(records));
-        let was_healthy = self.shared.is_healthy.swap(written.is_ok(), Ordering::Relaxed);
+        self.written_at = Instant::now();
+        let was_healthy = self.health.send_replace(written.is_ok());
         match &written {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                tracing::error!("audit log was taken over by another process");
+                return Err(TakenOver);
+            }
             Err(error) if was_healthy => tracing::error!(%error, "audit log cannot be written"),
             Ok(()) if !was_healthy => tracing::info!("audit log is written again"),
             _ => {}
         }
-        written.is_ok()
+        Ok(written.is_ok())
     }
 
-    fn try_again(&mut self) {
-        if !self.shared.is_healthy.load(Ordering::Relaxed) {
-            self.write(&[]);
+    fn try_again(&mut self) -> Result<(), TakenOver> {
+        if !*self.health.borrow() || self.written_at.elapsed() >= IDLE {
+            self.write(&[])?;
         }
+        Ok(())
     }
 
     fn sign(&mut self) -> Result<Checkpoint, AuditError> {

@@ -102,12 +102,12 @@ async fn close_open(sink: &mut dyn Sink, tree: &mut Tree, open: HashMap<String, 
             let mut outcome = Outcome::new(request_id.clone(), now);
             outcome.who = who.clone();
             outcome.ended = Ended::Unknown;
-            serde_json::to_vec(&Record::Outcome(outcome)).map_err(io::Error::from)
+            serde_json::to_string(&Record::Outcome(outcome)).map_err(io::Error::from)
         };
         let records = batch.iter().map(outcome).collect::<io::Result<Vec<_>>>()?;
         sink.append(&records).await?;
         for record in &records {
-            tree.push(record);
+            tree.push(record.as_bytes());
         }
     }
     Ok(())

@@ -82,7 +82,7 @@ impl SegmentFile {
         self.open.as_mut().map_or(Ok(()), Segment::repair)
     }
 
-    fn write(&mut self, records: &[Vec<u8>]) -> io::Result<()> {
+    fn write(&mut self, records: &[String]) -> io::Result<()> {
         if let Some(segment) = &mut self.open {
             segment.repair()?;
         }
@@ -92,7 +92,7 @@ impl SegmentFile {
         let Some(segment) = &mut self.open else { return Err(invalid("no segment")) };
         let mut bytes = Vec::with_capacity(records.iter().map(|record| record.len() + 1).sum());
         for record in records {
-            bytes.extend_from_slice(record);
+            bytes.extend_from_slice(record.as_bytes());
             bytes.push(b'\n');
         }
         segment.write(&bytes)?;
@@ -160,7 +160,7 @@ impl Sink for SegmentFile {
         Box::pin(async move { self.read_all(each) })
     }
 
-    fn append<'a>(&'a mut self, records: &'a [Vec<u8>]) -> BoxFuture<'a, io::Result<()>> {
+    fn append<'a>(&'a mut self, records: &'a [String]) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move { self.write(records) })
     }
 

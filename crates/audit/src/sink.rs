@@ -9,6 +9,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where records are kept, in order. One writer at a time uses it, on a thread of its own, so it may
 /// block. The cases that an implementation must pass are in `testing::suite`.
+///
+/// An error of the kind [`ResourceBusy`](io::ErrorKind::ResourceBusy) says that another process writes
+/// the log now: then the log ends.
 pub trait Sink: Send {
     /// Hands every record kept so far to `each`, from the first, byte for byte as it was appended,
     /// and stops at its first error. A record that was only half written is removed before.
@@ -18,14 +21,20 @@ pub trait Sink: Send {
     ) -> BoxFuture<'a, io::Result<()>>;
 
     /// Makes the records durable, all or none: after an error none of them may ever be replayed. With
-    /// no records, tells whether it could. Records have no line ends in them.
-    fn append<'a>(&'a mut self, records: &'a [Vec<u8>]) -> BoxFuture<'a, io::Result<()>>;
+    /// no records, which happens every few seconds, tells whether it could. A record is a JSON text
+    /// without line ends.
+    fn append<'a>(&'a mut self, records: &'a [String]) -> BoxFuture<'a, io::Result<()>>;
 
     /// Keeps the newest checkpoint, durably, in place of the one before.
     fn keep_checkpoint<'a>(&'a mut self, note: &'a str) -> BoxFuture<'a, io::Result<()>>;
 
     /// The newest checkpoint, if there ever was one.
     fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>>;
+
+    /// Lets others write the log. It is not used afterwards.
+    fn release(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl<S: Sink + ?Sized> Sink for Box<S> {
@@ -36,7 +45,7 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
         (**self).replay(each)
     }
 
-    fn append<'a>(&'a mut self, records: &'a [Vec<u8>]) -> BoxFuture<'a, io::Result<()>> {
+    fn append<'a>(&'a mut self, records: &'a [String]) -> BoxFuture<'a, io::Result<()>> {
         (**self).append(records)
     }
 
@@ -46,5 +55,9 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
         (**self).checkpoint()
+    }
+
+    fn release(&mut self) -> BoxFuture<'_, ()> {
+        (**self).release()
     }
 }

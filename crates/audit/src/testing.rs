@@ -17,9 +17,9 @@ pub struct Held<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'
 
 #[derive(Debug, Default)]
 struct Memory {
-    records: Vec<Vec<u8>>,
+    records: Vec<String>,
     checkpoint: Option<String>,
-    is_broken: bool,
+    broken: Option<io::ErrorKind>,
     appends: u64,
 }
 
@@ -31,7 +31,12 @@ impl MemorySink {
 
     /// Makes every later write fail, or work again.
     pub fn set_broken(&self, is_broken: bool) {
-        self.lock().is_broken = is_broken;
+        self.lock().broken = is_broken.then_some(io::ErrorKind::StorageFull);
+    }
+
+    /// Makes every later write fail as when another process has taken the log over.
+    pub fn take_over(&self) {
+        self.lock().broken = Some(io::ErrorKind::ResourceBusy);
     }
 
     /// Makes writes wait, so that a test decides what waits together.
@@ -40,7 +45,7 @@ impl MemorySink {
     }
 
     /// The records so far.
-    pub fn records(&self) -> Vec<Vec<u8>> {
+    pub fn records(&self) -> Vec<String> {
         self.lock().records.clone()
     }
 
@@ -55,7 +60,7 @@ impl MemorySink {
 
     fn working(&self) -> io::Result<MutexGuard<'_, Memory>> {
         let memory = self.lock();
-        if memory.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(memory) }
+        memory.broken.map_or(Ok(memory), |kind| Err(kind.into()))
     }
 }
 
@@ -65,10 +70,10 @@ impl Sink for MemorySink {
         each: &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
     ) -> BoxFuture<'a, io::Result<()>> {
         let records = self.records();
-        Box::pin(async move { records.iter().try_for_each(|record| each(record)) })
+        Box::pin(async move { records.iter().try_for_each(|record| each(record.as_bytes())) })
     }
 
-    fn append<'a>(&'a mut self, records: &'a [Vec<u8>]) -> BoxFuture<'a, io::Result<()>> {
+    fn append<'a>(&'a mut self, records: &'a [String]) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
             let mut memory = self.working()?;
             memory.appends += 1;
@@ -123,16 +128,18 @@ async fn empty(sink: &mut dyn Sink) {
 
 async fn order(sink: &mut dyn Sink) {
     assert!(replayed(sink).await.is_empty(), "a fresh sink replays nothing");
-    let records: Vec<Vec<u8>> =
-        (0..40).map(|at| format!("{{\"at\":{at},\"\u{e9}\":\"\u{0}\"}}").into_bytes()).collect();
+    // Characters that a store might change: not of ASCII, escaped, and as they are.
+    let records: Vec<String> =
+        (0..40).map(|at| format!("{{\"at\": {at},  \"\u{e9}\u{1f511}\":\"\\u0000\\n\\\\ '$1\u{7f}\"}}")).collect();
     for batch in records.chunks(7) {
         done("append", sink.append(batch).await);
     }
-    assert_eq!(replayed(sink).await, records, "records are replayed in order, byte for byte");
+    let kept: Vec<Vec<u8>> = records.iter().map(|record| record.clone().into_bytes()).collect();
+    assert_eq!(replayed(sink).await, kept, "records are replayed in order, byte for byte");
     let stopped = sink.replay(&mut |_| Err(io::ErrorKind::Other.into())).await;
     assert!(stopped.is_err(), "replay stops at the first error");
-    assert_eq!(replayed(sink).await, records, "a replay that stopped changes nothing");
-    let more = vec![b"{}".to_vec()];
+    assert_eq!(replayed(sink).await, kept, "a replay that stopped changes nothing");
+    let more = ["{}".to_owned()];
     done("append after replay", sink.append(&more).await);
     assert_eq!(replayed(sink).await.len(), 41, "appending goes on after a replay");
 }

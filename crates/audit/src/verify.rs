@@ -1,12 +1,13 @@
 //! Whether a log is what was signed.
 
+use std::cmp::Ordering;
 use std::io;
 use std::path::Path;
 
 use serde::de::IgnoredAny;
 
 use crate::key::VerifyingKey;
-use crate::note::Checkpoint;
+use crate::note::{Checkpoint, InvalidCheckpoint};
 use crate::segment::{invalid, read_checkpoint, read_lines, refuse_torn, segments};
 use crate::tree::Tree;
 
@@ -48,56 +49,104 @@ pub enum VerifyError {
     Io(#[from] io::Error),
 }
 
+/// Holds records, one after the other, against a checkpoint. [`verify`] does it for a directory; this is
+/// for records that are kept elsewhere.
+#[derive(Debug)]
+pub struct Verification {
+    checkpoint: Option<Checkpoint>,
+    tree: Tree,
+    root: Option<[u8; 32]>,
+}
+
+impl Verification {
+    /// Begins with the newest checkpoint there is. It must be read before the records, so that what is
+    /// written meanwhile comes after it.
+    ///
+    /// # Errors
+    /// [`VerifyError::Tampered`] when the checkpoint is not signed by this key.
+    pub fn new(note: Option<&str>, key: &VerifyingKey) -> Result<Self, VerifyError> {
+        let checkpoint = note.map(|note| Checkpoint::open(note, key)).transpose();
+        let checkpoint = checkpoint.map_err(|InvalidCheckpoint| VerifyError::Tampered { at: 0 })?;
+        let mut verification = Self { checkpoint, tree: Tree::new(), root: None };
+        verification.compare();
+        Ok(verification)
+    }
+
+    /// Takes the next record, as it is stored, with the index it is stored under.
+    ///
+    /// # Errors
+    /// [`VerifyError`] when it is not the next or no JSON.
+    pub fn take(&mut self, index: u64, record: &[u8]) -> Result<(), VerifyError> {
+        self.expect(index)?;
+        let read = serde_json::from_slice::<IgnoredAny>(record);
+        read.map_err(|_| VerifyError::Tampered { at: self.tree.size() })?;
+        self.tree.push(record);
+        self.compare();
+        Ok(())
+    }
+
+    fn compare(&mut self) {
+        if self.want() == Some(self.tree.size()) {
+            self.root = Some(self.tree.root());
+        }
+    }
+
+    /// Says what the records are, after the last one.
+    ///
+    /// # Errors
+    /// [`VerifyError`]: `Tampered` for a change, `Incomplete` for what is missing.
+    pub fn end(self) -> Result<Verified, VerifyError> {
+        let have = self.tree.size();
+        match (self.checkpoint, self.root) {
+            (Some(checkpoint), Some(root)) if root == *checkpoint.root() => {
+                let records = checkpoint.size();
+                Ok(Verified { records, root, unsigned: have.saturating_sub(records), checkpoint })
+            }
+            (Some(checkpoint), Some(_)) => Err(VerifyError::Tampered { at: checkpoint.size().saturating_sub(1) }),
+            (checkpoint, _) => Err(VerifyError::Incomplete { have, want: checkpoint.map(|signed| signed.size()) }),
+        }
+    }
+
+    fn want(&self) -> Option<u64> {
+        self.checkpoint.as_ref().map(Checkpoint::size)
+    }
+
+    /// A gap is missing records; an overlap is a change.
+    fn expect(&self, index: u64) -> Result<(), VerifyError> {
+        let have = self.tree.size();
+        match index.cmp(&have) {
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => Err(VerifyError::Incomplete { have, want: self.want() }),
+            Ordering::Less => Err(VerifyError::Tampered { at: have }),
+        }
+    }
+}
+
 /// Reads the segments of a directory from the first record and compares them with the checkpoint. A
 /// log may be verified while it is written. Holds one record in memory.
 ///
 /// # Errors
 /// [`VerifyError`]: `Tampered` for a change, `Incomplete` for what is missing.
 pub fn verify(dir: &Path, key: &VerifyingKey) -> Result<Verified, VerifyError> {
-    // First, so that what is written meanwhile comes after it.
-    let note = read_checkpoint(dir);
-    let checkpoint = match note {
-        Ok(Some(note)) => Some(Checkpoint::open(&note, key).map_err(|_| VerifyError::Tampered { at: 0 })?),
-        Ok(None) => None,
+    let note = match read_checkpoint(dir) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(VerifyError::Tampered { at: 0 }),
-        Err(error) => return Err(error.into()),
+        read => read?,
     };
-    let mut tree = Tree::new();
-    let mut root = checkpoint.as_ref().filter(|signed| signed.size() == 0).map(|_| tree.root());
-    let want = checkpoint.as_ref().map(Checkpoint::size);
+    let mut verification = Verification::new(note.as_deref(), key)?;
     let mut segments = segments(dir)?.into_iter().peekable();
     while let Some((first, path)) = segments.next() {
-        if first != tree.size() {
-            return Err(misplaced(first, tree.size(), want));
-        }
+        verification.expect(first)?;
         let read = read_lines(&path, &mut |record| {
-            serde_json::from_slice::<IgnoredAny>(record).map_err(|_| invalid("a line is no JSON"))?;
-            tree.push(record);
-            if Some(tree.size()) == want {
-                root = Some(tree.root());
-            }
-            Ok(())
+            let index = verification.tree.size();
+            verification.take(index, record).map_err(|_| invalid("a line is no JSON"))
         });
         let is_newest = segments.peek().is_none();
         match read.and_then(|good| if is_newest { Ok(()) } else { refuse_torn(&path, good) }) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(VerifyError::Tampered { at: tree.size() });
+                return Err(VerifyError::Tampered { at: verification.tree.size() });
             }
             other => other?,
         }
     }
-    let have = tree.size();
-    match (checkpoint, root) {
-        (Some(checkpoint), Some(root)) if root == *checkpoint.root() => {
-            let records = checkpoint.size();
-            Ok(Verified { records, root, unsigned: have.saturating_sub(records), checkpoint })
-        }
-        (Some(checkpoint), Some(_)) => Err(VerifyError::Tampered { at: checkpoint.size().saturating_sub(1) }),
-        (checkpoint, _) => Err(VerifyError::Incomplete { have, want: checkpoint.map(|signed| signed.size()) }),
-    }
-}
-
-/// A gap is missing records; an overlap is a change.
-fn misplaced(first: u64, have: u64, want: Option<u64>) -> VerifyError {
-    if first > have { VerifyError::Incomplete { have, want } } else { VerifyError::Tampered { at: have } }
+    verification.end()
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::UnixMillis;
 use crate::error::StoreError;
@@ -54,4 +55,43 @@ pub trait KeyStore: Send + Sync {
 
     /// Notes when keys were last used. Ids that are not there are passed over; time never goes back.
     fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
+    fn find<'a>(&'a self, id: &'a KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>, StoreError>> {
+        (**self).find(id)
+    }
+
+    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).insert(record)
+    }
+
+    fn insert_first_admin<'a>(
+        &'a self,
+        record: &'a KeyRecord,
+        now: UnixMillis,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).insert_first_admin(record, now)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: &'a KeyId,
+        grace_until: UnixMillis,
+        new: &'a KeyRecord,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).replace(old, grace_until, new)
+    }
+
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> BoxFuture<'a, Result<u64, StoreError>> {
+        (**self).revoke(target, at)
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<KeyRecord>, StoreError>> {
+        (**self).list(after, limit)
+    }
+
+    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).touch(used)
+    }
 }

@@ -210,6 +210,12 @@ impl Pipeline {
         self.log.is_healthy()
     }
 
+    /// Waits until the audit trail takes no more records: another gateway writes it now, or the pipeline
+    /// was closed.
+    pub async fn trail_ended(&self) {
+        self.log.ended().await;
+    }
+
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -1,16 +1,23 @@
-//! Keys in a database, behind the `KeyStore` of the `keys` crate.
+//! Databases behind the seams of other crates.
 //!
-//! [`SqliteStore`] keeps them in one file, for a single gateway; [`PostgresStore`] in a database that
-//! gateways share. The schema is in `migrations/`, in SQL that both take.
+//! Keys, behind the `KeyStore` of the `keys` crate: [`SqliteStore`] keeps them in one file, for a single
+//! gateway; [`PostgresStore`] in a database that gateways share. The audit trail, behind the `Sink` of
+//! the `audit` crate: [`PostgresTrail`] in the same database. The schema is in `migrations/`, in SQL that
+//! both databases take, and in `migrations/postgres/` for what only gateways that share need.
 
+mod connect;
+mod log_rows;
 mod postgres;
 mod row;
 mod rows;
 mod sqlite;
+mod trail;
 
 use sqlx::migrate::Migrator;
 
+pub use log_rows::LogRows;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
+pub use trail::PostgresTrail;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");

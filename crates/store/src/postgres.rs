@@ -1,19 +1,13 @@
 //! Keys in Postgres, for any number of gateways.
 
-use std::time::Duration;
-
 use keys::{BoxFuture, KeyId, KeyRecord, KeyStore, Revoke, StoreError, UnixMillis};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgPool;
 
-use crate::MIGRATIONS;
+use crate::connect::{connect, failure};
 use crate::row::{bind, read, time};
 use crate::rows::{insert, key_rows};
 
-/// How long a call waits for a free connection.
-const PATIENCE: Duration = Duration::from_secs(2);
 const CONNECTIONS: u32 = 8;
-/// How long one statement may take: a database that hangs must not take the gateway along.
-const STATEMENT: &str = "5s";
 
 /// Keys in a Postgres database that gateways share.
 ///
@@ -32,21 +26,7 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Corrupt`] when the address
     /// is none or the schema is newer.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Corrupt)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .connect_with(options.application_name("portcullis").options([("statement_timeout", STATEMENT)]))
-            .await
-            .map_err(failure)?;
-        match MIGRATIONS.run(&pool).await {
-            Ok(()) => Ok(Self { pool }),
-            Err(sqlx::migrate::MigrateError::Execute(error)) => Err(failure(error)),
-            Err(error) => {
-                tracing::error!(%error, "key store has another schema");
-                Err(StoreError::Corrupt)
-            }
-        }
+        Ok(Self { pool: connect(url, CONNECTIONS).await? })
     }
 
     /// Closes every connection. Later calls are `Unavailable`.
@@ -68,17 +48,3 @@ key_rows!(
     lock: "SELECT pg_advisory_xact_lock(7305478123)",
     list: "SELECT * FROM keys WHERE id COLLATE \"C\" > $1 ORDER BY id COLLATE \"C\" LIMIT $2"
 );
-
-fn failure(error: sqlx::Error) -> StoreError {
-    let database = error.as_database_error();
-    if database.is_some_and(|error| error.is_unique_violation()) {
-        return StoreError::Conflict;
-    }
-    tracing::error!(%error, "key store fails");
-    match error {
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-            StoreError::Corrupt
-        }
-        _ => StoreError::Unavailable,
-    }
-}

@@ -1,10 +1,12 @@
 //! Keys in one SQLite file.
 
 use std::fs::{Metadata, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keys::{BoxFuture, KeyId, KeyRecord, KeyStore, Revoke, StoreError, UnixMillis};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::MIGRATIONS;
@@ -34,11 +36,7 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when it cannot be opened, [`StoreError::Corrupt`] when it is no
     /// database or of a newer schema.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).and_then(|file| file.metadata()).map_err(|error| {
+        let file = make_private(path).and_then(|()| std::fs::metadata(path)).map_err(|error| {
             tracing::error!(%error, "key store cannot be opened");
             StoreError::Unavailable
         })?;
@@ -53,9 +51,14 @@ impl SqliteStore {
             .connect_with(options)
             .await
             .map_err(failure)?;
-        match MIGRATIONS.run(&pool).await {
+        // Nothing locks out another process that does the same; then the rest is done the second time.
+        let migrated = match MIGRATIONS.run(&pool).await {
+            Err(MigrateError::ExecuteMigration(..)) => MIGRATIONS.run(&pool).await,
+            done => done,
+        };
+        match migrated {
             Ok(()) => Ok(Self { pool, path: path.to_owned(), file: FileId::of(&file) }),
-            Err(sqlx::migrate::MigrateError::Execute(error)) => Err(failure(error)),
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Err(failure(error)),
             Err(error) => {
                 tracing::error!(%error, "key store has another schema");
                 Err(StoreError::Corrupt)
@@ -81,6 +84,19 @@ key_rows!(
     lock: "SELECT 1",
     list: "SELECT * FROM keys WHERE id > $1 ORDER BY id LIMIT $2"
 );
+
+/// Makes the file if there is none. One that is there is not touched: to close it would give up the
+/// locks that this process has on it (sqlite.org/howtocorrupt.html, section 2.2).
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// The primary result codes (sqlite.org/rescode.html) of a damaged file and of one that is no
 /// database.

@@ -45,6 +45,15 @@ impl PostgresServer {
         format!("postgres://test@localhost/postgres?host={}", self.folder.path().display())
     }
 
+    /// Does what somebody with access to the database could do.
+    ///
+    /// # Panics
+    /// When it cannot be done.
+    pub async fn sql(&self, text: &str) {
+        let mut client = Command::new(self.programs.join("psql"));
+        run(client.args(["--set", "ON_ERROR_STOP=1", "--command", text, "--dbname"]).arg(self.url())).await;
+    }
+
     /// Ends the server without warning, as a crash would; what was committed stays.
     ///
     /// # Panics
@@ -105,8 +114,9 @@ fn programs() -> Option<PathBuf> {
     found.sort();
     found.reverse();
     found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    let is_whole =
-        |folder: &PathBuf| ["initdb", "postgres", "pg_isready"].iter().all(|program| folder.join(program).exists());
+    let is_whole = |folder: &PathBuf| {
+        ["initdb", "postgres", "pg_isready", "psql"].iter().all(|program| folder.join(program).exists())
+    };
     found.into_iter().find(is_whole)
 }
 

@@ -8,20 +8,17 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
-use audit::{DigestKey, Log, SegmentFile, SigningKey};
-use keys::{Issuer, KeyStore, Peppers, Verifier};
+use keys::{Issuer, Verifier};
 use pipeline::{Parts, Pipeline};
 use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisConfig, RedisLimiter};
-use store::{PostgresStore, SqliteStore};
 
 use crate::admin::{self, Admin, Reloader};
-use crate::config::{InvalidSettings, KeySettings, RedisSettings, Settings};
+use crate::config::{InvalidSettings, RedisSettings, Settings};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Shared};
+use crate::key_store::Stored;
 use crate::tls::{Tls, TlsError};
-
-/// The name under which checkpoints of the audit trail are signed.
-pub(crate) const ORIGIN: &str = "portcullis/embedded";
+use crate::trail::{Opened, Trail};
 
 /// The gateway cannot start.
 #[non_exhaustive]
@@ -39,6 +36,9 @@ pub enum StartError {
     /// Keys cannot be stored or checked.
     #[error("keys: {0}")]
     Keys(String),
+    /// The audit trail cannot be found.
+    #[error("audit trail: {0}")]
+    Trail(String),
     /// The audit trail cannot be opened.
     #[error("audit trail: {0}")]
     Audit(#[from] audit::AuditError),
@@ -48,14 +48,6 @@ pub enum StartError {
     /// Redis does not answer.
     #[error("redis.url: the server does not answer")]
     Redis,
-    /// A secret is missing beside the data that was made with it.
-    #[error("{secret} is missing, but {data} belongs to it: put it back, or move {data} away to begin anew")]
-    Orphan {
-        /// The data.
-        data: PathBuf,
-        /// The secret.
-        secret: PathBuf,
-    },
     /// A listener cannot be bound.
     #[error("{address}: {source}")]
     Bind {
@@ -83,86 +75,6 @@ pub struct Gateway {
     data_dir: DataDir,
 }
 
-/// Where keys are, and what they are made with.
-pub(crate) struct Stored {
-    database: Database,
-    pub(crate) peppers: Peppers,
-}
-
-enum Database {
-    Sqlite(Arc<SqliteStore>),
-    Postgres(Arc<PostgresStore>),
-}
-
-impl Stored {
-    /// Opens the key store and the peppers: those of the settings, else of the data folder, made if
-    /// there are none.
-    pub(crate) async fn open(settings: &Settings, data_dir: &DataDir) -> Result<Self, StartError> {
-        let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
-        let file = data_dir.path().join("keys.sqlite");
-        let given = peppers(&settings.keys)?;
-        if let Some(url) = settings.database.url.reveal() {
-            let missing =
-                || InvalidSettings::new("keys.peppers_file", "gateways that share a database share their peppers");
-            let store = PostgresStore::connect(url)
-                .await
-                .map_err(|error| StartError::Keys(format!("database.url: {error}")))?;
-            return Ok(Self { database: Database::Postgres(Arc::new(store)), peppers: given.ok_or_else(missing)? });
-        }
-        let peppers = match given {
-            Some(peppers) => peppers,
-            None => {
-                let path = data_dir.path().join("peppers");
-                refuse_orphan(&file, &path)?;
-                Peppers::load_or_create(&path).map_err(|error| keys(&error))?
-            }
-        };
-        let store = SqliteStore::open(&file).await.map_err(|error| keys(&error))?;
-        Ok(Self { database: Database::Sqlite(Arc::new(store)), peppers })
-    }
-
-    pub(crate) fn store(&self) -> Arc<dyn KeyStore> {
-        match &self.database {
-            Database::Sqlite(store) => store.clone(),
-            Database::Postgres(store) => store.clone(),
-        }
-    }
-
-    async fn close(&self) {
-        match &self.database {
-            Database::Sqlite(store) => store.close().await,
-            Database::Postgres(store) => store.close().await,
-        }
-    }
-}
-
-/// The peppers of the settings, if there are any.
-fn peppers(settings: &KeySettings) -> Result<Option<Peppers>, InvalidSettings> {
-    let at = |problem: String| InvalidSettings::new("keys.peppers_file", problem);
-    let file = &settings.peppers_file;
-    let text = match settings.peppers.reveal() {
-        Some(_) if !file.as_os_str().is_empty() => return Err(at("peppers is set as well".to_owned())),
-        Some(text) => zeroize::Zeroizing::new(text.to_owned()),
-        None if file.as_os_str().is_empty() => return Ok(None),
-        None => {
-            let read = std::fs::read_to_string(file);
-            read.map_err(|error| at(format!("{}: {error}", file.display())))?.into()
-        }
-    };
-    text.parse()
-        .map(Some)
-        .map_err(|_| at("expected lines of a letter or digit, a space, 64 hexadecimal digits".to_owned()))
-}
-
-/// A secret is made when there is nothing yet. Beside data that was made with it, a new one would
-/// make that data useless without a word; a trail that is gone must not begin anew without one.
-fn refuse_orphan(data: &Path, secret: &Path) -> Result<(), StartError> {
-    match data.exists() && !secret.exists() {
-        true => Err(StartError::Orphan { data: data.to_owned(), secret: secret.to_owned() }),
-        false => Ok(()),
-    }
-}
-
 impl Gateway {
     /// Opens every part, checks every setting and binds both listeners.
     ///
@@ -179,14 +91,20 @@ impl Gateway {
             .failures_per_minute(settings.limits.failures_per_minute);
         let verifier = Arc::new(verifier.build().map_err(|error| keys(&error))?);
         let issuer = verifier.issuer();
-        let log = open_log(&data_dir).await?;
-        let digests = DigestKey::load_or_create(&data_dir.path().join("digest-key"))?;
+        let Opened { trail, log, digests } = Trail::open(&settings, &data_dir).await?;
         let limiter = limiter(&settings.redis).await?;
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
         let parts = Parts { verifier: verifier.clone(), limiter, log, digests, policy, max_buffered_bytes };
         let pipeline = Arc::new(Pipeline::start(parts));
         let reloader = Arc::new(Reloader::new(source, pipeline.clone()));
-        let admin = Admin::new(pipeline.clone(), issuer.clone(), reloader.clone(), &settings, &data_dir);
+        let metrics_from = settings.server.metrics_from.clone();
+        let admin = Admin {
+            pipeline: pipeline.clone(),
+            issuer: issuer.clone(),
+            reloader: reloader.clone(),
+            metrics_from,
+            trail,
+        };
 
         let server = &settings.server;
         let (listener, address) = listen(server.listen)?;
@@ -252,7 +170,8 @@ impl Gateway {
     /// ticket and the audit trail.
     ///
     /// # Errors
-    /// When a listener breaks.
+    /// When a listener breaks, or another gateway took over this one's part of the audit trail, as it may
+    /// when it was not written for half a minute; start again then.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let Self { callers, operators, pipeline, stored, verifier, shutdown: patience, data_dir, .. } = self;
         let noting = tokio::spawn(note_used(verifier.clone()));
@@ -261,6 +180,10 @@ impl Gateway {
         tokio::pin!(servers);
         let ended = tokio::select! {
             ended = &mut servers => ended,
+            () = pipeline.trail_ended() => {
+                tracing::error!("stopping: this gateway's part of the audit trail is another's now");
+                tokio::join!(stop(&handles), servers).1.and(Err(std::io::ErrorKind::ResourceBusy.into()))
+            }
             () = shutdown => {
                 tracing::info!("stopping; requests under way may end");
                 tokio::join!(stop(&handles), servers).1
@@ -304,15 +227,6 @@ async fn limiter(settings: &RedisSettings) -> Result<Arc<dyn Limiter>, StartErro
         _ => StartError::Redis,
     })?;
     Ok(Arc::new(limiter))
-}
-
-async fn open_log(data_dir: &DataDir) -> Result<Log, StartError> {
-    let (folder, key) = (data_dir.path().join("audit"), data_dir.path().join("audit-key"));
-    refuse_orphan(&folder, &key)?;
-    refuse_orphan(&key, &folder)?;
-    let key = SigningKey::load_or_create(&key)?;
-    let sink = SegmentFile::open(&folder)?;
-    Ok(Log::open(sink, key, ORIGIN).await?)
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

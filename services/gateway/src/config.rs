@@ -8,6 +8,7 @@ use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, ConfigError, File, FileFormat};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
 
 /// The compiled-in defaults; also the documentation of every setting.
 pub const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -138,9 +139,13 @@ pub struct DetectorSettings {
 /// `[audit]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
 pub struct AuditSettings {
-    /// Whether texts are kept.
     pub text: KeptText,
+    pub signing_key: Secret,
+    pub signing_key_file: PathBuf,
+    pub digest_key: Secret,
+    pub digest_key_file: PathBuf,
 }
 
 /// `[log]`
@@ -339,6 +344,30 @@ impl Secret {
     pub fn reveal(&self) -> Option<&str> {
         (!self.0.is_empty()).then_some(&self.0)
     }
+
+    /// The secret, or what is in its file, without the white space around it; `None` when neither is
+    /// set. `at` is the setting; that of the file ends in `_file`.
+    ///
+    /// # Errors
+    /// When both are set, or the file is empty or cannot be read.
+    pub fn or_file(&self, at: &str, file: &Path) -> Result<Option<Zeroizing<String>>, InvalidSettings> {
+        let wrong = |problem: String| InvalidSettings::new(format!("{at}_file"), problem);
+        let is_named = !file.as_os_str().is_empty();
+        let text = match self.reveal() {
+            Some(_) if is_named => {
+                let name = at.rsplit('.').next().unwrap_or(at);
+                return Err(wrong(format!("{name} is set as well")));
+            }
+            Some(text) => Zeroizing::new(text.trim().to_owned()),
+            None if !is_named => return Ok(None),
+            None => {
+                let read = std::fs::read_to_string(file).map(Zeroizing::new);
+                let text = read.map_err(|error| wrong(format!("{}: {error}", file.display())))?;
+                Zeroizing::new(text.trim().to_owned())
+            }
+        };
+        if text.is_empty() { Err(wrong("the file is empty".to_owned())) } else { Ok(Some(text)) }
+    }
 }
 
 impl std::fmt::Debug for Secret {
@@ -365,6 +394,34 @@ impl InvalidSettings {
     /// What is wrong with the setting `at`.
     pub fn new(at: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { at: at.into(), problem: problem.into() }
+    }
+}
+
+impl KeySettings {
+    /// The text of the peppers, if it is given.
+    ///
+    /// # Errors
+    /// As [`Secret::or_file`].
+    pub fn peppers(&self) -> Result<Option<Zeroizing<String>>, InvalidSettings> {
+        self.peppers.or_file("keys.peppers", &self.peppers_file)
+    }
+}
+
+impl AuditSettings {
+    /// The text of the key that signs checkpoints, if it is given.
+    ///
+    /// # Errors
+    /// As [`Secret::or_file`].
+    pub fn signing_key(&self) -> Result<Option<Zeroizing<String>>, InvalidSettings> {
+        self.signing_key.or_file("audit.signing_key", &self.signing_key_file)
+    }
+
+    /// The text of the key that makes digests, if it is given.
+    ///
+    /// # Errors
+    /// As [`Secret::or_file`].
+    pub fn digest_key(&self) -> Result<Option<Zeroizing<String>>, InvalidSettings> {
+        self.digest_key.or_file("audit.digest_key", &self.digest_key_file)
     }
 }
 

@@ -21,6 +21,14 @@ pub enum DataDirError {
         /// Which folder.
         path: PathBuf,
     },
+    /// A secret is missing beside the data that was made with it.
+    #[error("{secret} is missing, but {data} belongs to it: put it back, or move {data} away to begin anew")]
+    Orphan {
+        /// The data.
+        data: PathBuf,
+        /// The secret.
+        secret: PathBuf,
+    },
     /// It cannot be made or opened.
     #[error("{path}: {source}")]
     File {
@@ -60,6 +68,15 @@ impl DataDir {
     /// When the note cannot be written.
     pub fn note_admin(&self, address: std::net::SocketAddr) -> io::Result<()> {
         std::fs::write(admin_note(&self.path), address.to_string())
+    }
+}
+
+/// A secret is made when there is nothing yet. Beside data that was made with it, a new one would
+/// make that data useless without a word; a trail that is gone must not begin anew without one.
+pub(crate) fn refuse_orphan(data: &Path, secret: &Path) -> Result<(), DataDirError> {
+    match data.exists() && !secret.exists() {
+        true => Err(DataDirError::Orphan { data: data.to_owned(), secret: secret.to_owned() }),
+        false => Ok(()),
     }
 }
 

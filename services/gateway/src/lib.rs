@@ -11,10 +11,12 @@ mod data_dir;
 mod edge;
 mod http;
 mod key_form;
+mod key_store;
 mod request_id;
 mod rules;
 mod telemetry;
 mod tls;
+mod trail;
 
 pub use admin::Reloader;
 pub use app::{Gateway, StartError};

@@ -1,7 +1,6 @@
 //! From settings to the rules of the line: models, limits, screening. All of it or an error.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,13 +179,7 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
     timeouts.answer = Duration::from_secs(settings.answer_seconds);
     timeouts.idle = Duration::from_secs(settings.idle_seconds);
     timeouts.max_bytes = settings.max_answer_bytes;
-    let key: Option<zeroize::Zeroizing<String>> = match settings.api_key.reveal() {
-        Some(_) if !settings.api_key_file.as_os_str().is_empty() => {
-            return Err(InvalidSettings::new(format!("{at}.api_key_file"), "api_key is set as well"));
-        }
-        Some(key) => Some(key.to_owned().into()),
-        None => key_from_file(at, &settings.api_key_file)?,
-    };
+    let key = settings.api_key.or_file(&format!("{at}.api_key"), &settings.api_key_file)?;
     if key.as_ref().is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
         return Err(InvalidSettings::new(format!("{at}.api_key"), "expected visible ASCII characters"));
     }
@@ -196,22 +189,6 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
         BackendKind::Oip => Arc::new(OipBackend::new(endpoint)),
         _ => Arc::new(OpenAiBackend::new(endpoint)),
     })
-}
-
-fn key_from_file(at: &str, path: &Path) -> Result<Option<zeroize::Zeroizing<String>>, InvalidSettings> {
-    if path.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => {
-            Err(InvalidSettings::new(format!("{at}.api_key_file"), "the file is empty"))
-        }
-        Ok(text) => Ok(Some(text.trim().to_owned().into())),
-        Err(error) => {
-            let problem = format!("{}: {error}", path.display());
-            Err(InvalidSettings::new(format!("{at}.api_key_file"), problem))
-        }
-    }
 }
 
 fn model(

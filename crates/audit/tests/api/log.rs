@@ -16,7 +16,7 @@ async fn open(sink: &MemorySink) -> Log {
 }
 
 fn ids(sink: &MemorySink) -> Vec<String> {
-    let read = |record: &Vec<u8>| serde_json::from_slice::<Record>(record).unwrap().request_id().to_owned();
+    let read = |record: &String| serde_json::from_str::<Record>(record).unwrap().request_id().to_owned();
     sink.records().iter().map(read).collect()
 }
 
@@ -28,7 +28,7 @@ async fn a_record_is_there_when_append_returns() {
         let receipt = log.append(&intent(&at.to_string())).await.unwrap();
         assert_eq!(receipt.index(), at);
         let mut alone = audit::Tree::new();
-        assert_eq!(*receipt.leaf_hash(), alone.push(sink.records().last().unwrap()));
+        assert_eq!(*receipt.leaf_hash(), alone.push(sink.records().last().unwrap().as_bytes()));
         assert_eq!(sink.records().len() as u64, at + 1);
     }
 }
@@ -61,7 +61,7 @@ async fn concurrent_appends_are_all_there_in_the_order_of_their_receipts() {
     let checkpoint = log.checkpoint().await.unwrap();
     let mut tree = audit::Tree::new();
     for record in sink.records() {
-        tree.push(&record);
+        tree.push(record.as_bytes());
     }
     assert_eq!((checkpoint.size(), *checkpoint.root()), (1_600, tree.root()));
 }
@@ -124,9 +124,23 @@ async fn a_closed_log_refuses() {
     let clone = log.clone();
     log.append(&outcome("r")).await.unwrap();
     log.close().await.unwrap();
+    clone.ended().await;
     assert!(matches!(clone.append(&outcome("late")).await, Err(AuditError::Closed)));
     assert!(matches!(clone.close().await, Err(AuditError::Closed)));
     assert_eq!(ids(&sink), ["r"]);
+}
+
+#[tokio::test]
+async fn a_log_that_another_process_took_over_ends() {
+    let sink = MemorySink::new();
+    let log = open(&sink).await;
+    log.append(&outcome("ours")).await.unwrap();
+    sink.take_over();
+    assert!(matches!(log.append(&outcome("lost")).await, Err(AuditError::Closed)));
+    log.ended().await;
+    assert!(!log.is_healthy());
+    assert!(matches!(log.append(&outcome("late")).await, Err(AuditError::Closed)));
+    assert_eq!(ids(&sink), ["ours"]);
 }
 
 #[tokio::test]
@@ -151,8 +165,7 @@ async fn open_intents_are_closed_at_the_next_start() {
     log.append(&outcome("done")).await.unwrap();
     log.close().await.unwrap();
     let log = Log::open(sink.clone(), load(), ORIGIN).await.unwrap();
-    let closing: Vec<Record> =
-        sink.records()[4..].iter().map(|record| serde_json::from_slice(record).unwrap()).collect();
+    let closing: Vec<Record> = sink.records()[4..].iter().map(|record| serde_json::from_str(record).unwrap()).collect();
     let ids: Vec<_> = closing.iter().map(Record::request_id).collect();
     assert_eq!(ids, ["open-1", "open-2"]);
     for record in &closing {

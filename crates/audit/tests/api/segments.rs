@@ -110,7 +110,7 @@ async fn a_full_disk_leaves_no_half_record() {
 async fn an_append_that_failed_is_never_replayed() {
     let place = Place::new();
     let mut sink = SegmentFile::open(&place.dir()).unwrap();
-    sink.append(&[b"{}".to_vec()]).await.unwrap();
+    sink.append(&["{}".to_owned()]).await.unwrap();
     let path = segments(&place.dir()).pop().unwrap();
     // What an interrupted write leaves behind while the file is open.
     OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"ha").unwrap();
@@ -120,7 +120,7 @@ async fn an_append_that_failed_is_never_replayed() {
         Ok(())
     };
     sink.replay(&mut each).await.unwrap();
-    sink.append(&[b"[]".to_vec()]).await.unwrap();
+    sink.append(&["[]".to_owned()]).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"{}\n[]\n");
     assert_eq!(count, 1);
 }

@@ -1,5 +1,7 @@
 //! The stores as the gateway uses them, on real databases.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod postgres;
+mod both;
+mod place;
 mod sqlite;
+mod trail;

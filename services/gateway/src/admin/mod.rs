@@ -6,7 +6,6 @@ mod routes;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::keys::{AdminAct, Issuer, Principal};
@@ -18,36 +17,21 @@ use ipnet::IpNet;
 use pipeline::{About, Code, Pipeline, Rejection, Step};
 use serde_json::{Value, json};
 
-use crate::config::Settings;
-use crate::data_dir::DataDir;
 use crate::edge::body::Body;
 use crate::edge::head;
 use crate::http::render::{self, Shape};
+use crate::trail::Trail;
 
 pub use reload::Reloader;
 use routes::{Route, find};
 
 /// What the operators' handler needs.
 pub(crate) struct Admin {
-    pipeline: Arc<Pipeline>,
-    issuer: Issuer,
-    reloader: Arc<Reloader>,
-    metrics_from: Vec<IpNet>,
-    audit_dir: PathBuf,
-}
-
-impl Admin {
-    pub(crate) fn new(
-        pipeline: Arc<Pipeline>,
-        issuer: Issuer,
-        reloader: Arc<Reloader>,
-        settings: &Settings,
-        data_dir: &DataDir,
-    ) -> Self {
-        let metrics_from = settings.server.metrics_from.clone();
-        let audit_dir = data_dir.path().join("audit");
-        Self { pipeline, issuer, reloader, metrics_from, audit_dir }
-    }
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) issuer: Issuer,
+    pub(crate) reloader: Arc<Reloader>,
+    pub(crate) metrics_from: Vec<IpNet>,
+    pub(crate) trail: Trail,
 }
 
 /// A request on its way through the operators' listener.
@@ -186,12 +170,13 @@ impl Asked<'_> {
     }
 
     async fn explain(self, id: String) -> Result<HttpResponse, Rejection> {
-        let folder = self.admin.audit_dir.clone();
-        let found = actix_web::web::block(move || audit::find(&folder, &id)).await;
-        match found {
-            Ok(Ok(records)) if records.is_empty() => Err(self.refuse(Step::Accept, Code::NotFound)),
-            Ok(Ok(records)) => Ok(self.done(&json!({"records": records}))),
-            _ => Err(self.refuse(Step::Accept, Code::Internal)),
+        match self.admin.trail.find(&id).await {
+            Ok(records) if records.is_empty() => Err(self.refuse(Step::Accept, Code::NotFound)),
+            Ok(records) => Ok(self.done(&json!({"records": records}))),
+            Err(error) => {
+                tracing::error!(%error, "the audit trail cannot be read");
+                Err(self.refuse(Step::Accept, Code::AuditUnavailable))
+            }
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use audit::{Input, Noted, Record, SigningKey, VerifyError, VerifyingKey};
-
+use audit::{Input, Noted, Record, VerifyError, VerifyingKey};
 use serde_json::json;
 
 use crate::cli::keys::client;
 use crate::cli::{Failure, print};
 use crate::config::Settings;
 use crate::data_dir::admin_address;
+use crate::trail::{self, Judged, Trail};
 
 /// `portcullis config check`
 pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
@@ -25,35 +25,38 @@ pub(super) fn show(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// `portcullis audit verify`
-pub(super) fn verify(settings: &Settings, key: Option<&str>) -> Result<(), Failure> {
-    let data = &settings.server.data_dir;
+pub(super) async fn verify(settings: &Settings, key: Option<&str>) -> Result<(), Failure> {
     let key: VerifyingKey = match key {
         Some(text) => text.parse().map_err(|_| Failure::new("--key is no verifier key"))?,
-        None => {
-            let path = data.join("audit-key");
-            if !path.exists() {
-                return Err(Failure::new(format!("{}: there is no audit key", path.display())));
-            }
-            SigningKey::load_or_create(&path).map_err(Failure::new)?.verifying_key()
-        }
+        None => trail::verifying_key(settings).map_err(Failure::new)?,
     };
-    match audit::verify(&data.join("audit"), &key) {
-        Ok(verified) => {
-            print(&format!("good: {} signed records, root {}, key {key}", verified.records, hex(&verified.root)));
-            if verified.unsigned > 0 {
-                let behind = verified.unsigned;
-                print(&format!("{behind} more records are not signed yet; nothing can be said of them"));
+    let trail = Trail::of(settings).await.map_err(Failure::new)?;
+    let mut failures = Vec::new();
+    for Judged { log, verdict } in trail.verify(&key).await.map_err(Failure::new)? {
+        let name = log.map(|number| format!("log {number}: ")).unwrap_or_default();
+        match verdict {
+            Ok(verified) => {
+                let root = hex(&verified.root);
+                print(&format!("{name}good: {} signed records, root {root}, key {key}", verified.records));
+                if verified.unsigned > 0 {
+                    let behind = verified.unsigned;
+                    print(&format!("{name}{behind} more records are not signed yet; nothing can be said of them"));
+                }
             }
-            Ok(())
+            Err(error) => failures.push((format!("{name}{error}"), code(&error))),
         }
-        Err(error) => {
-            let code = match error {
-                VerifyError::Tampered { .. } => 2,
-                VerifyError::Incomplete { .. } => 3,
-                _ => 1,
-            };
-            Err(Failure { text: error.to_string(), code })
-        }
+    }
+    // A change says more than a gap, a gap more than what cannot be read.
+    let worst = [2, 3, 1].into_iter().find(|worst| failures.iter().any(|(_, code)| code == worst));
+    let text = failures.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join("\n");
+    worst.map_or(Ok(()), |code| Err(Failure { text, code }))
+}
+
+fn code(error: &VerifyError) -> u8 {
+    match error {
+        VerifyError::Tampered { .. } => 2,
+        VerifyError::Incomplete { .. } => 3,
+        _ => 1,
     }
 }
 
@@ -72,9 +75,10 @@ pub(super) async fn healthcheck(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// `portcullis explain`
-pub(super) fn explain(settings: &Settings, request_id: &str) -> Result<(), Failure> {
+pub(super) async fn explain(settings: &Settings, request_id: &str) -> Result<(), Failure> {
     let id = request_id.trim_start_matches("chatcmpl-").trim_start_matches("cmpl-");
-    let records = audit::find(&settings.server.data_dir.join("audit"), id).map_err(Failure::new)?;
+    let trail = Trail::of(settings).await.map_err(Failure::new)?;
+    let records = trail.find(id).await.map_err(Failure::new)?;
     if records.is_empty() {
         return Err(Failure::new("nothing is recorded of this request; under a flood, refusals are only counted"));
     }

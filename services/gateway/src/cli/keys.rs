@@ -10,11 +10,11 @@ use keys::{
 };
 use serde_json::{Value, json};
 
-use crate::app::Stored;
 use crate::cli::{Failure, print};
 use crate::config::{Settings, admin_key};
 use crate::data_dir::{DataDir, DataDirError, admin_address, write_new};
 use crate::key_form::{KeyForm, RevokeForm, RotateForm};
+use crate::key_store::Stored;
 use crate::request_id::unix_millis;
 
 #[derive(Debug, Subcommand)]

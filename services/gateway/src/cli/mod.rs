@@ -66,7 +66,7 @@ enum Command {
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Make what several gateways share: a certificate and peppers.
+    /// Make what several gateways share: a certificate, peppers and the keys of the audit trail.
     Setup(setup::SetupArguments),
     /// Issue a demo key, and the first admin key if there is none, and show commands to try.
     Welcome(setup::WelcomeArguments),
@@ -89,9 +89,9 @@ enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// Hold the trail against its newest signed checkpoint.
+    /// Hold the trail against its newest signed checkpoints.
     Verify {
-        /// The verifier key, name+hash+key. Without it, the key in the data folder is used.
+        /// The verifier key, name+hash+key. Without it, that of the settings or the data folder is used.
         #[arg(long)]
         key: Option<String>,
     },
@@ -133,12 +133,14 @@ impl Arguments {
             Command::Config(ConfigCommand::Show) => inspect::show(&arguments.load().map_err(Failure::new)?),
             Command::Keys(command) => keys::run(&arguments.load().map_err(Failure::new)?, command).await,
             Command::Audit(AuditCommand::Verify { key }) => {
-                inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref())
+                inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref()).await
             }
             Command::Healthcheck => inspect::healthcheck(&arguments.load().map_err(Failure::new)?).await,
             Command::Setup(command) => setup::make(&command),
             Command::Welcome(command) => setup::welcome(&arguments.load().map_err(Failure::new)?, &command).await,
-            Command::Explain { request_id } => inspect::explain(&arguments.load().map_err(Failure::new)?, &request_id),
+            Command::Explain { request_id } => {
+                inspect::explain(&arguments.load().map_err(Failure::new)?, &request_id).await
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What several gateways share, made once: a certificate and peppers; and the first keys.
+//! What several gateways share, made once: a certificate, peppers, the keys of the audit trail; and the
+//! first API keys.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,15 +7,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use keys::{Issuer, Peppers};
 
-use crate::app::Stored;
 use crate::cli::{Failure, first_start, print};
 use crate::config::Settings;
 use crate::data_dir::DataDir;
-use crate::tls;
+use crate::key_store::Stored;
+use crate::{tls, trail};
 
 #[derive(Debug, Args)]
 pub(super) struct SetupArguments {
-    /// The folder for ca.pem, cert.pem, key.pem and peppers. What is there stays.
+    /// The folder for ca.pem, cert.pem, key.pem, peppers, audit-key and digest-key. What is there stays.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// A name or address that clients use, besides those of this machine. May be given again.
@@ -40,7 +41,7 @@ pub(super) fn make(arguments: &SetupArguments) -> Result<(), Failure> {
         tls::make(folder, &names).map_err(Failure::new)?;
     }
     Peppers::load_or_create(&folder.join("peppers")).map_err(Failure::new)?;
-    Ok(())
+    trail::make_keys(folder).map_err(Failure::new)
 }
 
 /// `portcullis welcome`

@@ -2,7 +2,7 @@
 
 use keys::KeyLimits;
 use serde_json::{Value, json};
-use testkit::{FakeServer, PostgresServer, RedisServer, Say};
+use testkit::{FakeServer, RedisServer, Say};
 
 use crate::helpers::{self, answer, chat, chat_answer, header};
 
@@ -152,38 +152,6 @@ async fn a_model_out_of_scope_is_refused_before_its_body_is_read() {
 
 fn shared(server: &RedisServer) -> String {
     format!("{}\n[redis]\nurl = \"{}\"\ndeadline_milliseconds = 2000", gateway::config::LOCAL, server.url())
-}
-
-#[tokio::test]
-async fn replicas_share_keys_and_their_quotas() {
-    let (redis, database) = (RedisServer::start().await, PostgresServer::start().await);
-    let peppers = format!("0 {}", "ab".repeat(32));
-    let settings =
-        format!("{}\n[database]\nurl = \"{}\"\n[keys]\npeppers = \"{peppers}\"", shared(&redis), database.url());
-    let (first, second) = (helpers::spawn(&settings).await, helpers::spawn(&settings).await);
-    let key = first.key_with(&["*"], requests("5/day burst 10")).await;
-    let asked = (0..20).map(|n| if n % 2 == 0 { &first } else { &second }.chat(&key, "echo-chat", "hi"));
-    let statuses = futures_util::future::join_all(asked).await;
-    assert_eq!(statuses.iter().filter(|response| response.status() == 200).count(), 10);
-    assert_eq!(statuses.iter().filter(|response| response.status() == 429).count(), 10);
-}
-
-#[tokio::test]
-async fn without_its_database_a_gateway_knows_the_keys_it_has_seen() {
-    let (redis, mut database) = (RedisServer::start().await, PostgresServer::start().await);
-    let peppers = format!("0 {}", "ab".repeat(32));
-    let settings =
-        format!("{}\n[database]\nurl = \"{}\"\n[keys]\npeppers = \"{peppers}\"", shared(&redis), database.url());
-    let app = helpers::spawn(&settings).await;
-    let (seen, unseen) = (app.key().await, app.key().await);
-    assert_eq!(app.chat(&seen, "echo-chat", "hi").await.status(), 200);
-    database.kill().await;
-    assert_eq!(app.chat(&seen, "echo-chat", "hi").await.status(), 200);
-    let (status, body) = answer(app.chat(&unseen, "echo-chat", "hi").await).await;
-    assert_eq!((status, body["error"]["code"].as_str()), (503, Some("keys_unavailable")));
-    assert_eq!(app.admin_get("/readyz", "").send().await.unwrap().status(), 503);
-    database.restart().await;
-    assert_eq!(app.chat(&unseen, "echo-chat", "hi").await.status(), 200);
 }
 
 #[tokio::test]

@@ -107,7 +107,8 @@ fn what_gateways_share_is_made_once_and_shows_how_to_try() {
     let folder = tempfile::tempdir().unwrap();
     let made = run(folder.path(), &["setup", "--out", "shared", "--host", "gate.example"]);
     assert!(made.status.success(), "{made:?}");
-    let files = ["ca.pem", "cert.pem", "key.pem", "peppers"].map(|name| folder.path().join("shared").join(name));
+    let files = ["ca.pem", "cert.pem", "key.pem", "peppers", "audit-key", "digest-key"]
+        .map(|name| folder.path().join("shared").join(name));
     let before = files.each_ref().map(|file| std::fs::read(file).unwrap());
     assert!(run(folder.path(), &["setup", "--out", "shared"]).status.success());
     assert_eq!(files.each_ref().map(|file| std::fs::read(file).unwrap()), before, "what is there stays");

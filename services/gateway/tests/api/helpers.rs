@@ -20,7 +20,7 @@ pub(crate) struct App {
     pub(crate) client: Client,
     data: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<std::thread::JoinHandle<std::io::Result<()>>>,
 }
 
 /// A gateway on the built-in echo models.
@@ -75,8 +75,8 @@ pub(crate) async fn spawn_in(data: tempfile::TempDir, settings: &str) -> App {
             let gateway = Gateway::bind(settings, None).await.unwrap();
             let issuer = gateway.issuer().clone();
             started.send((gateway.address(), gateway.admin_address(), issuer)).ok().unwrap();
-            gateway.run_until(async { drop(stopped.await) }).await.unwrap();
-        });
+            gateway.run_until(async { drop(stopped.await) }).await
+        })
     });
     let (address, admin_address, issuer) = start.await.expect("the gateway starts");
     let client = client(data.path());
@@ -104,6 +104,11 @@ impl App {
     pub(crate) fn stop(mut self) -> tempfile::TempDir {
         self.end();
         std::mem::replace(&mut self.data, tempfile::tempdir().unwrap())
+    }
+
+    /// Waits until it stops by itself.
+    pub(crate) fn ended(mut self) -> std::io::Result<()> {
+        self.thread.take().unwrap().join().unwrap()
     }
 
     fn end(&mut self) {

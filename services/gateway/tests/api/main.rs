@@ -13,6 +13,7 @@ mod admit;
 mod audit_trail;
 mod auth;
 mod cli;
+mod cluster;
 mod codes;
 mod config;
 mod edge;

@@ -1,0 +1,125 @@
+//! What every key store does, on both kinds of database.
+
+use keys::testing::{admin_record, record, suite};
+use keys::{Issuer, Peppers, Principal, Revoke, StoreError, Verifier};
+
+use crate::place::Place;
+
+const NOW: u64 = 1_800_000_000_000;
+const ID: &str = "0000000000000001";
+
+macro_rules! on_both {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(super::Place::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(super::Place::postgres().await).await;
+            })+
+        }
+    };
+}
+
+on_both!(
+    the_suite_passes,
+    keys_outlive_the_process,
+    a_key_of_one_gateway_works_at_another,
+    of_many_first_admins_one_wins,
+    rows_that_cannot_be_read_are_corrupt,
+    a_schema_of_the_future_is_corrupt,
+    a_database_that_is_gone_is_unavailable_and_one_that_is_back_goes_on,
+);
+
+async fn the_suite_passes(place: Place) {
+    suite(async || {
+        let store = place.open().await.unwrap();
+        place.sql("DELETE FROM keys").await;
+        store
+    })
+    .await;
+}
+
+async fn keys_outlive_the_process(place: Place) {
+    place.open().await.unwrap().insert(&record(ID)).await.unwrap();
+    let again = place.open().await.unwrap();
+    assert_eq!(again.find(&record(ID).id).await.unwrap(), Some(record(ID)));
+}
+
+async fn a_key_of_one_gateway_works_at_another(place: Place) {
+    let (one, two) = (place.open().await.unwrap(), place.open().await.unwrap());
+    let peppers = Peppers::generate().unwrap();
+    let key = Issuer::new(one, peppers.clone()).bootstrap("first", NOW).await.unwrap();
+    let verifier = Verifier::builder(two, peppers).build().unwrap();
+    let from = "192.0.2.1".parse().unwrap();
+    let principal = verifier.verify(key.secret(), from, NOW).await.unwrap();
+    let issuer = verifier.issuer();
+    assert_eq!(issuer.list(&principal, None, 10, NOW).await.unwrap(), [key.record().clone()]);
+    issuer.revoke(&principal, Revoke::Key(key.record().id), NOW).await.unwrap();
+    assert!(verifier.verify(key.secret(), from, NOW).await.is_err());
+    let listed = issuer.list(&Principal::system(), None, 10, NOW).await.unwrap();
+    assert!(listed.iter().all(|record| record.revoked_at.is_some()));
+}
+
+async fn of_many_first_admins_one_wins(place: Place) {
+    let start = async |start: usize| {
+        let store = place.open().await.unwrap();
+        store.insert_first_admin(&admin_record(&format!("{start:016}")), NOW).await
+    };
+    // They also bring the schema up to date at once.
+    let started = futures_util::future::join_all((0..6).map(start)).await;
+    assert_eq!(started.iter().filter(|done| done.is_ok()).count(), 1);
+    assert_eq!(started.iter().filter(|done| **done == Err(StoreError::Conflict)).count(), 5);
+}
+
+async fn rows_that_cannot_be_read_are_corrupt(place: Place) {
+    for spoil in [
+        "UPDATE keys SET scopes = '{\"admin\":[\"keys:everything\"]}'",
+        "UPDATE keys SET scopes = '{}'",
+        "UPDATE keys SET kind = 'admin'",
+        "UPDATE keys SET hash = '$argon2id$v=19$m=4194304,t=2,p=1$AQEBAQEBAQEBAQEBAQEBAQ$AA'",
+        "UPDATE keys SET limits = '{\"requests\":\"1/week\"}'",
+        "UPDATE keys SET expires_at = -1",
+        "UPDATE keys SET tenant = ''",
+        "UPDATE keys SET rotated_to = '****************'",
+    ] {
+        let store = place.open().await.unwrap();
+        place.sql("DELETE FROM keys").await;
+        store.insert(&record(ID)).await.unwrap();
+        place.sql(spoil).await;
+        assert_eq!(store.find(&record(ID).id).await, Err(StoreError::Corrupt), "{spoil}");
+        assert_eq!(store.list(None, 10).await, Err(StoreError::Corrupt), "{spoil}");
+    }
+}
+
+async fn a_schema_of_the_future_is_corrupt(place: Place) {
+    place.open().await.unwrap();
+    place
+        .sql(
+            "INSERT INTO _sqlx_migrations SELECT 9999, description, installed_on, success, checksum, execution_time \
+             FROM _sqlx_migrations WHERE version = 1",
+        )
+        .await;
+    assert_eq!(place.open().await.map(drop), Err(StoreError::Corrupt));
+}
+
+async fn a_database_that_is_gone_is_unavailable_and_one_that_is_back_goes_on(mut place: Place) {
+    let store = place.open().await.unwrap();
+    store.insert(&record(ID)).await.unwrap();
+    place.break_off().await;
+    let (other, id) = (record("0000000000000002"), record(ID).id);
+    let away = Err(StoreError::Unavailable);
+    assert_eq!(store.find(&id).await.map(drop), away);
+    assert_eq!(store.insert(&other).await, away);
+    assert_eq!(store.insert_first_admin(&other, NOW).await, away);
+    assert_eq!(store.replace(&id, NOW, &other).await, away);
+    assert_eq!(store.revoke(&Revoke::Key(id), NOW).await.map(drop), away);
+    assert_eq!(store.list(None, 1).await.map(drop), away);
+    assert_eq!(store.touch(&[(id, NOW)]).await, away);
+    place.bring_back().await;
+    assert_eq!(store.find(&id).await.unwrap(), Some(record(ID)));
+}
