@@ -1,0 +1,52 @@
+"""The gateway: a first start on embedded parts, or one with settings and a key."""
+import dataclasses, os, pathlib, re, subprocess
+
+from client_cases.child import Child
+
+BINARY = pathlib.Path(__file__).resolve().parents[2] / "target" / "release" / "portcullis"
+BLOCKING = """
+[screening.output]
+secrets = "block"
+"""
+
+
+@dataclasses.dataclass
+class Gateway:
+    child: Child
+    address: str
+    key: str
+    authority: str
+
+    @property
+    def url(self):
+        return f"https://{self.address}"
+
+    @property
+    def headers(self):
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+def first_start(children):
+    folder = children.folder("first-gateway")
+    child = children.start([BINARY, "--port", "0"], folder)
+    address = ready(child)
+    return reached(child, folder, address, re.search(r"^demo key +(\S+)", child.said(), re.M).group(1))
+
+
+def with_settings(children, parts):
+    folder = children.folder("second-gateway")
+    (folder / "portcullis.toml").write_text("".join(parts))
+    issue = [BINARY, "keys", "issue", "--config", "portcullis.toml", "--name", "clients"]
+    key = subprocess.run(issue, cwd=folder, check=True, timeout=30, stdout=subprocess.PIPE, text=True).stdout.strip()
+    child = children.start([BINARY, "serve", "--config", "portcullis.toml", "--port", "0"], folder)
+    return reached(child, folder, ready(child), key)
+
+
+def ready(child):
+    return child.wait_for(lambda: re.search(r"^ready +https://(\S+)", child.said(), re.M)).group(1)
+
+
+def reached(child, folder, address, key):
+    authority = str(folder / "portcullis-data" / "tls" / "ca.pem")
+    os.environ["SSL_CERT_FILE"] = authority  # httpx, and so openai, trusts it from now on
+    return Gateway(child, address, key, authority)
