@@ -15,7 +15,6 @@ mod streams;
 mod wholes;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -27,10 +26,13 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 struct Arguments {
     /// Seconds that each phase is measured, after one second to warm up.
     #[arg(long, default_value_t = 4)]
-    seconds: u64,
+    seconds: u32,
     /// How often nginx and the gateway are measured, in turn.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Run the cases whose name holds this text alone, such as `64 KiB x64`, without the goals.
+    #[arg(long)]
+    only: Option<String>,
     /// Be the model server: print its address and serve until standard input ends.
     #[arg(long, hide = true)]
     model_server: bool,
@@ -58,7 +60,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     // Returning drops the servers, which ends them.
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        done = plan::run(Duration::from_secs(arguments.seconds.max(1)), arguments.rounds.max(1)) => done,
+        done = plan::run(&arguments) => done,
         _ = terminate.recv() => Err("told to stop".into()),
         _ = tokio::signal::ctrl_c() => Err("told to stop".into()),
     }

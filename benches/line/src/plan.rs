@@ -8,7 +8,7 @@ use testkit::RedisServer;
 use crate::ask::{Target, trusting};
 use crate::report::{self, Compared};
 use crate::wholes::Failures;
-use crate::{Failure, bodies, cpu, servers, streams, wholes};
+use crate::{Arguments, Failure, bodies, cpu, servers, streams, wholes};
 
 /// Connections, or streams, at once.
 const AT_ONCE: [u32; 2] = [1, 64];
@@ -21,7 +21,7 @@ struct Ways {
 }
 
 /// Runs everything and prints it.
-pub(crate) async fn run(seconds: Duration, rounds: usize) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let redis = RedisServer::start().await;
     let model = servers::model_server().await?;
@@ -53,21 +53,36 @@ pub(crate) async fn run(seconds: Duration, rounds: usize) -> Result<(), Failure>
         },
         direct,
     };
+    let mut compared = compare(&ways, arguments).await?;
+    compared.most_resident = cpu::resident(gateway_process).ok_or("the gateway is gone")?.1;
+    if arguments.only.is_none() {
+        report::goals(&compared);
+    }
+    Ok(())
+}
+
+/// All cases, as far as they are asked for.
+async fn compare(ways: &Ways, arguments: &Arguments) -> Result<Compared, Failure> {
+    let phases = (Duration::from_secs(arguments.seconds.max(1).into()), arguments.rounds.max(1));
+    let is_asked = |case: &str| arguments.only.as_ref().is_none_or(|only| case.contains(only));
     let mut compared = Compared::default();
     report::head_of_wholes();
     for (size, body) in [("small", bodies::small()), ("64 KiB", bodies::large())] {
         for at_once in AT_ONCE {
-            compare_wholes(&ways, &format!("{size} x{at_once}"), at_once, &body, (seconds, rounds), &mut compared)
-                .await?;
+            let case = format!("{size} x{at_once}");
+            if is_asked(&case) {
+                compare_wholes(ways, &case, at_once, &body, phases, &mut compared).await?;
+            }
         }
     }
     report::head_of_streams();
     for at_once in AT_ONCE {
-        compare_streams(&ways, &format!("stream x{at_once}"), at_once, (seconds, rounds), &mut compared).await?;
+        let case = format!("stream x{at_once}");
+        if is_asked(&case) {
+            compare_streams(ways, &case, at_once, phases, &mut compared).await?;
+        }
     }
-    compared.most_resident = cpu::resident(gateway_process).ok_or("the gateway is gone")?.1;
-    report::goals(&compared);
-    Ok(())
+    Ok(compared)
 }
 
 /// One case of whole answers: straight once, then nginx and the gateway in turn.
