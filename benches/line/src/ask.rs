@@ -80,6 +80,13 @@ impl Connection {
     }
 }
 
+/// Why an answer is none, in the words of its head.
+pub(crate) fn refused(response: &Response<Incoming>) -> Failure {
+    let status = response.status().as_u16();
+    let code = response.headers().get("x-error-code").and_then(|code| code.to_str().ok()).unwrap_or_default();
+    format!("{status} {code}").trim_end().into()
+}
+
 async fn speak<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -30,7 +30,8 @@ const FIRST: Duration = Duration::from_millis(30);
 /// Between pieces.
 const PACE: Duration = Duration::from_millis(5);
 
-const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1750000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"A short answer, always the same."},"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":8,"total_tokens":28}}"#;
+/// The content of every whole answer.
+pub(crate) const ANSWER: &str = "A short answer, always the same.";
 
 type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
 
@@ -72,17 +73,19 @@ async fn connection(stream: TcpStream) {
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     if request.method() != Method::POST || request.uri().path() != "/v1/chat/completions" {
-        return Ok(response(StatusCode::NOT_FOUND, "text/plain", once("")));
+        return Ok(response(StatusCode::NOT_FOUND, "text/plain", once(String::new())));
     }
     let body = request.into_body().collect().await?.to_bytes();
     Ok(match serde_json::from_slice::<Asked>(&body) {
         Ok(asked) if asked.stream => response(StatusCode::OK, "text/event-stream", events(asked)),
         Ok(_) => {
-            let mut whole = response(StatusCode::OK, "application/json", once(ANSWER));
-            whole.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(ANSWER.len()));
+            let text = whole();
+            let length = HeaderValue::from(text.len());
+            let mut whole = response(StatusCode::OK, "application/json", once(text));
+            whole.headers_mut().insert(CONTENT_LENGTH, length);
             whole
         }
-        Err(_) => response(StatusCode::BAD_REQUEST, "text/plain", once("no JSON")),
+        Err(_) => response(StatusCode::BAD_REQUEST, "text/plain", once("no JSON".to_owned())),
     })
 }
 
@@ -93,8 +96,17 @@ fn response(status: StatusCode, kind: &'static str, body: Body) -> Response<Body
     response
 }
 
-fn once(text: &'static str) -> Body {
-    StreamBody::new(stream::once(async move { Ok(Frame::data(Bytes::from_static(text.as_bytes()))) }).boxed())
+fn once(text: String) -> Body {
+    StreamBody::new(stream::once(async move { Ok(Frame::data(Bytes::from(text))) }).boxed())
+}
+
+fn whole() -> String {
+    let message = format!(r#"{{"role":"assistant","content":"{ANSWER}"}}"#);
+    let choices = format!(r#"[{{"index":0,"message":{message},"finish_reason":"stop"}}]"#);
+    let usage = r#"{"prompt_tokens":20,"completion_tokens":8,"total_tokens":28}"#;
+    format!(
+        r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1750000000,"model":"bench","choices":{choices},"usage":{usage}}}"#
+    )
 }
 
 /// All pieces by the clock of the start, so that a late one does not delay the next.

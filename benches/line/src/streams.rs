@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::Failure;
-use crate::ask::{Connection, Target};
+use crate::ask::{Connection, Target, refused};
 use crate::model_server::{PIECE, PIECES};
 use crate::wholes::{Failures, GRACE, Span, add, watch};
 
@@ -88,9 +88,8 @@ async fn once(connection: &mut Option<Connection>, target: &Target, body: &Bytes
     };
     let started = Instant::now();
     let response = open.chat(body).await?;
-    let status = response.status();
-    if status != StatusCode::OK {
-        return Err(format!("status {}", status.as_u16()).into());
+    if response.status() != StatusCode::OK {
+        return Err(refused(&response));
     }
     let mut body = response.into_body();
     let (mut text, mut first) = (Vec::new(), None);

@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::Failure;
-use crate::ask::{Connection, Target};
+use crate::ask::{Connection, Target, refused};
 use crate::cpu;
+use crate::model_server::ANSWER;
 
 /// Before each measurement: connections open, buffers grow, keys are known.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
@@ -128,11 +129,11 @@ async fn once(connection: &mut Option<Connection>, target: &Target, body: &Bytes
         None => connection.insert(Connection::open(target).await?),
     };
     let response = open.chat(body).await?;
-    let status = response.status();
+    let refusal = (response.status() != StatusCode::OK).then(|| refused(&response));
     let answer = response.into_body().collect().await?.to_bytes();
-    match status {
-        StatusCode::OK if answer.windows(19).any(|part| part == b"A short answer, alw") => Ok(()),
-        StatusCode::OK => Err("another answer".into()),
-        _ => Err(format!("status {}", status.as_u16()).into()),
+    match refusal {
+        Some(refusal) => Err(refusal),
+        None if answer.windows(ANSWER.len()).any(|part| part == ANSWER.as_bytes()) => Ok(()),
+        None => Err("another answer".into()),
     }
 }
