@@ -65,12 +65,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
 async fn compare(ways: &Ways, arguments: &Arguments) -> Result<Compared, Failure> {
     let phases = (Duration::from_secs(arguments.seconds.max(1).into()), arguments.rounds.max(1));
     let is_asked = |case: &str| arguments.only.as_ref().is_none_or(|only| case.contains(only));
-    let mut compared = Compared::default();
+    let (mut compared, mut count) = (Compared::default(), 0);
     report::head_of_wholes();
     for (size, body) in [("small", bodies::small()), ("64 KiB", bodies::large())] {
         for at_once in AT_ONCE {
             let case = format!("{size} x{at_once}");
             if is_asked(&case) {
+                count += 1;
                 compare_wholes(ways, &case, at_once, &body, phases, &mut compared).await?;
             }
         }
@@ -79,8 +80,12 @@ async fn compare(ways: &Ways, arguments: &Arguments) -> Result<Compared, Failure
     for at_once in AT_ONCE {
         let case = format!("stream x{at_once}");
         if is_asked(&case) {
+            count += 1;
             compare_streams(ways, &case, at_once, phases, &mut compared).await?;
         }
+    }
+    if count == 0 {
+        return Err("there is no such case".into());
     }
     Ok(compared)
 }
