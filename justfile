@@ -44,3 +44,9 @@ errors:
 # the unmodified client libraries against a gateway of their own
 clients:
     ./scripts/clients
+
+# the gateway beside nginx on loopback; needs nginx and redis-server, takes four minutes
+bench-line *arguments:
+    cargo build --release --locked
+    cargo build --release --locked --package bench-line
+    "${CARGO_TARGET_DIR:-target}/release/bench-line" {{arguments}}
