@@ -41,6 +41,10 @@ arrows:
 errors:
     UPDATE_DOCS=1 cargo nextest run --package gateway codes
 
+# the limiter beside other ways to limit, on one Redis
+bench-limits:
+    cargo run --release --locked --package bench-limits
+
 # the unmodified client libraries against a gateway of their own
 clients:
     ./scripts/clients

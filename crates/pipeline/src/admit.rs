@@ -78,7 +78,7 @@ fn refusal(about: About, decision: Decision) -> Rejection {
 /// A quota does not hold the cost now.
 pub(crate) fn denied(about: About, denial: &Denial) -> Rejection {
     Rejection::new(about, Step::Admit, Code::RateLimitExceeded)
-        .retry_after_of(denial.retry_after())
+        .retry_after_of(denial.retry_after().unwrap_or_default())
         .limits_of(denial.policy(), denial.standings().to_vec())
 }
 
@@ -99,7 +99,7 @@ impl Buckets {
     /// One request that costs so many tokens.
     pub(crate) fn charges(&self, tokens: u64) -> Vec<Charge<'_>> {
         let cost = |unit| if unit == "requests" { 1 } else { tokens };
-        let charge = |&(unit, quota)| Charge { bucket: &self.name, unit, quota, cost: cost(unit) };
+        let charge = |&(unit, quota)| Charge::new(&self.name, unit, quota, cost(unit));
         self.quotas.iter().map(charge).collect()
     }
 }

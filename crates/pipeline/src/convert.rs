@@ -1,5 +1,7 @@
 //! Where two crates need one idea: plain functions from one's words to the other's.
 
+use std::num::{NonZeroU32, NonZeroU64};
+
 use core_validate::Operation;
 use keys::{Per, Rate};
 use ratelimit_redis::{Quota, Window};
@@ -15,7 +17,8 @@ pub fn to_operation(operation: Operation) -> Option<keys::Operation> {
     }
 }
 
-/// A key's rate as a quota. Rates beyond four billion units hold as four billion.
+/// A key's rate as a quota. Rates beyond what a bucket counts exactly, nine billion units a second, hold as
+/// that; bursts beyond four billion as that.
 pub(crate) fn to_quota(rate: &Rate) -> Quota {
     let window = match rate.per {
         Per::Second => Window::Second,
@@ -23,6 +26,9 @@ pub(crate) fn to_quota(rate: &Rate) -> Quota {
         Per::Hour => Window::Hour,
         Per::Day => Window::Day,
     };
-    let clamp = |units: std::num::NonZeroU64| units.try_into().unwrap_or(std::num::NonZeroU32::MAX);
-    Quota::new(clamp(rate.units), window).burst(clamp(rate.burst))
+    let clamp = |units: NonZeroU64| NonZeroU32::try_from(units).unwrap_or(NonZeroU32::MAX);
+    let quota = Quota::new(rate.units, window)
+        .or_else(|error| Quota::new(NonZeroU64::new(error.most).unwrap_or(NonZeroU64::MIN), window));
+    let quota = quota.unwrap_or_else(|_| Quota::per_second(NonZeroU32::MIN));
+    quota.burst(clamp(rate.burst))
 }

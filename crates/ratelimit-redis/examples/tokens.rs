@@ -11,7 +11,7 @@ const PER_MINUTE: Quota = Quota::per_minute(NonZeroU32::new(1_000).unwrap());
 async fn main() -> Result<(), LimiterError> {
     let limiter = MemoryLimiter::new();
     for (estimate, actual) in [(600, 40), (600, 900), (600, 600)] {
-        let charge = Charge { bucket: "tenant:a", unit: "tokens", quota: PER_MINUTE, cost: estimate };
+        let charge = Charge::new("tenant:a", "tokens", PER_MINUTE, estimate);
         match limiter.reserve(&[charge]).await? {
             Decision::Allow(held) => {
                 limiter.settle(held, &Actual::as_charged().unit("tokens", actual)).await?;

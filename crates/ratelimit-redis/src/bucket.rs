@@ -1,95 +1,64 @@
-//! The arithmetic of one token bucket, in whole numbers, without a clock.
+//! The arithmetic of one bucket, in whole numbers, without a clock. The script in `redis/` does the same
+//! and is tested against it.
 //!
-//! The bucket keeps what was *used*, not what is left: an absent bucket is a full one, a raised
-//! limit acts at once, and a settled debt is a number above the capacity. One unit is as many ticks
-//! as its window has steps of time; a step gives back as many ticks as the quota has units. All
-//! numbers stay below 2^53.
+//! A bucket keeps what was *used*, not what is left: an absent bucket is a full one, a raised limit acts
+//! at once, and a settled debt is a number above the capacity. One unit is as many ticks as its window
+//! has steps of time; each step gives back as many ticks as the quota has units. Steps are those of the
+//! clock, not of the bucket, so that buckets with different steps can share one time of their last change
+//! and lose nothing.
 
-use crate::quota::Quota;
+use std::time::Duration;
 
-/// Where `used` stops growing: 2^53 - 1.
-const MOST: u64 = (1 << 53) - 1;
+use crate::quota::{MOST, Refill, Window};
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Bucket {
-    /// Time of the last step, in microseconds.
-    at: u64,
-    /// Ticks in use.
-    used: u64,
+/// A bucket whose time is further ahead than this was written by a clock that was wrong.
+const FAR_AHEAD: u64 = 86_400_000_000;
+
+/// The time from which a bucket goes on. A clock that steps back gives nothing until it has caught up; one
+/// that was far ahead must not stop the refill for ever.
+pub(crate) fn from(at: u64, now: u64) -> u64 {
+    if at > now.saturating_add(FAR_AHEAD) { now } else { at }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It fits.
-    Yes,
-    /// It fits after this many more ticks have come back.
-    After(u64),
-    /// It is more than the bucket ever holds.
-    Never,
+/// Ticks that are still in use at `now`.
+pub(crate) fn refilled(used: u64, at: u64, now: u64, refill: Refill) -> u64 {
+    let steps = (now / refill.step()).saturating_sub(at / refill.step());
+    used.saturating_sub(steps.saturating_mul(refill.back()))
 }
 
-impl Bucket {
-    /// A bucket of which so many ticks are in use now.
-    pub(crate) const fn with_used(used: u64) -> Self {
-        Self { at: 0, used }
-    }
+/// How many times `cost` ticks fit, at most `wanted` times.
+pub(crate) fn fits(used: u64, cost: u64, capacity: u64, wanted: u64) -> u64 {
+    capacity.saturating_sub(used).checked_div(cost).map_or(wanted, |times| times.min(wanted))
+}
 
-    /// Gives back what time has earned. A clock that steps back gives nothing.
-    pub(crate) fn refill(&mut self, quota: Quota, now: u64) {
-        let step = quota.window().step_micros();
-        let steps = now.saturating_sub(self.at) / step;
-        let back = steps.saturating_mul(quota.units());
-        if back >= self.used {
-            *self = Self { at: self.at.max(now), used: 0 };
-        } else {
-            self.at += steps * step;
-            self.used -= back;
-        }
-    }
+/// What is in use after it was raised to `level`, something was added up to `ceiling`, something given back.
+pub(crate) fn adjusted(used: u64, level: u64, more: u64, less: u64, ceiling: u64) -> u64 {
+    let used = used.max(level);
+    // Debt that is there already stays: settling never forgives.
+    used.saturating_add(more).min(ceiling.max(used)).saturating_sub(less).min(MOST)
+}
 
-    /// Takes `cost` units or says when it would fit. Call after [`Bucket::refill`].
-    pub(crate) fn take(&mut self, quota: Quota, cost: u64) -> Taken {
-        let ticks = quota.window().ticks();
-        let capacity = quota.most() * ticks;
-        if cost > quota.most() {
-            return Taken::Never;
-        }
-        let wanted = self.used + cost * ticks;
-        if wanted > capacity {
-            return Taken::After(wanted - capacity);
-        }
-        self.used = wanted;
-        Taken::Yes
-    }
+/// What is in use under another window, where a unit is worth other ticks.
+pub(crate) fn rescaled(used: u64, from: Window, to: Window) -> u64 {
+    let scaled = u128::from(used) * u128::from(to.ticks());
+    u64::try_from(scaled.div_ceil(u128::from(from.ticks()))).unwrap_or(MOST).min(MOST)
+}
 
-    /// Replaces a charge of `held` units by `actual`, which may leave a debt.
-    pub(crate) fn settle(&mut self, quota: Quota, held: u64, actual: u64) {
-        let ticks = quota.window().ticks();
-        let more = actual.saturating_sub(held).saturating_mul(ticks);
-        let less = held.saturating_sub(actual).saturating_mul(ticks);
-        self.used = self.used.saturating_add(more).saturating_sub(less).min(MOST);
+/// How long until so many ticks have come back; never, if none ever do.
+pub(crate) fn wait(ticks: u64, now: u64, refill: Refill) -> Option<Duration> {
+    if ticks == 0 {
+        return Some(Duration::ZERO);
     }
+    let steps = ticks.div_ceil(std::num::NonZeroU64::new(refill.back())?.get());
+    let at = (now / refill.step()).saturating_add(steps).saturating_mul(refill.step());
+    Some(Duration::from_micros(at.saturating_sub(now)))
+}
 
-    /// Whole units that are left.
-    pub(crate) fn left(&self, quota: Quota) -> u64 {
-        let ticks = quota.window().ticks();
-        (quota.most() * ticks).saturating_sub(self.used) / ticks
-    }
-
-    /// Ticks that must come back until one more unit is left, or the bucket is full.
-    pub(crate) fn until_more(&self, quota: Quota) -> u64 {
-        let ticks = quota.window().ticks();
-        match self.used {
-            0 => 0,
-            used => match (quota.most() * ticks).checked_sub(used) {
-                Some(left) => (ticks - left % ticks).min(used),
-                None => used - quota.most() * ticks + ticks,
-            },
-        }
-    }
-
-    /// Whether nothing is in use: such a bucket need not be kept.
-    pub(crate) fn is_full(&self) -> bool {
-        self.used == 0
+/// Ticks that must come back until one more unit is left.
+pub(crate) fn until_more(used: u64, refill: Refill) -> u64 {
+    let unit = refill.ticks(1);
+    match refill.capacity().checked_sub(used) {
+        Some(left) => (unit - left % unit).min(used),
+        None => used - refill.capacity() + unit,
     }
 }

@@ -1,34 +1,45 @@
 //! Buckets in this process's memory, for a single node.
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bucket::{Bucket, Taken};
-use crate::limiter::{
-    Actual, BoxFuture, Charge, Decision, Denial, Held, Limiter, LimiterError, Reservation, Standing, TooDear,
-};
-use crate::quota::Quota;
-
-/// Fewest buckets before full ones are swept out.
-const SWEEP_FROM: usize = 4_096;
+use crate::charge::{Actual, Charge, Held, merge};
+use crate::decision::{Decision, Permit, Reservation, Standing, allowed, denied, standings, too_dear};
+use crate::ledger::Ledger;
+use crate::limiter::{BoxFuture, Limiter, LimiterError};
+use crate::op::{Done, Op, Slots};
 
 /// A limiter in memory. Exact within its process; a restart forgets what was used.
 ///
-/// Takes about a microsecond a call, under one lock. Memory: about 100 bytes for each bucket that is
+/// Takes about a microsecond a call, under one lock. Memory: about 150 bytes for each bucket that is
 /// not full; full ones are swept out as the map grows.
 #[derive(Debug)]
 pub struct MemoryLimiter {
-    start: Instant,
-    buckets: Mutex<Buckets>,
+    clock: Clock,
+    ledger: Mutex<Ledger>,
+    permits: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Buckets {
-    map: HashMap<(String, &'static str), (Bucket, Quota)>,
-    sweep_at: usize,
+enum Clock {
+    /// Since then.
+    Own(Instant),
+    #[cfg(feature = "testing")]
+    Test(crate::testing::Clock),
+}
+
+impl Clock {
+    /// In microseconds. 2^53 of them are 285 years.
+    fn now(&self) -> u64 {
+        match self {
+            Self::Own(start) => u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            #[cfg(feature = "testing")]
+            Self::Test(clock) => clock.now(),
+        }
+    }
 }
 
 impl Default for MemoryLimiter {
@@ -40,13 +51,22 @@ impl Default for MemoryLimiter {
 impl MemoryLimiter {
     /// An empty limiter: every bucket is full.
     pub fn new() -> Self {
-        let buckets = Buckets { map: HashMap::new(), sweep_at: SWEEP_FROM };
-        Self { start: Instant::now(), buckets: Mutex::new(buckets) }
+        Self::on(Clock::Own(Instant::now()))
+    }
+
+    /// The same, on a clock that a test moves.
+    #[cfg(feature = "testing")]
+    pub fn with_clock(clock: crate::testing::Clock) -> Self {
+        Self::on(Clock::Test(clock))
+    }
+
+    fn on(clock: Clock) -> Self {
+        Self { clock, ledger: Mutex::default(), permits: AtomicU64::new(0) }
     }
 
     /// Buckets that are kept at the moment.
     pub fn len(&self) -> usize {
-        self.lock().map.len()
+        self.lock().len()
     }
 
     /// Whether no bucket is kept: all of them are full.
@@ -54,118 +74,73 @@ impl MemoryLimiter {
         self.len() == 0
     }
 
-    /// Microseconds since the start. 2^53 of them are 285 years.
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
     /// Bucket arithmetic cannot fail half way, so a poisoned lock guards whole values.
-    fn lock(&self) -> MutexGuard<'_, Buckets> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Buckets {
-    fn current(&self, charge: &Charge<'_>, now: u64) -> Bucket {
-        let key = (charge.bucket.to_owned(), charge.unit);
-        let mut bucket = self.map.get(&key).map(|(bucket, _)| *bucket).unwrap_or_default();
-        bucket.refill(charge.quota, now);
-        bucket
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&mut self, bucket: String, unit: &'static str, quota: Quota, state: Bucket) {
-        self.map.insert((bucket, unit), (state, quota));
+    fn run(&self, op: &Op) -> Done {
+        let mut ledger = self.lock();
+        ledger.run(op, self.clock.now())
     }
 
-    fn sweep(&mut self, now: u64) {
-        if self.map.len() < self.sweep_at {
-            return;
+    pub(crate) fn take(&self, charges: Vec<Held>) -> Decision {
+        if let Some(too_dear) = too_dear(&charges) {
+            return Decision::NeverFits(too_dear);
         }
-        self.map.retain(|_, (bucket, quota)| {
-            bucket.refill(*quota, now);
-            !bucket.is_full()
-        });
-        self.sweep_at = (self.map.len() * 2).max(SWEEP_FROM);
+        let permit = self.permits.fetch_add(1, Ordering::Relaxed);
+        let Done { is_taken, seen } = self.run(&Op::take(&charges, permit));
+        if is_taken { allowed(charges, &seen, Permit::Local(permit)) } else { Decision::Deny(denied(&charges, &seen)) }
     }
 
-    fn reserve(&mut self, charges: &[Charge<'_>], now: u64) -> Decision {
-        let mut taken: Vec<(&Charge<'_>, Bucket)> = Vec::with_capacity(charges.len());
-        let mut wait: Option<(Duration, &'static str)> = None;
-        for charge in charges {
-            let same = |(other, _): &&(&Charge<'_>, Bucket)| other.bucket == charge.bucket && other.unit == charge.unit;
-            let mut bucket = taken.iter().rfind(same).map_or_else(|| self.current(charge, now), |(_, bucket)| *bucket);
-            match bucket.take(charge.quota, charge.cost) {
-                Taken::Yes => {}
-                Taken::After(ticks) => {
-                    let after = charge.quota.wait(ticks);
-                    if wait.is_none_or(|(longest, _)| after > longest) {
-                        wait = Some((after, charge.unit));
-                    }
-                }
-                Taken::Never => {
-                    let most = charge.quota.most();
-                    return Decision::NeverFits(TooDear { unit: charge.unit, cost: charge.cost, most });
-                }
-            }
-            taken.push((charge, bucket));
+    pub(crate) fn replace(&self, held: &Reservation, actual: impl Fn(&Held) -> u64, slots: Slots) {
+        let Permit::Local(permit) = held.permit else { return };
+        let op = Op::replace(&held.held, actual, slots, permit);
+        if !op.is_idle() {
+            self.run(&op);
         }
-        let standings = taken.iter().map(|(charge, bucket)| standing(charge, bucket)).collect();
-        if let Some((retry_after, unit)) = wait {
-            return Decision::Deny(Denial { unit, retry_after, standings });
-        }
-        let mut held = Vec::with_capacity(taken.len());
-        for (charge, bucket) in taken {
-            self.put(charge.bucket.to_owned(), charge.unit, charge.quota, bucket);
-            held.push(Held::of(charge));
-        }
-        self.sweep(now);
-        Decision::Allow(Reservation { held, standings })
-    }
-
-    fn settle(&mut self, held: Vec<Held>, actual: impl Fn(&Held) -> u64, now: u64) {
-        for held in held {
-            let actual = actual(&held);
-            let Held { bucket, unit, quota, cost } = held;
-            let mut state = self.current(&Charge { bucket: &bucket, unit, quota, cost }, now);
-            state.settle(quota, cost, actual);
-            self.put(bucket, unit, quota, state);
-        }
-    }
-}
-
-fn standing(charge: &Charge<'_>, bucket: &Bucket) -> Standing {
-    let quota = charge.quota;
-    Standing {
-        unit: charge.unit,
-        quota,
-        remaining: bucket.left(quota),
-        reset_after: quota.wait(bucket.until_more(quota)),
     }
 }
 
 impl Limiter for MemoryLimiter {
     fn reserve<'a>(&'a self, charges: &'a [Charge<'a>]) -> BoxFuture<'a, Result<Decision, LimiterError>> {
-        let now = self.now();
-        let decision = self.lock().reserve(charges, now);
-        Box::pin(std::future::ready(Ok(decision)))
+        Box::pin(async move { Ok(self.take(merge(charges)?)) })
+    }
+
+    fn charge<'a>(&'a self, held: &'a mut Reservation, so_far: &'a Actual) -> BoxFuture<'a, Result<(), LimiterError>> {
+        Box::pin(async move {
+            self.replace(held, |held| so_far.of(held), Slots::Renew);
+            held.note(so_far);
+            Ok(())
+        })
     }
 
     fn settle<'a>(&'a self, held: Reservation, actual: &'a Actual) -> BoxFuture<'a, Result<(), LimiterError>> {
-        let now = self.now();
-        self.lock().settle(held.held, |held| actual.of(held.unit).unwrap_or(held.cost), now);
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(async move {
+            self.replace(&held, |held| actual.of(held), Slots::Release);
+            Ok(())
+        })
     }
 
     fn cancel(&self, held: Reservation) -> BoxFuture<'_, Result<(), LimiterError>> {
-        let now = self.now();
-        self.lock().settle(held.held, |_| 0, now);
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(async move {
+            self.replace(&held, |_| 0, Slots::Release);
+            Ok(())
+        })
+    }
+
+    fn penalize<'a>(&'a self, charges: &'a [Charge<'a>], wait: Duration) -> BoxFuture<'a, Result<(), LimiterError>> {
+        Box::pin(async move {
+            self.run(&Op::penalize(&merge(charges)?, wait));
+            Ok(())
+        })
     }
 
     fn peek<'a>(&'a self, charges: &'a [Charge<'a>]) -> BoxFuture<'a, Result<Vec<Standing>, LimiterError>> {
-        let now = self.now();
-        let buckets = self.lock();
-        let standings = charges.iter().map(|charge| standing(charge, &buckets.current(charge, now))).collect();
-        Box::pin(std::future::ready(Ok(standings)))
+        Box::pin(async move {
+            let merged = merge(charges)?;
+            let done = self.run(&Op::look(&merged));
+            Ok(standings(&merged, &done.seen))
+        })
     }
 }

@@ -2,5 +2,7 @@
 //! Redis servers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod agree;
 mod memory;
+mod outage;
 mod shared;

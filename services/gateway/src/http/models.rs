@@ -98,12 +98,12 @@ async fn limits(shared: &Shared, about: About, principal: &keys::Principal) -> R
         .iter()
         .map(|standing| {
             json!({
-                "unit": standing.unit,
+                "unit": standing.policy,
                 "limit": standing.quota.units(),
-                "window_seconds": standing.quota.window().seconds(),
+                "window_seconds": standing.quota.window().and_then(|window| window.seconds()),
                 "burst": standing.quota.most(),
                 "remaining": standing.remaining,
-                "reset_after_seconds": ratelimit_redis::retry_after(standing.reset_after),
+                "reset_after_seconds": standing.reset_after.map(ratelimit_redis::retry_after),
             })
         })
         .collect();

@@ -1,0 +1,117 @@
+//! What is decided while the server cannot be reached, and what is told to it afterwards.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::LimiterError;
+use crate::charge::Held;
+use crate::decision::{Decision, Denial, Permit, Reservation};
+use crate::memory::MemoryLimiter;
+use crate::op::{Op, Slots};
+use crate::quota::{Kind, OnOutage, Quota};
+
+/// When to look again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Most buckets whose local use is remembered.
+const MOST: usize = 65_536;
+
+/// A bucket and a unit.
+type Name = (Arc<str>, &'static str);
+
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    local: MemoryLimiter,
+    /// What was used here and is not told yet; the quota is the whole one.
+    spent: Mutex<HashMap<Name, (Quota, u64)>>,
+    is_owing: AtomicBool,
+}
+
+impl Outage {
+    /// What each quota says of an outage: the strictest word holds.
+    pub(crate) fn decide(&self, charges: Vec<Held>) -> Result<Decision, LimiterError> {
+        let asks = |held: &Held| held.cost > 0 && held.quota.outage() == OnOutage::AskCaller;
+        if charges.iter().any(asks) {
+            return Err(LimiterError::Unavailable);
+        }
+        if let Some(held) = charges.iter().find(|held| held.cost > 0 && held.quota.outage() == OnOutage::Deny) {
+            return Ok(Decision::Deny(denial(held.policy)));
+        }
+        let shared: Vec<Held> = charges.into_iter().filter(|held| replicas(held).is_some()).collect();
+        let permit = if shared.is_empty() {
+            Permit::Local(0)
+        } else {
+            match self.local.take(shared.iter().map(share).collect()) {
+                Decision::Allow(reservation) => reservation.permit,
+                // A share never holds it; the whole might.
+                Decision::NeverFits(too_dear) => return Ok(Decision::Deny(denial(too_dear.policy))),
+                Decision::Deny(denied) => {
+                    let retry_after = denied.retry_after;
+                    return Ok(Decision::Deny(Denial { retry_after, ..denial(denied.policy) }));
+                }
+            }
+        };
+        self.spend(&shared);
+        Ok(Decision::Allow(Reservation { held: shared, standings: Vec::new(), permit }))
+    }
+
+    /// Replaces what was taken here. Only more is told later: a refund is not worth a mistake.
+    pub(crate) fn replace(&self, held: &Reservation, actual: impl Fn(&Held) -> u64, slots: Slots) {
+        let more = |held: &Held| Held { cost: actual(held).saturating_sub(held.cost), ..held.clone() };
+        self.spend(&held.held.iter().map(more).collect::<Vec<_>>());
+        let whole = |share: &Held| held.held.iter().find(|held| held.bucket == share.bucket && held.unit == share.unit);
+        let local =
+            Reservation { held: held.held.iter().map(share).collect(), standings: Vec::new(), permit: held.permit };
+        let scaled = |share: &Held| {
+            whole(share).map_or(share.cost, |held| actual(held).saturating_mul(replicas(held).unwrap_or(1)))
+        };
+        self.local.replace(&local, scaled, slots);
+    }
+
+    fn spend(&self, charges: &[Held]) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        for held in charges.iter().filter(|held| held.cost > 0 && matches!(held.quota.kind(), Kind::Bucket(_))) {
+            if spent.len() < MOST {
+                let entry = spent.entry((held.bucket.clone(), held.unit)).or_insert((held.quota, 0));
+                entry.1 = entry.1.saturating_add(held.cost);
+                self.is_owing.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What was used here, once, as acts for the server.
+    pub(crate) fn owed(&self) -> Vec<Op> {
+        if !self.is_owing.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let op = |((bucket, unit), (quota, units)): (Name, (Quota, u64))| {
+            let held = Held { bucket, unit, policy: unit, quota, cost: 0, floor: 0 };
+            Op::replace(&[held], |_| units, Slots::Leave, 0)
+        };
+        spent.drain().map(op).collect()
+    }
+}
+
+fn replicas(held: &Held) -> Option<u64> {
+    match held.quota.outage() {
+        OnOutage::LocalShare { replicas } => Some(u64::from(replicas.get())),
+        _ => None,
+    }
+}
+
+/// A charge on this process's share: it costs as many times more as there are shares, which is exact where
+/// a divided quota would not be. Of slots, those of the others are left.
+fn share(held: &Held) -> Held {
+    let replicas = replicas(held).unwrap_or(1);
+    let most = held.quota.most();
+    match held.quota.kind() {
+        Kind::Bucket(_) => Held { cost: held.cost.saturating_mul(replicas), ..held.clone() },
+        Kind::Slots { .. } => Held { floor: most - most.checked_div(replicas).unwrap_or(most), ..held.clone() },
+    }
+}
+
+fn denial(policy: &'static str) -> Denial {
+    Denial { policy, retry_after: Some(AGAIN), standings: Vec::new(), is_outage: true }
+}

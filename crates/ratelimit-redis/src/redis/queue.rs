@@ -1,0 +1,129 @@
+//! Acts that wait are sent together: a call takes along whatever queued while those before it were under
+//! way. There is no timer, so an act that is alone waits for nobody.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::LimiterError;
+use crate::op::{Act, Done, Op, Part, Slots, Step};
+use crate::redis::batch::Batch;
+use crate::redis::link::Link;
+
+/// Acts that may wait to be sent.
+const WAITING: usize = 16_384;
+/// Most acts of one call.
+const TOGETHER: usize = 256;
+
+/// Where acts are handed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    sender: mpsc::Sender<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    op: Op,
+    reply: oneshot::Sender<Result<Done, LimiterError>>,
+}
+
+struct Worker {
+    link: Arc<Link>,
+    receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+    /// Does not keep the queue open.
+    sender: mpsc::WeakSender<Waiting>,
+}
+
+impl Queue {
+    /// Starts the tasks that send, `in_flight` calls at once. They end with the queue, or the runtime.
+    pub(crate) fn start(link: &Arc<Link>, in_flight: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..in_flight.max(1) {
+            let worker = Worker { link: link.clone(), receiver: receiver.clone(), sender: sender.downgrade() };
+            tokio::spawn(worker.run());
+        }
+        Self { sender }
+    }
+
+    /// Whether the runtime of its tasks is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Does one act. If the caller goes away before the answer is there, what was taken is given back.
+    pub(crate) async fn run(&self, op: Op) -> Result<Done, LimiterError> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.try_send(Waiting { op, reply }).map_err(|_| LimiterError::Unavailable)?;
+        answer.await.map_err(|_| LimiterError::Unavailable)?
+    }
+
+    /// Hands an act in whose answer nobody needs. `false` when the queue is full.
+    pub(crate) fn tell(&self, op: Op) -> bool {
+        tell(&self.sender, op)
+    }
+}
+
+fn tell(sender: &mpsc::Sender<Waiting>, op: Op) -> bool {
+    sender.try_send(Waiting { op, reply: oneshot::channel().0 }).is_ok()
+}
+
+impl Worker {
+    async fn run(self) {
+        let mut waiting = Vec::with_capacity(TOGETHER);
+        while self.receiver.lock().await.recv_many(&mut waiting, TOGETHER).await > 0 {
+            // Whoever has left takes nothing.
+            let is_wanted = |waiting: &Waiting| waiting.op.act != Act::Take || !waiting.reply.is_closed();
+            let mut wanted: VecDeque<Waiting> = waiting.drain(..).filter(is_wanted).collect();
+            while !wanted.is_empty() {
+                self.send(&mut wanted).await;
+            }
+        }
+    }
+
+    /// Sends those at the front that go together.
+    async fn send(&self, waiting: &mut VecDeque<Waiting>) {
+        let mut batch = Batch::default();
+        let mut sent = Vec::with_capacity(waiting.len());
+        while let Some(Waiting { op, reply }) = waiting.pop_front() {
+            match batch.push(op) {
+                Ok(place) => sent.push((place, reply)),
+                Err(op) => {
+                    waiting.push_front(Waiting { op, reply });
+                    break;
+                }
+            }
+        }
+        let answered = self.link.call(&batch).await;
+        let answer = match answered.as_deref().map_err(|error| *error).and_then(|bytes| batch.decode(bytes)) {
+            Ok(answer) => answer,
+            Err(error) => return sent.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error)))),
+        };
+        for (place, reply) in sent {
+            let done = answer.of(place);
+            let is_taken = done.as_ref().is_ok_and(|done| done.is_taken);
+            if reply.send(done).is_err() && is_taken {
+                self.take_back(batch.op(place));
+            }
+        }
+    }
+
+    /// Gives back what was taken for a caller who left.
+    fn take_back(&self, op: Option<&Op>) {
+        if let Some(op) = op.filter(|op| op.act == Act::Take) {
+            let is_told = self.sender.upgrade().is_some_and(|sender| tell(&sender, undo(op)));
+            if !is_told {
+                tracing::warn!("a charge stays although its caller has left");
+            }
+        }
+    }
+}
+
+fn undo(op: &Op) -> Op {
+    let back = |part: &Part| {
+        let less = if let Step::Take { cost, .. } = part.step { cost } else { 0 };
+        Part { step: Step::Adjust { level: 0, more: 0, less, ceiling: 0 }, ..part.clone() }
+    };
+    Op { act: Act::Adjust(Slots::Release), parts: op.parts.iter().map(back).collect(), permit: op.permit }
+}
