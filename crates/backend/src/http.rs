@@ -1,10 +1,13 @@
 //! HTTP towards a model server: one client, bounded in time and size, that follows no redirect.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
+use tokio::runtime::{Handle, Id};
 use zeroize::Zeroizing;
 
 use crate::error::BackendError;
@@ -39,7 +42,9 @@ impl Default for Timeouts {
 
 /// Where a model server is, and how to talk to it.
 pub struct Endpoint {
-    client: Client,
+    /// One for each runtime that asks: a connection that lives on another one costs wake-ups of threads.
+    clients: Mutex<HashMap<Id, Client>>,
+    tls: rustls::ClientConfig,
     base: Url,
     authorization: Option<HeaderValue>,
     pub(crate) timeouts: Timeouts,
@@ -67,17 +72,34 @@ impl Endpoint {
             }
             None => None,
         };
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls()?)
+        let endpoint = Self { clients: Mutex::default(), tls: tls()?, base, authorization, timeouts };
+        endpoint.build()?;
+        Ok(endpoint)
+    }
+
+    fn build(&self) -> Result<Client, BackendError> {
+        Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .tcp_nodelay(true)
-            .connect_timeout(timeouts.connect)
+            .connect_timeout(self.timeouts.connect)
             .pool_idle_timeout(Duration::from_secs(30))
             .build()
-            .map_err(|_| BackendError::Settings)?;
-        Ok(Self { client, base, authorization, timeouts })
+            .map_err(|_| BackendError::Settings)
+    }
+
+    /// The client of the runtime that asks.
+    fn client(&self) -> Result<Client, BackendError> {
+        let runtime = Handle::try_current().map_err(|_| BackendError::Settings)?.id();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&runtime) {
+            return Ok(client.clone());
+        }
+        let client = self.build()?;
+        clients.insert(runtime, client.clone());
+        Ok(client)
     }
 
     /// Sends a request and waits for a successful head.
@@ -89,7 +111,7 @@ impl Endpoint {
         body: Bytes,
     ) -> Result<Response, BackendError> {
         let url = self.base.join(path).map_err(|_| BackendError::Settings)?;
-        let mut request = self.client.request(method, url).headers(headers).body(body);
+        let mut request = self.client()?.request(method, url).headers(headers).body(body);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
