@@ -1,5 +1,7 @@
 //! The checked request: what every later step of the line works on.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 
 use crate::invalid::Pointer;
@@ -149,6 +151,8 @@ pub struct InferenceRequest {
     pub(crate) media_tokens: u64,
     pub(crate) content: Content,
     pub(crate) places: Vec<Place>,
+    /// The body once it is written, until something changes.
+    pub(crate) written: OnceLock<Encoded>,
 }
 
 impl InferenceRequest {
@@ -238,6 +242,7 @@ impl InferenceRequest {
         &mut self,
         mut change: impl FnMut(&Pointer, Origin, &mut String) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.written.take();
         for place in &self.places {
             let text = match &mut self.content {
                 Content::Json(body) if place.is_key => body.key_mut(&place.steps),
@@ -272,6 +277,10 @@ impl InferenceRequest {
 
     /// Replaces the model's name by the one the server behind knows.
     pub fn set_model(&mut self, name: &ModelName) {
+        if self.model == *name {
+            return;
+        }
+        self.written.take();
         self.model = name.clone();
         if let Content::Json(body) = &mut self.content {
             body.set("model", Json::text(name.as_str()));
@@ -284,6 +293,7 @@ impl InferenceRequest {
         if self.operation == Operation::Embed || self.max_output.is_some_and(|asked| asked <= most) {
             return;
         }
+        self.written.take();
         self.max_output = Some(most);
         let field = if body.get("max_completion_tokens").is_some() { "max_completion_tokens" } else { "max_tokens" };
         body.set(field, Json::Uint(u64::from(most)));
@@ -292,17 +302,19 @@ impl InferenceRequest {
     /// Asks the server to end a stream with its token counts.
     pub fn ask_stream_usage(&mut self) {
         if let (true, Content::Json(body)) = (self.stream, &mut self.content) {
+            self.written.take();
             let asked = vec![("include_usage".to_owned(), Json::Bool(true))];
             body.set("stream_options", Json::Object(asked));
         }
     }
 
-    /// The body, written anew.
+    /// The body, written anew. It is written once, until something changes.
     pub fn to_body(&self) -> Encoded {
-        match &self.content {
+        let write = || match &self.content {
             Content::Json(body) => Encoded::json(body),
             Content::Tensors(request) => request.to_body(),
-        }
+        };
+        self.written.get_or_init(write).clone()
     }
 }
 

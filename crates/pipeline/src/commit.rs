@@ -40,8 +40,15 @@ impl Screened {
         screening: &Screening,
         metrics: &Metrics,
     ) -> Result<Committed, Rejection> {
-        let Self { mut ticket, request, model, standings, body_bytes } = self;
+        let Self { mut ticket, mut request, model, standings, body_bytes } = self;
+        let alias = request.model().to_string();
+        // As it is sent, so that what is digested is what the server gets.
+        request.ask_stream_usage();
+        if let Some(name) = model.backend_model() {
+            request.set_model(name);
+        }
         let mut intent = intent(&ticket.about, &request, digests, screening);
+        intent.model = alias;
         intent.body_bytes = body_bytes as u64;
         intent.backend_model = model.backend_model().map(ToString::to_string).unwrap_or_default();
         intent.estimated_tokens = ticket.used.input_estimate;
@@ -71,7 +78,6 @@ fn intent(about: &About, request: &InferenceRequest, digests: &DigestKey, screen
     intent.who = about.who();
     intent.operation = request.operation().as_str().to_owned();
     intent.dialect = request.operation().dialect().as_str().to_owned();
-    intent.model = request.model().to_string();
     intent.stream = request.is_stream();
     intent.input_digest = digests.digest(tenant, &request.to_body().bytes);
     intent.findings = about.findings.clone();

@@ -31,7 +31,6 @@ impl Committed {
     pub(crate) async fn infer(self, metrics: &Metrics) -> Result<Answering, Rejection> {
         let Self { mut ticket, mut request, model, standings } = self;
         let wants_usage = request.wants_stream_usage();
-        request.ask_stream_usage();
         let mut last = BackendError::Unreachable;
         for (server, in_flight) in model.candidates() {
             match ask(server, in_flight, &mut request, &mut ticket).await {

@@ -1,5 +1,7 @@
 //! A tensor request: `POST /v2/models/{model}/infer`.
 
+use std::sync::OnceLock;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::invalid::{Invalid, InvalidCode, Pointer};
@@ -54,6 +56,7 @@ pub(crate) fn parse(limits: &Limits, head: &Head, body: &Bytes) -> Result<Infere
         media_tokens: 0,
         content,
         places,
+        written: OnceLock::new(),
     })
 }
 

@@ -6,6 +6,7 @@ mod messages;
 mod reduce;
 
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -45,6 +46,7 @@ pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Resu
         media_tokens: walk.media_tokens,
         places: walk.places,
         content: Content::Json(root),
+        written: OnceLock::new(),
     })
 }
 
