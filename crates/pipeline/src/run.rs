@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
 use keys::{Principal, Verifier};
 use ratelimit_redis::{Decision, Limiter, Standing};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::about::About;
@@ -50,6 +50,8 @@ pub struct Pipeline {
     refusals: Arc<Refusals>,
     tickets: Tickets,
     room: Room,
+    /// For work on large texts.
+    cores: Semaphore,
     closer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -63,7 +65,8 @@ impl Pipeline {
         let (tickets, closer) = Tickets::start(limiter.clone(), log.clone(), metrics.clone(), refusals.clone());
         let closer = Mutex::new(Some(closer));
         let policy = ArcSwap::from_pointee(policy);
-        Self { verifier, limiter, log, digests, policy, metrics, refusals, tickets, room, closer }
+        let cores = Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from));
+        Self { verifier, limiter, log, digests, policy, metrics, refusals, tickets, room, cores, closer }
     }
 
     /// Walks the line. A refusal has been counted and recorded when it is returned.
@@ -95,7 +98,7 @@ impl Pipeline {
             Ok(admitted) => admitted,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
-        let screened = admitted.screen_in(&policy.screening.input).await?;
+        let screened = admitted.screen_in(&policy.screening.input, &self.cores).await?;
         let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
         let answering = committed.infer(&self.metrics).await?;
         answering.screen_out(policy, self.digests.clone()).await

@@ -6,6 +6,7 @@ use audit::Noted;
 use core_validate::{InferenceRequest, Origin, Pointer};
 use ratelimit_redis::Standing;
 use sanitize::{Action, Finding, Mode, Sanitizer};
+use tokio::sync::Semaphore;
 
 use crate::about::About;
 use crate::admit::Admitted;
@@ -30,13 +31,15 @@ pub struct Screened {
 
 impl Admitted {
     /// Screens every text. System texts are left alone when the key holds `trust:system`.
-    pub(crate) async fn screen_in(self, sanitizer: &Sanitizer) -> Result<Screened, Rejection> {
+    pub(crate) async fn screen_in(self, sanitizer: &Sanitizer, cores: &Semaphore) -> Result<Screened, Rejection> {
         let Self { mut ticket, request, model, standings, body_bytes } = self;
         let trusts_system = ticket.about.principal().is_some_and(|principal| principal.scopes().trusts_system());
         let length: usize = request.texts().map(|text| text.text.len()).sum();
         let looked = if length <= LARGE {
             Some(look(request, sanitizer, trusts_system))
         } else {
+            // More at once would only take memory, and the cores away from those who decide and record.
+            let _core = cores.acquire().await;
             let sanitizer = sanitizer.clone();
             tokio::task::spawn_blocking(move || look(request, &sanitizer, trusts_system)).await.ok()
         };
