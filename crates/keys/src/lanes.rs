@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::oneshot;
@@ -12,6 +13,9 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::format::SECRET_LEN;
 use crate::hash::Cost;
 use crate::pepper::Pepper;
+
+/// How long an idle lane keeps its memory.
+const KEEP: Duration = Duration::from_secs(1);
 
 /// Threads that hash, and the queue before them. Threads start when they are first needed and end
 /// when this is dropped.
@@ -104,7 +108,7 @@ impl Shared {
 
     fn work(&self) {
         let mut arena: Vec<Block> = Vec::new();
-        while let Some(job) = self.next() {
+        while let Some(job) = self.next(&mut arena) {
             if job.reply.is_closed() {
                 continue;
             }
@@ -119,11 +123,20 @@ impl Shared {
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    /// Waits for a job. The memory, 19 MiB, is given back when none comes for a while.
+    fn next(&self, arena: &mut Vec<Block>) -> Option<Job> {
         let mut state = self.lock();
         state.idle += 1;
         while state.jobs.is_empty() && !state.is_closed {
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if arena.is_empty() {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                let (woken, waited) = self.wake.wait_timeout(state, KEEP).unwrap_or_else(PoisonError::into_inner);
+                state = woken;
+                if waited.timed_out() {
+                    *arena = Vec::new();
+                }
+            }
         }
         state.idle -= 1;
         state.jobs.pop_front()
