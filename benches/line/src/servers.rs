@@ -74,8 +74,9 @@ pub(crate) async fn gateway(folder: &Path, backend: SocketAddr, redis: &str) -> 
     }
     let data = folder.join("data");
     let config = folder.join("portcullis.toml");
+    // Warnings only, as nginx writes no access log.
     let text = format!(
-        "[server]\ndata_dir = {data:?}\n[redis]\nurl = {redis:?}\n\
+        "[log]\nlevel = \"warn\"\n[server]\ndata_dir = {data:?}\n[redis]\nurl = {redis:?}\n\
          [backends.model]\nkind = \"openai\"\nurl = \"http://{backend}/v1\"\n\
          [models.{MODEL}]\nbackends = [\"model\"]\noperations = [\"chat\"]\n"
     );
