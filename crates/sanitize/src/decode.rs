@@ -1,12 +1,13 @@
 //! What a text carries in a simple encoding. Used to look, never to hand out.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::normalize::fold;
+use crate::fold::fold;
 
 /// Two layers of all encodings together give less than so many times the text, so that nothing stays
 /// undecoded behind harmless runs.
@@ -40,7 +41,8 @@ pub enum Encoding {
 pub struct View {
     encoding: Encoding,
     text: String,
-    folded: String,
+    /// `None` if folding changes nothing.
+    folded: Option<String>,
 }
 
 impl View {
@@ -56,7 +58,7 @@ impl View {
 
     /// The decoded text, folded like [`Normalized::folded`](crate::Normalized::folded).
     pub fn folded(&self) -> &str {
-        &self.folded
+        self.folded.as_deref().unwrap_or(&self.text)
     }
 }
 
@@ -83,7 +85,10 @@ fn layer(text: &str, left: &mut usize) -> Vec<View> {
         text.truncate(text.floor_char_boundary(*left));
         *left -= text.len();
         if !text.is_empty() {
-            let folded = fold(&text);
+            let folded = match fold(&text) {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(folded) => Some(folded),
+            };
             views.push(View { encoding, text, folded });
         }
     }

@@ -7,6 +7,7 @@ mod detector;
 mod eraser;
 mod error;
 mod finding;
+mod fold;
 mod injection;
 mod mapped;
 mod normalize;
