@@ -14,8 +14,12 @@ use crate::fold::fold;
 const MAX_GROWTH: usize = 4;
 /// The shortest run of base64 or hexadecimal characters that is looked into.
 const MIN_RUN: usize = 16;
+/// How many bytes are looked at together. The shortest run fills one such block wherever it stands.
+const BLOCK: usize = 8;
 
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+const _: () = assert!(MIN_RUN >= 2 * BLOCK - 1);
+
+static BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
@@ -62,15 +66,6 @@ impl View {
     }
 }
 
-type Decoder = fn(&str) -> String;
-
-const DECODERS: [(Encoding, Decoder); 4] = [
-    (Encoding::Base64, from_base64),
-    (Encoding::Hex, from_hex),
-    (Encoding::Percent, from_percent),
-    (Encoding::Tags, from_tags),
-];
-
 pub(crate) fn views(text: &str) -> Vec<View> {
     let mut left = text.len().saturating_mul(MAX_GROWTH);
     let outer = layer(text, &mut left);
@@ -79,9 +74,16 @@ pub(crate) fn views(text: &str) -> Vec<View> {
 }
 
 fn layer(text: &str, left: &mut usize) -> Vec<View> {
+    // Hexadecimal digits are base64 digits too, so both stand in the same runs.
+    let runs = runs(text.as_bytes());
+    let decoded = [
+        (Encoding::Base64, from_base64(text, &runs)),
+        (Encoding::Hex, from_hex(text, &runs)),
+        (Encoding::Percent, from_percent(text)),
+        (Encoding::Tags, from_tags(text)),
+    ];
     let mut views = Vec::new();
-    for (encoding, decode) in DECODERS {
-        let mut text = decode(text);
+    for (encoding, mut text) in decoded {
         text.truncate(text.floor_char_boundary(*left));
         *left -= text.len();
         if !text.is_empty() {
@@ -95,15 +97,14 @@ fn layer(text: &str, left: &mut usize) -> Vec<View> {
     views
 }
 
-fn from_base64(text: &str) -> String {
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
-    from_runs(text, is_digit, |run| {
-        let standard = |byte: u8| match byte {
+fn from_base64(text: &str, runs: &[Range<usize>]) -> String {
+    from_runs(text, runs.iter().cloned(), |run| {
+        let standard = |byte: &u8| match byte {
             b'-' => b'+',
             b'_' => b'/',
-            _ => byte,
+            _ => *byte,
         };
-        let mut digits: Vec<u8> = run.bytes().map(standard).collect();
+        let mut digits: Vec<u8> = run.iter().map(standard).collect();
         if digits.len() % 4 == 1 {
             digits.pop();
         }
@@ -111,38 +112,54 @@ fn from_base64(text: &str) -> String {
     })
 }
 
-fn from_hex(text: &str) -> String {
-    let is_digit = |byte: u8| byte.is_ascii_hexdigit();
-    from_runs(text, is_digit, |run| {
-        let digits: Vec<u8> = run.bytes().filter_map(hex_value).collect();
-        let pairs = digits.chunks_exact(2);
-        Some(pairs.map(|pair| pair.iter().fold(0_u8, |byte, digit| (byte << 4) | digit)).collect())
+fn from_hex(text: &str, runs: &[Range<usize>]) -> String {
+    let runs = runs.iter().flat_map(|run| {
+        let bytes = text.as_bytes().get(run.clone()).unwrap_or_default();
+        let mut end = run.start;
+        let parts = bytes.split(|byte| !byte.is_ascii_hexdigit()).map(move |part| {
+            let start = end;
+            end += part.len() + 1;
+            start..start + part.len()
+        });
+        parts.filter(|part| part.len() >= MIN_RUN)
+    });
+    from_runs(text, runs, |run| {
+        let (pairs, _) = run.as_chunks::<2>();
+        pairs.iter().map(|[high, low]| hex_value(*high).zip(hex_value(*low)).map(joined)).collect()
     })
 }
 
 fn from_percent(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut decoded = 0_usize;
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let digit = |at: usize| behind.get(at).copied().and_then(hex_value);
-        let digits = digit(0).zip(digit(1));
-        match digits {
-            Some((high, low)) if *first == b'%' => {
-                bytes.push((high << 4) | low);
-                decoded += 1;
-                rest = behind.get(2..).unwrap_or_default();
+    let decode = |part: &[u8]| {
+        let [high, low, rest @ ..] = part else { return None };
+        Some((joined((hex_value(*high)?, hex_value(*low)?)), rest.len()))
+    };
+    let parts = || text.split('%').map(str::as_bytes);
+    if parts().skip(1).filter_map(decode).take(2).count() < 2 {
+        return String::new();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    for (index, part) in parts().enumerate() {
+        match decode(part) {
+            _ if index == 0 => bytes.extend_from_slice(part),
+            Some((byte, rest)) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(part.get(part.len() - rest..).unwrap_or_default());
             }
-            _ => {
-                bytes.push(*first);
-                rest = behind;
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part);
             }
         }
     }
-    if decoded < 2 { String::new() } else { String::from_utf8_lossy(&bytes).into_owned() }
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn from_tags(text: &str) -> String {
+    // The first byte of every tag character.
+    if !text.as_bytes().contains(&0xf3) {
+        return String::new();
+    }
     let shown = |ch: char| match ch {
         '\u{e0020}'..='\u{e007e}' => char::from_u32(u32::from(ch) - 0xe0000),
         _ => None,
@@ -150,13 +167,17 @@ fn from_tags(text: &str) -> String {
     text.chars().filter_map(shown).collect()
 }
 
-/// Decodes every long run of `is_digit`; keeps what comes out as text. Runs that only a line break
-/// parts are read on, as in MIME.
-fn from_runs(text: &str, is_digit: impl Fn(u8) -> bool, decode: impl Fn(&str) -> Option<Vec<u8>>) -> String {
+/// Decodes runs of digits; keeps what comes out as text. Runs that only a line break parts are read
+/// on, as in MIME.
+fn from_runs(
+    text: &str,
+    runs: impl Iterator<Item = Range<usize>>,
+    decode: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> String {
     let mut out = String::new();
     let mut behind = 0;
-    for run in runs(text, is_digit) {
-        let digits = text.get(run.clone()).unwrap_or_default();
+    for run in runs {
+        let digits = text.as_bytes().get(run.clone()).unwrap_or_default();
         let Some(piece) = decode(digits).and_then(readable) else { continue };
         let gap = text.get(behind..run.start).unwrap_or_default();
         if !out.is_empty() && !gap.bytes().all(|byte| matches!(byte, b'\r' | b'\n')) {
@@ -168,29 +189,60 @@ fn from_runs(text: &str, is_digit: impl Fn(u8) -> bool, decode: impl Fn(&str) ->
     out
 }
 
-fn runs(text: &str, is_digit: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
+/// The long runs of base64 digits. Looks at single bytes only around blocks that are full of them.
+fn runs(text: &[u8]) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
-    let mut start = 0;
-    for (at, byte) in text.bytes().chain([b' ']).enumerate() {
-        if is_digit(byte) {
-            continue;
+    let mut open = None;
+    let are_full = text.as_chunks::<BLOCK>().0.iter().map(is_full);
+    for (index, is_full) in are_full.chain([false]).enumerate() {
+        if is_full {
+            open.get_or_insert(index * BLOCK);
+        } else if let Some(from) = open.take() {
+            let (before, behind) = (text.get(..from), text.get(index * BLOCK..));
+            let is_digit = |byte: &&u8| is_base64(**byte);
+            let head = before.unwrap_or_default().iter().rev().take_while(is_digit).count();
+            let tail = behind.unwrap_or_default().iter().take_while(is_digit).count();
+            let run = from - head..index * BLOCK + tail;
+            if run.len() >= MIN_RUN {
+                runs.push(run);
+            }
         }
-        if at - start >= MIN_RUN {
-            runs.push(start..at);
-        }
-        start = at + 1;
     }
     runs
+}
+
+fn is_full(block: &[u8; BLOCK]) -> bool {
+    // Most blocks of prose hold a space or a mark, which stand before all digits.
+    let is_prose = block.iter().fold(false, |any, byte| any | (*byte < b'+'));
+    !is_prose && block.iter().all(|byte| is_base64(*byte))
+}
+
+const fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
 /// The bytes as text, if nine in ten characters of it can be read.
 fn readable(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
     let all = text.chars().count();
-    let odd = text.chars().filter(|ch| ch.is_control() && !ch.is_whitespace()).count();
+    let odd = if text.is_ascii() {
+        let is_odd = |byte: u8| byte.is_ascii_control() && !char::from(byte).is_whitespace();
+        text.bytes().filter(|byte| is_odd(*byte)).count()
+    } else {
+        text.chars().filter(|ch| ch.is_control() && !ch.is_whitespace()).count()
+    };
     (odd * 10 <= all).then_some(text)
 }
 
-fn hex_value(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+const fn hex_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+const fn joined((high, low): (u8, u8)) -> u8 {
+    (high << 4) | low
 }

@@ -68,8 +68,9 @@ fn even_len(text: &[u8]) -> usize {
         return 0;
     }
     let behind = text.get(1..).unwrap_or_default();
-    let even = text.chunks_exact(BLOCK).zip(behind.chunks_exact(BLOCK)).take_while(|(before, block)| {
-        let pairs = before.iter().zip(*block);
+    let blocks = text.as_chunks::<BLOCK>().0.iter().zip(behind.as_chunks::<BLOCK>().0);
+    let even = blocks.take_while(|(before, block)| {
+        let pairs = before.iter().zip(block.iter());
         !pairs.fold(false, |any, (before, byte)| any | is_odd(*before, *byte))
     });
     let from = even.count() * BLOCK;
