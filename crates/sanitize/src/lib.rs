@@ -9,6 +9,7 @@ mod error;
 mod finding;
 mod fold;
 mod injection;
+mod leads;
 mod mapped;
 mod normalize;
 mod redactor;
