@@ -61,21 +61,39 @@ const fn is_separator(byte: u8) -> bool {
     byte.is_ascii() && !byte.is_ascii_alphabetic() && !is_hidden(byte as char)
 }
 
-/// How many bytes stand before the first control or second space in a row.
+/// How many bytes of this ASCII text stand before the first control or second space in a row.
 fn even_len(text: &[u8]) -> usize {
-    let is_odd = |before: u8, byte: u8| (byte < b' ') | (byte == 0x7f) | ((byte == b' ') & (before == b' '));
-    if text.first().is_some_and(|first| is_odd(0, *first)) {
-        return 0;
+    let (words, tail) = text.as_chunks();
+    let mut last = [b'a'; 8];
+    last.iter_mut().zip(tail).for_each(|(slot, byte)| *slot = *byte);
+    let mut len = 0;
+    let mut before = 0;
+    for word in words.iter().chain([&last]) {
+        let word = u64::from_le_bytes(*word);
+        let spaces = spaces(word);
+        let odd = controls(word) | (spaces & ((spaces << 8) | before));
+        if odd != 0 {
+            return len + odd.trailing_zeros() as usize / 8;
+        }
+        before = spaces >> 56;
+        len += 8;
     }
-    let behind = text.get(1..).unwrap_or_default();
-    let blocks = text.as_chunks::<BLOCK>().0.iter().zip(behind.as_chunks::<BLOCK>().0);
-    let even = blocks.take_while(|(before, block)| {
-        let pairs = before.iter().zip(block.iter());
-        !pairs.fold(false, |any, (before, byte)| any | is_odd(*before, *byte))
-    });
-    let from = even.count() * BLOCK;
-    let mut pairs = text.iter().zip(behind).skip(from);
-    pairs.position(|(before, byte)| is_odd(*before, *byte)).map_or(text.len(), |at| from + at + 1)
+    text.len()
+}
+
+/// The high bit of each byte in `word`, which is ASCII, that is a space.
+const fn spaces(word: u64) -> u64 {
+    !((word ^ each(b' ')) + each(0x7f)) & each(0x80)
+}
+
+/// The high bit of each byte in `word`, which is ASCII, that is a control.
+const fn controls(word: u64) -> u64 {
+    (!(word + each(0x60)) | (word + each(1))) & each(0x80)
+}
+
+/// Eight times this byte.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
 }
 
 #[derive(Default)]
