@@ -192,23 +192,30 @@ fn from_runs(
 /// The long runs of base64 digits. Looks at single bytes only around blocks that are full of them.
 fn runs(text: &[u8]) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
-    let mut open = None;
-    let are_full = text.as_chunks::<BLOCK>().0.iter().map(is_full);
-    for (index, is_full) in are_full.chain([false]).enumerate() {
-        if is_full {
-            open.get_or_insert(index * BLOCK);
-        } else if let Some(from) = open.take() {
-            let (before, behind) = (text.get(..from), text.get(index * BLOCK..));
-            let is_digit = |byte: &&u8| is_base64(**byte);
-            let head = before.unwrap_or_default().iter().rev().take_while(is_digit).count();
-            let tail = behind.unwrap_or_default().iter().take_while(is_digit).count();
-            let run = from - head..index * BLOCK + tail;
-            if run.len() >= MIN_RUN {
-                runs.push(run);
-            }
+    let mut full = 0..0;
+    for block in text.as_chunks().0 {
+        if is_full(block) {
+            full.end += BLOCK;
+            continue;
         }
+        if !full.is_empty() {
+            runs.extend(run_around(text, full.clone()));
+        }
+        full = full.end + BLOCK..full.end + BLOCK;
+    }
+    if !full.is_empty() {
+        runs.extend(run_around(text, full));
     }
     runs
+}
+
+/// The run that these full blocks are part of, if it is long enough.
+fn run_around(text: &[u8], full: Range<usize>) -> Option<Range<usize>> {
+    let is_digit = |byte: &&u8| is_base64(**byte);
+    let head = text.get(..full.start)?.iter().rev().take_while(is_digit).count();
+    let tail = text.get(full.end..)?.iter().take_while(is_digit).count();
+    let run = full.start - head..full.end + tail;
+    (run.len() >= MIN_RUN).then_some(run)
 }
 
 fn is_full(block: &[u8; BLOCK]) -> bool {

@@ -36,12 +36,10 @@ fn is_folded(text: &[u8]) -> bool {
 /// Cuts behind the ASCII that stands before the first other character, less its last word: that
 /// character may belong to the word, and an accent to what stands before it.
 fn split_plain(text: &str) -> (&str, &str) {
-    let ascii: usize = text.as_bytes().chunks(BLOCK).take_while(|block| block.is_ascii()).map(<[u8]>::len).sum();
-    if ascii == text.len() {
+    if text.is_ascii() {
         return (text, "");
     }
-    let block = text.as_bytes().get(ascii..).unwrap_or_default();
-    let ascii = ascii + block.iter().take_while(|byte| byte.is_ascii()).count();
+    let ascii = text.bytes().take_while(u8::is_ascii).count();
     let plain = text.as_bytes().get(..ascii).unwrap_or_default();
     text.split_at(plain.iter().rposition(|byte| is_separator(*byte)).unwrap_or(0))
 }
@@ -64,21 +62,27 @@ const fn is_separator(byte: u8) -> bool {
 /// How many bytes of this ASCII text stand before the first control or second space in a row.
 fn even_len(text: &[u8]) -> usize {
     let (words, tail) = text.as_chunks();
-    let mut last = [b'a'; 8];
-    last.iter_mut().zip(tail).for_each(|(slot, byte)| *slot = *byte);
     let mut len = 0;
-    let mut before = 0;
-    for word in words.iter().chain([&last]) {
-        let word = u64::from_le_bytes(*word);
-        let spaces = spaces(word);
-        let odd = controls(word) | (spaces & ((spaces << 8) | before));
+    let mut was_space = 0;
+    for word in words {
+        let odd = odd(*word, was_space);
         if odd != 0 {
             return len + odd.trailing_zeros() as usize / 8;
         }
-        before = spaces >> 56;
+        was_space = spaces(u64::from_le_bytes(*word)) >> 56;
         len += 8;
     }
-    text.len()
+    let mut last = [b'a'; 8];
+    last.iter_mut().zip(tail).for_each(|(slot, byte)| *slot = *byte);
+    let odd = odd(last, was_space);
+    if odd == 0 { text.len() } else { len + odd.trailing_zeros() as usize / 8 }
+}
+
+/// The high bit of each byte that is a control or, counting the one before, a second space.
+const fn odd(word: [u8; 8], was_space: u64) -> u64 {
+    let word = u64::from_le_bytes(word);
+    let spaces = spaces(word);
+    controls(word) | (spaces & ((spaces << 8) | was_space))
 }
 
 /// The high bit of each byte in `word`, which is ASCII, that is a space.
@@ -131,7 +135,7 @@ impl Folder {
         let mut rest = text;
         while !rest.is_empty() {
             let (stable, behind) = split_stable(rest);
-            stable.chars().for_each(|ch| self.push_lower(ch));
+            stable.chars().for_each(|ch| self.push_lower(narrow(ch)));
             let (other, behind) = split_unstable(behind);
             self.push_normalized(other);
             rest = behind;
@@ -148,9 +152,18 @@ impl Folder {
     fn push_lower(&mut self, ch: char) {
         if ch.is_ascii() {
             self.push(ch.to_ascii_lowercase());
+        } else if let Some(lower) = known_letter(ch) {
+            self.push_letter(lower);
         } else {
             ch.to_lowercase().for_each(|lower| self.push(lower));
         }
+    }
+
+    fn push_letter(&mut self, ch: char) {
+        self.word.get_or_insert(self.out.len());
+        self.has_latin |= ch.is_ascii();
+        self.has_alike |= latin_look_alike(ch).is_some();
+        self.out.push(ch);
     }
 
     fn push(&mut self, ch: char) {
@@ -158,10 +171,7 @@ impl Folder {
             return;
         }
         if ch.is_alphabetic() {
-            self.word.get_or_insert(self.out.len());
-            self.has_latin |= ch.is_ascii();
-            self.has_alike |= latin_look_alike(ch).is_some();
-            self.out.push(ch);
+            self.push_letter(ch);
             return;
         }
         self.end_word();
@@ -212,8 +222,8 @@ fn split_unstable(text: &str) -> (&str, &str) {
     text.split_at(end.map_or(text.len(), |(at, _)| at))
 }
 
-/// Whether NFKC leaves this character as it is and joins it to nothing that stands before it. A
-/// short list of what is common; no harm is done by what it leaves out.
+/// Whether NFKC does no more to this character than [`narrow`] and joins it to nothing that stands
+/// before it. A short list of what is common; no harm is done by what it leaves out.
 const fn is_stable(ch: char) -> bool {
     matches!(ch,
         ' '..='~'
@@ -228,7 +238,29 @@ const fn is_stable(ch: char) -> bool {
         | '\u{4e00}'..='\u{9fff}'
         | '\u{ac00}'..='\u{d7a3}'
         | '\u{1f300}'..='\u{1f64f}'
+        | '\u{a0}' | '\u{3000}' | '\u{ff01}'..='\u{ff5e}'
     )
+}
+
+/// What NFKC makes of wide ASCII and of the common spaces.
+fn narrow(ch: char) -> char {
+    match ch {
+        '\u{a0}' | '\u{3000}' => ' ',
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(ch) - 0xfee0).unwrap_or(ch),
+        _ => ch,
+    }
+}
+
+/// The lower case of a letter of the common scripts, which the standard library looks up slowly.
+fn known_letter(ch: char) -> Option<char> {
+    let distance = match ch {
+        'à'..='ö' | 'ø'..='ÿ' | 'α'..='ω' | 'а'..='џ' => 0,
+        '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => 0,
+        'À'..='Ö' | 'Ø'..='Þ' | 'Α'..='Ρ' | 'Σ'..='Ω' | 'А'..='Я' => 0x20,
+        'Ѐ'..='Џ' => 0x50,
+        _ => return None,
+    };
+    char::from_u32(u32::from(ch) + distance)
 }
 
 /// Characters that take no room: controls, soft hyphen, joiners, directions, tags, selectors.
@@ -346,9 +378,19 @@ mod tests {
     #[test]
     fn stable_characters_are_stable() {
         for ch in (char::MIN..=char::MAX).filter(|ch| is_stable(*ch)) {
-            assert_eq!(is_nfkc_quick([ch].into_iter()), IsNormalized::Yes, "{ch:?}");
+            assert!([ch].into_iter().nfkc().eq([narrow(ch)]), "{ch:?}");
+            assert_eq!(is_nfkc_quick([narrow(ch)].into_iter()), IsNormalized::Yes, "{ch:?}");
             assert_eq!(canonical_combining_class(ch), 0, "{ch:?}");
             assert!(!is_hidden(ch), "{ch:?}");
+        }
+    }
+
+    #[test]
+    fn known_letters_are_known_rightly() {
+        let known = (char::MIN..=char::MAX).filter_map(|ch| Some((ch, known_letter(ch)?)));
+        for (ch, lower) in known {
+            assert!(ch.to_lowercase().eq([lower]) && lower.is_alphabetic(), "{ch:?}");
+            assert!(!is_hidden(lower) && !is_loose_accent(lower), "{ch:?}");
         }
     }
 
