@@ -75,7 +75,7 @@ pub(crate) fn views(text: &str) -> Vec<View> {
 
 fn layer(text: &str, left: &mut usize) -> Vec<View> {
     // Hexadecimal digits are base64 digits too, so both stand in the same runs.
-    let runs = runs(text.as_bytes());
+    let runs = runs(text.as_bytes(), is_base64);
     let decoded = [
         (Encoding::Base64, from_base64(text, &runs)),
         (Encoding::Hex, from_hex(text, &runs)),
@@ -104,24 +104,21 @@ fn from_base64(text: &str, runs: &[Range<usize>]) -> String {
             b'_' => b'/',
             _ => *byte,
         };
-        let mut digits: Vec<u8> = run.iter().map(standard).collect();
-        if digits.len() % 4 == 1 {
-            digits.pop();
+        let end = if run.len() % 4 == 1 { run.len() - 1 } else { run.len() };
+        let digits = run.get(..end)?;
+        if digits.contains(&b'-') || digits.contains(&b'_') {
+            BASE64.decode(digits.iter().map(standard).collect::<Vec<u8>>()).ok()
+        } else {
+            BASE64.decode(digits).ok()
         }
-        BASE64.decode(digits).ok()
     })
 }
 
-fn from_hex(text: &str, runs: &[Range<usize>]) -> String {
-    let runs = runs.iter().flat_map(|run| {
-        let bytes = text.as_bytes().get(run.clone()).unwrap_or_default();
-        let mut end = run.start;
-        let parts = bytes.split(|byte| !byte.is_ascii_hexdigit()).map(move |part| {
-            let start = end;
-            end += part.len() + 1;
-            start..start + part.len()
-        });
-        parts.filter(|part| part.len() >= MIN_RUN)
+fn from_hex(text: &str, outer: &[Range<usize>]) -> String {
+    let runs = outer.iter().flat_map(|outer| {
+        let bytes = text.as_bytes().get(outer.clone()).unwrap_or_default();
+        let inner = runs(bytes, |byte| byte.is_ascii_hexdigit());
+        inner.into_iter().map(|inner| outer.start + inner.start..outer.start + inner.end)
     });
     from_runs(text, runs, |run| {
         let (pairs, _) = run.as_chunks::<2>();
@@ -189,42 +186,47 @@ fn from_runs(
     out
 }
 
-/// The long runs of base64 digits. Looks at single bytes only around blocks that are full of them.
-fn runs(text: &[u8]) -> Vec<Range<usize>> {
+/// The long runs of digits of base64 or hexadecimal. Looks at single bytes only around blocks that are
+/// full of them.
+fn runs(text: &[u8], is_digit: impl Fn(u8) -> bool + Copy) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut full = 0..0;
     for block in text.as_chunks().0 {
-        if is_full(block) {
+        if is_full(block, is_digit) {
             full.end += BLOCK;
             continue;
         }
         if !full.is_empty() {
-            runs.extend(run_around(text, full.clone()));
+            runs.extend(run_around(text, full.clone(), is_digit));
         }
         full = full.end + BLOCK..full.end + BLOCK;
     }
     if !full.is_empty() {
-        runs.extend(run_around(text, full));
+        runs.extend(run_around(text, full, is_digit));
     }
     runs
 }
 
 /// The run that these full blocks are part of, if it is long enough.
-fn run_around(text: &[u8], full: Range<usize>) -> Option<Range<usize>> {
-    let is_digit = |byte: &&u8| is_base64(**byte);
+fn run_around(text: &[u8], full: Range<usize>, is_digit: impl Fn(u8) -> bool) -> Option<Range<usize>> {
+    let is_digit = |byte: &&u8| is_digit(**byte);
     let head = text.get(..full.start)?.iter().rev().take_while(is_digit).count();
     let tail = text.get(full.end..)?.iter().take_while(is_digit).count();
     let run = full.start - head..full.end + tail;
     (run.len() >= MIN_RUN).then_some(run)
 }
 
-fn is_full(block: &[u8; BLOCK]) -> bool {
+fn is_full(block: &[u8; BLOCK], is_digit: impl Fn(u8) -> bool) -> bool {
     // Most blocks of prose hold a space or a mark, which stand before all digits; this subtraction
     // borrows then (Warren, "Hacker's Delight", 6-1).
     let word = u64::from_le_bytes(*block);
     let has_mark =
         word.wrapping_sub(u64::from_le_bytes([b'+'; BLOCK])) & !word & u64::from_le_bytes([0x80; BLOCK]) != 0;
-    !has_mark && block.iter().all(|byte| is_base64(*byte))
+    let mut is_full = !has_mark;
+    for byte in block {
+        is_full = is_full && is_digit(*byte);
+    }
+    is_full
 }
 
 const fn is_base64(byte: u8) -> bool {
