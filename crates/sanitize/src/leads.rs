@@ -98,7 +98,7 @@ impl Leads {
         let (before, behind) = text.as_bytes().split_at_checked(start).unwrap_or_default();
         let in_word = before.last().copied().is_some_and(is_word);
         let behind = behind.get(size_of::<Key>()..).unwrap_or_default();
-        let fits = |lead: &&Lead| behind.starts_with(&lead.rest) && !(lead.at_word && in_word);
+        let fits = |lead: &&Lead| !(lead.at_word && in_word) && behind.starts_with(&lead.rest);
         for lead in leads.iter().filter(fits) {
             let (Some(pattern), Some(tries)) = (self.patterns.get(lead.rule), tries.get_mut(lead.rule)) else {
                 continue;
