@@ -14,18 +14,12 @@ pub enum BuildError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The pattern of a rule does not compile.
-    #[error("pattern of rule {rule} does not compile: {reason}")]
+    /// The pattern of a rule does not compile, or gives nothing to look for.
+    #[error("pattern of rule {rule}: {reason}")]
     Pattern {
         /// The id of the rule.
         rule: String,
-        /// What the pattern compiler said.
-        reason: String,
-    },
-    /// The gate literals of a rule set do not compile.
-    #[error("gate literals do not compile: {reason}")]
-    Gate {
-        /// What the compiler said.
+        /// What is wrong with it.
         reason: String,
     },
     /// A detector's window is longer than a stream may hold back. Such a detector must see whole

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use aho_corasick::AhoCorasick;
-use regex_automata::meta::Regex;
-
+use crate::decode::View;
 use crate::detector::Detector;
 use crate::error::BuildError;
 use crate::finding::{Finding, Label};
+use crate::leads::Leads;
 use crate::normalize::Normalized;
 use crate::rules::{self, Rule};
 
@@ -22,10 +21,7 @@ const BUILT_IN: &str = include_str!("../rules/injection.txt");
 #[derive(Debug)]
 pub struct Injection {
     rules: Vec<Rule>,
-    patterns: Vec<Regex>,
-    gate: AhoCorasick,
-    /// The rule that each literal of the gate belongs to.
-    gated: Vec<usize>,
+    leads: Leads,
 }
 
 impl Injection {
@@ -35,46 +31,14 @@ impl Injection {
     /// If the rule file compiled into this crate is broken, which its tests rule out.
     pub fn new() -> Result<Self, BuildError> {
         let rules = rules::parse(BUILT_IN)?;
-        let patterns = rules.iter().map(compile).collect::<Result<_, _>>()?;
-        let mut literals = Vec::new();
-        let mut gated = Vec::new();
-        for (index, rule) in rules.iter().enumerate() {
-            literals.extend(rule.gates.iter().copied());
-            gated.resize(literals.len(), index);
-        }
-        let gate = AhoCorasick::new(&literals).map_err(|error| BuildError::Gate { reason: error.to_string() })?;
-        Ok(Self { rules, patterns, gate, gated })
+        let leads = Leads::new(&rules)?;
+        Ok(Self { rules, leads })
     }
 
     /// All rules, with their examples.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
-
-    /// The indices of the rules that may match `text`.
-    fn candidates(&self, text: &str) -> BTreeSet<usize> {
-        let mut candidates = BTreeSet::new();
-        for literal in self.gate.find_overlapping_iter(text) {
-            candidates.extend(self.gated.get(literal.pattern().as_usize()));
-            if candidates.len() == self.rules.len() {
-                break;
-            }
-        }
-        candidates
-    }
-
-    fn matching(&self, text: &str, matched: &mut BTreeSet<usize>) {
-        for index in self.candidates(text) {
-            if self.patterns.get(index).is_some_and(|pattern| pattern.is_match(text)) {
-                matched.insert(index);
-            }
-        }
-    }
-}
-
-fn compile(rule: &Rule) -> Result<Regex, BuildError> {
-    Regex::new(rule.pattern)
-        .map_err(|error| BuildError::Pattern { rule: rule.id.to_owned(), reason: error.to_string() })
 }
 
 impl Detector for Injection {
@@ -84,9 +48,11 @@ impl Detector for Injection {
 
     fn detect(&self, text: &Normalized<'_>, found: &mut Vec<Finding>) {
         let mut matched = BTreeSet::new();
-        self.matching(text.folded(), &mut matched);
-        for view in text.views() {
-            self.matching(view.folded(), &mut matched);
+        let views = text.views().iter().map(View::folded);
+        for folded in std::iter::once(text.folded()).chain(views) {
+            self.leads.matching(folded, |index| {
+                matched.insert(index);
+            });
         }
         let rules = matched.iter().filter_map(|index| self.rules.get(*index));
         found.extend(rules.map(|rule| Finding::new(rule.label, rule.id, rule.severity)));

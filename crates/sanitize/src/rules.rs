@@ -40,8 +40,8 @@ impl Rule {
 /// Reads a rule file.
 ///
 /// Paragraphs are parted by empty lines; lines that start with `#` are comments. Every rule has
-/// all of `id`, `intent`, `severity`, `gate` (literals parted by `|`, one of which is in every text
-/// the rule matches), `match` (a regular expression over folded text), `yes` and `no`.
+/// all of `id`, `intent`, `severity`, `match` (a regular expression over folded text), `yes` and
+/// `no`. It may have `gate`: literals parted by `|`, one of which must be in the text too.
 pub(crate) fn parse(file: &'static str) -> Result<Vec<Rule>, BuildError> {
     let mut rules = Vec::new();
     let mut draft = Draft::default();
@@ -67,7 +67,7 @@ struct Draft {
     id: &'static str,
     label: Option<Label>,
     severity: Option<Severity>,
-    gate: &'static str,
+    gate: Option<&'static str>,
     pattern: &'static str,
     example: &'static str,
     counter_example: &'static str,
@@ -80,7 +80,7 @@ impl Default for Draft {
             id: "",
             label: None,
             severity: None,
-            gate: "",
+            gate: None,
             pattern: "",
             example: "",
             counter_example: "",
@@ -95,7 +95,7 @@ impl Draft {
             "id" => self.id = value,
             "intent" => self.label = Some(label(value)?),
             "severity" => self.severity = Some(severity(value)?),
-            "gate" => self.gate = value,
+            "gate" => self.gate = Some(value),
             "match" => self.pattern = value,
             "yes" => self.example = value,
             "no" => self.counter_example = value,
@@ -105,12 +105,12 @@ impl Draft {
     }
 
     fn finish(self) -> Result<Rule, &'static str> {
-        let texts = [self.id, self.gate, self.pattern, self.example, self.counter_example];
+        let texts = [self.id, self.pattern, self.example, self.counter_example];
         if texts.iter().any(|text| text.is_empty()) {
             return Err("the rule above lacks a key");
         }
-        let gates: Vec<_> = self.gate.split('|').map(str::trim).collect();
-        if gates.iter().any(|gate| gate.is_empty()) {
+        let gates: Vec<_> = self.gate.into_iter().flat_map(|gate| gate.split('|')).map(str::trim).collect();
+        if gates.contains(&"") {
             return Err("the rule above has an empty gate literal");
         }
         Ok(Rule {

@@ -1,5 +1,9 @@
 //! Credentials with a known prefix.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+
 use crate::detector::Detector;
 use crate::finding::{Finding, Label, Severity};
 use crate::normalize::Normalized;
@@ -7,6 +11,12 @@ use crate::secret_rules::{FORMS, Form, Probe};
 
 /// Longer than any form needs from its first byte to be certain, in bytes.
 const WINDOW: usize = 192;
+
+/// The prefixes of all forms, looked for many bytes at a time. `None` where they do not compile, which tests rule out.
+static PREFIXES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let prefixes = FORMS.iter().map(|form| form.prefix);
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(prefixes).ok()
+});
 
 /// Finds credentials that are written with a known prefix: AWS access key ids, GitHub, GitLab,
 /// Slack, Stripe, OpenAI, Anthropic and Google keys, JSON Web Tokens, private key blocks and
@@ -42,10 +52,7 @@ impl Detector for Secrets {
 
     fn detect(&self, text: &Normalized<'_>, found: &mut Vec<Finding>) {
         let bytes = text.original().as_bytes();
-        for (at, form, rest) in starts(bytes, 0) {
-            if !rest.starts_with(form.prefix.as_bytes()) {
-                continue;
-            }
+        for (at, form, rest) in prefixed(bytes) {
             let (len, rest) = match form.probe(rest) {
                 Probe::Match(len, rest) => (len, rest),
                 Probe::Open(Some(len)) => (len, None),
@@ -74,16 +81,34 @@ impl Detector for Secrets {
     }
 }
 
+/// Every place where a prefix stands as it may, with the form and the bytes from there.
+fn prefixed(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static Form, &[u8])> {
+    let mut from = 0;
+    let places = std::iter::from_fn(move || {
+        let at = match &*PREFIXES {
+            Some(prefixes) => prefixes.find(Input::new(bytes).range(from..))?.start(),
+            None => from + bytes.get(from..)?.iter().position(|byte| is_first(*byte))?,
+        };
+        from = at + 1;
+        Some(at)
+    });
+    let forms = places.flat_map(move |at| forms_at(bytes, at));
+    forms.filter(|(_, form, rest)| rest.starts_with(form.prefix.as_bytes()))
+}
+
 /// Every place from `from` on where a form may start, with the form and the bytes from there.
 fn starts(bytes: &[u8], from: usize) -> impl Iterator<Item = (usize, &'static Form, &[u8])> {
     let places = bytes.iter().enumerate().skip(from).filter(|(_, byte)| is_first(**byte));
-    places.flat_map(move |(at, first)| {
-        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied();
-        let rest = bytes.get(at..).unwrap_or_default();
-        let fits =
-            move |form: &&'static Form| form.prefix.as_bytes().first() == Some(first) && may_follow(*first, before);
-        FORMS.iter().filter(fits).map(move |form| (at, form, rest))
-    })
+    places.flat_map(move |(at, _)| forms_at(bytes, at))
+}
+
+/// The forms that may start at `at`, by their first byte and the one before.
+fn forms_at(bytes: &[u8], at: usize) -> impl Iterator<Item = (usize, &'static Form, &[u8])> {
+    let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied();
+    let rest = bytes.get(at..).unwrap_or_default();
+    let first = rest.first().copied().filter(|first| may_follow(*first, before));
+    let fits = move |form: &&'static Form| first.is_some() && form.prefix.as_bytes().first().copied() == first;
+    FORMS.iter().filter(fits).map(move |form| (at, form, rest))
 }
 
 const fn is_first(byte: u8) -> bool {

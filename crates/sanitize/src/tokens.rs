@@ -1,7 +1,10 @@
 //! Literal tokens and line headers: what is erased to a fixed point.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
+
+use aho_corasick::packed;
 
 use crate::automaton::{Automaton, Kind, ROOT};
 use crate::finding::{Finding, Label, Severity};
@@ -9,6 +12,11 @@ use crate::finding::{Finding, Label, Severity};
 /// How many marker characters may stand before a header when it is looked for without erasing.
 /// Stays below [`crate::LEFT_CONTEXT`].
 const MAX_MARKERS: usize = 32;
+
+/// How many different lead bytes are looked for together.
+const FEW: usize = 4;
+/// How many bytes are looked at together.
+const BLOCK: usize = 16;
 
 /// Literal tokens, found anywhere without regard to ASCII case, and headers, found as written at
 /// the start of a line behind any spaces, tabs, `#`, `*` and `>`.
@@ -24,7 +32,19 @@ pub struct TokenSet {
     headers: Vec<Entry>,
     anywhere: Automaton,
     at_line: Automaton,
-    leads: Vec<bool>,
+    leads: Leads,
+    /// The same without what only headers need.
+    token_leads: Leads,
+    /// The headers, looked for many bytes at a time. `None` if there are none, or too many.
+    written: Option<packed::Searcher>,
+}
+
+/// The bytes at which an idle state has to look on.
+#[derive(Debug, Clone)]
+enum Leads {
+    None,
+    Few([u8; FEW]),
+    Many(Vec<bool>),
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +93,39 @@ impl Hit<'_> {
     }
 }
 
+impl Leads {
+    fn new(firsts: impl Iterator<Item = u8>) -> Self {
+        let cases = firsts.flat_map(|first| [first.to_ascii_lowercase(), first.to_ascii_uppercase()]);
+        let bytes: BTreeSet<u8> = cases.collect();
+        let Some(first) = bytes.first() else { return Self::None };
+        if bytes.len() <= FEW {
+            let mut padded = bytes.iter().chain(std::iter::repeat(first));
+            return Self::Few(std::array::from_fn(|_| padded.next().copied().unwrap_or(*first)));
+        }
+        Self::Many((0..=u8::MAX).map(|byte| bytes.contains(&byte)).collect())
+    }
+
+    /// Where the first lead byte stands.
+    fn first_in(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::None => None,
+            Self::Few([a, b, c, d]) => {
+                let is_lead = |byte: u8| (byte == *a) | (byte == *b) | (byte == *c) | (byte == *d);
+                let mut from = 0;
+                for block in text.as_chunks::<BLOCK>().0 {
+                    if block.iter().fold(false, |any, byte| any | is_lead(*byte)) {
+                        break;
+                    }
+                    from += BLOCK;
+                }
+                let rest = text.get(from..)?;
+                Some(from + rest.iter().position(|byte| is_lead(*byte))?)
+            }
+            Self::Many(leads) => text.iter().position(|byte| leads.get(usize::from(*byte)).copied().unwrap_or(true)),
+        }
+    }
+}
+
 impl TokenSet {
     /// A set of `(rule id, literal)` pairs: tokens and headers. Empty literals are left out.
     /// Headers are meant to be words such as `SYSTEM:`; a header that starts with a marker or a
@@ -99,18 +152,13 @@ impl TokenSet {
     }
 
     fn compile(tokens: Vec<Entry>, headers: Vec<Entry>) -> Self {
-        let mut leads = vec![false; 256];
-        let firsts = tokens.iter().filter_map(|entry| entry.text.bytes().next());
-        for first in firsts.chain([b'\n', b'\r']) {
-            for byte in [first.to_ascii_lowercase(), first.to_ascii_uppercase()] {
-                if let Some(lead) = leads.get_mut(usize::from(byte)) {
-                    *lead = true;
-                }
-            }
-        }
+        let firsts = || tokens.iter().filter_map(|entry| entry.text.bytes().next());
+        let token_leads = Leads::new(firsts());
+        let leads = Leads::new(firsts().chain([b'\n', b'\r']));
+        let written = packed::Searcher::new(headers.iter().map(|entry| entry.text.as_bytes()));
         let anywhere = Automaton::new(Kind::Anywhere, tokens.iter().map(|entry| &*entry.text));
         let at_line = Automaton::new(Kind::Anchored, headers.iter().map(|entry| &*entry.text));
-        Self { tokens, headers, anywhere, at_line, leads }
+        Self { tokens, headers, anywhere, at_line, leads, token_leads, written }
     }
 
     pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
@@ -124,8 +172,7 @@ impl TokenSet {
 
     /// How many bytes at the start of `text` an idle state can pass over.
     pub(crate) fn idle_len(&self, text: &str) -> usize {
-        let is_lead = |byte: u8| self.leads.get(usize::from(byte)).copied().unwrap_or(true);
-        text.bytes().position(is_lead).unwrap_or(text.len())
+        self.leads.first_in(text.as_bytes()).unwrap_or(text.len())
     }
 
     pub(crate) fn step(&self, state: State, ch: char) -> State {
@@ -163,12 +210,19 @@ impl TokenSet {
 
     /// Reports every token and header in `text` without erasing.
     pub(crate) fn scan(&self, text: &str, found: &mut Vec<Finding>) {
-        let mut state = State::START;
+        // Lines matter only if a header stands anywhere at all.
+        let may_have_headers = || self.written.as_ref().is_none_or(|written| written.find(text).is_some());
+        let has_headers = !self.headers.is_empty() && may_have_headers();
+        let (leads, mut state) = match has_headers {
+            true => (&self.leads, State::START),
+            false => (&self.token_leads, State { line: Line::Inside, ..State::START }),
+        };
         let mut markers = 0_usize;
         let mut at = 0_usize;
         loop {
             if state.is_idle() {
-                at += self.idle_len(text.get(at..).unwrap_or_default());
+                let rest = text.as_bytes().get(at..).unwrap_or_default();
+                at += leads.first_in(rest).unwrap_or(rest.len());
             }
             let Some(ch) = text.get(at..).and_then(|rest| rest.chars().next()) else { return };
             at += ch.len_utf8();
