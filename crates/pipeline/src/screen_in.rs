@@ -16,7 +16,7 @@ use crate::rejection::Rejection;
 use crate::ticket::{End, Ticket};
 
 /// Requests with more text than this are screened off the event loop.
-const LARGE: usize = 16 << 10;
+const LARGE: usize = 64 << 10;
 /// Findings that are kept of one request.
 const FINDINGS: usize = 64;
 

@@ -1,4 +1,4 @@
-//! After a few failures nobody waits for the server any more, and one at a time tries again.
+//! After a few calls that failed nobody waits for the server any more, and one at a time tries again.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

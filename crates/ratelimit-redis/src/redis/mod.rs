@@ -80,7 +80,7 @@ pub struct RedisLimiter {
     in_flight: usize,
     /// One for each runtime that asks, so that no decision wakes another's threads.
     queues: Mutex<HashMap<Id, Queue>>,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
     denials: Option<Denials>,
     outage: Outage,
     permits: AtomicU64,
@@ -108,7 +108,7 @@ impl RedisLimiter {
             server,
             in_flight: config.in_flight,
             queues: Mutex::default(),
-            breaker: Breaker::default(),
+            breaker: Arc::default(),
             denials: config.remember_denials.then(Denials::default),
             outage: Outage::default(),
             // Permits of different processes must differ.
@@ -124,7 +124,8 @@ impl RedisLimiter {
             return Ok(queue.clone());
         }
         queues.retain(|_, queue| !queue.is_closed());
-        let queue = Queue::start(&Arc::new(Link::new(self.server.clone())), self.in_flight);
+        let link = Arc::new(Link::new(self.server.clone()));
+        let queue = Queue::start(&link, &self.breaker, self.in_flight);
         queues.insert(runtime, queue.clone());
         Ok(queue)
     }
@@ -156,17 +157,11 @@ impl RedisLimiter {
             return Err(LimiterError::Unavailable);
         }
         let ran = tokio::time::timeout(self.server.deadline, self.queue()?.run(op)).await;
-        let ran = ran.unwrap_or(Err(LimiterError::Unavailable));
-        match &ran {
-            Err(LimiterError::Unavailable) => self.breaker.failed(Instant::now()),
-            _ => {
-                self.breaker.succeeded();
-                for op in self.outage.owed() {
-                    self.queue()?.tell(op);
-                }
-            }
+        let done = ran.unwrap_or(Err(LimiterError::Unavailable))?;
+        for op in self.outage.owed() {
+            self.queue()?.tell(op);
         }
-        ran
+        Ok(done)
     }
 
     async fn take(&self, charges: Vec<Held>) -> Result<Decision, LimiterError> {

@@ -3,12 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::LimiterError;
 use crate::op::{Act, Done, Op, Part, Slots, Step};
 use crate::redis::batch::Batch;
+use crate::redis::breaker::Breaker;
 use crate::redis::link::Link;
 
 /// Acts that may wait to be sent.
@@ -30,6 +32,7 @@ struct Waiting {
 
 struct Worker {
     link: Arc<Link>,
+    breaker: Arc<Breaker>,
     receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     /// Does not keep the queue open.
     sender: mpsc::WeakSender<Waiting>,
@@ -37,11 +40,12 @@ struct Worker {
 
 impl Queue {
     /// Starts the tasks that send, `in_flight` calls at once. They end with the queue, or the runtime.
-    pub(crate) fn start(link: &Arc<Link>, in_flight: usize) -> Self {
+    pub(crate) fn start(link: &Arc<Link>, breaker: &Arc<Breaker>, in_flight: usize) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..in_flight.max(1) {
-            let worker = Worker { link: link.clone(), receiver: receiver.clone(), sender: sender.downgrade() };
+            let (link, breaker) = (link.clone(), breaker.clone());
+            let worker = Worker { link, breaker, receiver: receiver.clone(), sender: sender.downgrade() };
             tokio::spawn(worker.run());
         }
         Self { sender }
@@ -96,6 +100,11 @@ impl Worker {
             }
         }
         let answered = self.link.call(&batch).await;
+        // Calls count, not those who waited for them: one that is slow is no outage.
+        match &answered {
+            Ok(_) => self.breaker.succeeded(),
+            Err(_) => self.breaker.failed(Instant::now()),
+        }
         let answer = match answered.as_deref().map_err(|error| *error).and_then(|bytes| batch.decode(bytes)) {
             Ok(answer) => answer,
             Err(error) => return sent.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error)))),
