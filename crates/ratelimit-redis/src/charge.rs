@@ -88,12 +88,15 @@ pub(crate) fn merge(charges: &[Charge<'_>]) -> Result<Vec<Held>, LimiterError> {
     let mut merged: Vec<Held> = Vec::with_capacity(charges.len());
     for charge in charges {
         let Charge { bucket, unit, policy, quota, cost, floor } = *charge;
+        let is_slot = quota.lease().is_some();
+        // A slot is held or not, however often it is named.
+        let cost = if is_slot { cost.min(1) } else { cost };
         if bucket.len() > MAX_NAME_BYTES {
             return Err(LimiterError::Charges);
         }
         match merged.iter_mut().find(|held| *held.bucket == *bucket && held.unit == unit) {
             Some(same) => {
-                same.cost = same.cost.saturating_add(cost);
+                same.cost = if is_slot { same.cost.max(cost) } else { same.cost.saturating_add(cost) };
                 same.floor = same.floor.max(floor);
             }
             None => {

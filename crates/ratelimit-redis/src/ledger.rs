@@ -81,7 +81,7 @@ impl Ledger {
                         changed.insert(&part.bucket);
                     }
                 }
-                Kind::Slots { lease_millis, .. } => self.hold(op, part, now.saturating_add(lease_millis * 1_000)),
+                Kind::Slots { lease_millis, .. } => self.hold(op, part, now, now.saturating_add(lease_millis * 1_000)),
             }
         }
         // What did not change is not written: what it refills by is known to those who change it only.
@@ -124,11 +124,13 @@ impl Ledger {
         }
     }
 
-    fn hold(&mut self, op: &Op, part: &Part, until: u64) {
+    fn hold(&mut self, op: &Op, part: &Part, now: u64, until: u64) {
         let key = (part.bucket.clone(), part.unit);
         match (op.act, part.step) {
             (Act::Take, Step::Take { cost, .. }) if cost > 0 => {
-                self.slots.entry(key).or_default().insert(op.permit, until);
+                let held = self.slots.entry(key).or_default();
+                held.retain(|_, until| *until > now);
+                held.insert(op.permit, until);
             }
             // Also when the lease is over: its holder lives.
             (Act::Adjust(Slots::Renew), Step::Adjust { more, .. }) if more > 0 => {

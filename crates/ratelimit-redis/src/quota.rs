@@ -73,8 +73,8 @@ pub enum OnOutage {
     AskCaller,
     /// It is refused.
     Deny,
-    /// Each of so many processes allows its share of the quota from its own memory: together never more
-    /// than the quota, if there are not more of them.
+    /// Each of so many processes allows its share of the quota from its own memory: together at most the
+    /// quota once more, beside what was used before, if there are not more of them.
     LocalShare {
         /// How many processes share the quota.
         replicas: NonZeroU32,

@@ -89,7 +89,7 @@ impl Batch {
 
     fn has_room(&self, op: &Op) -> bool {
         let mut keys = self.records.len() + self.slots.len();
-        for part in &op.parts {
+        for (at, part) in op.parts.iter().enumerate() {
             let is_known = match part.kind {
                 Kind::Bucket(refill) => self.record(&part.bucket).and_then(|at| self.records.get(at)).map(|record| {
                     let same = record.quotas.iter().find(|(unit, _)| *unit == part.unit);
@@ -103,6 +103,10 @@ impl Batch {
             match is_known {
                 Some(false) => return false,
                 Some(true) => {}
+                // A bucket's quotas follow each other, and are one key.
+                None if !is_slots(part)
+                    && at > 0
+                    && op.parts.get(at - 1).is_some_and(|last| last.bucket == part.bucket) => {}
                 None => keys += 1,
             }
         }

@@ -39,9 +39,8 @@ impl Denials {
         };
         let kept = charges.iter().find_map(known)?;
         let left = |at: Instant| at.saturating_duration_since(now);
-        let standing = Standing { policy: kept.standing.policy, ..kept.standing };
         let retry_after = kept.fits_at.map(left);
-        Some(Denial { policy: standing.policy, retry_after, standings: vec![standing], is_outage: false })
+        Some(Denial { policy: kept.standing.policy, retry_after, standings: vec![kept.standing], is_outage: false })
     }
 
     /// Keeps what was denied. `asked_at` is before the server was asked, so that nothing holds too long.

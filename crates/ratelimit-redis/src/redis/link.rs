@@ -14,6 +14,10 @@ use crate::redis::batch::Batch;
 /// The whole arithmetic of a batch, on the server and by its clock.
 const SCRIPT: &str = include_str!("script.lua");
 
+/// How long an answer is waited for that nobody needs in time, to give back what was taken; and a
+/// connection.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What all links have in common.
 pub(crate) struct Server {
     pool: Pool,
@@ -66,9 +70,14 @@ impl Link {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Sends a batch once. A call that outlives the deadline may have run, so it is never sent again.
+    /// How long a decision may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.server.deadline
+    }
+
+    /// Sends a batch once. A call without an answer may have run, so it is never sent again.
     pub(crate) async fn call(&self, batch: &Batch) -> Result<Vec<u8>, LimiterError> {
-        let answered = tokio::time::timeout(self.server.deadline, self.ask(batch)).await;
+        let answered = tokio::time::timeout(self.server.deadline + PATIENCE, self.ask(batch)).await;
         answered.unwrap_or_else(|_| {
             self.disconnect();
             Err(LimiterError::Unavailable)

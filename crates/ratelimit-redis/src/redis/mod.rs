@@ -19,7 +19,7 @@ use tokio::runtime::{Handle, Id};
 use crate::charge::{Actual, Charge, Held, merge};
 use crate::decision::{Decision, Permit, Reservation, Seen, Standing, allowed, denied, standings, too_dear};
 use crate::limiter::{BoxFuture, Limiter, LimiterError};
-use crate::op::{Done, Op, Slots};
+use crate::op::{Act, Done, Op, Slots};
 use crate::redis::batch::are_told_apart;
 use crate::redis::breaker::Breaker;
 use crate::redis::denials::Denials;
@@ -153,13 +153,14 @@ impl RedisLimiter {
         if !are_told_apart(&op) {
             return Err(LimiterError::Charges);
         }
-        if !self.breaker.may_ask(Instant::now()) {
+        // What was used is told in any case.
+        if op.act == Act::Take && !self.breaker.may_ask(Instant::now()) {
             return Err(LimiterError::Unavailable);
         }
         let ran = tokio::time::timeout(self.server.deadline, self.queue()?.run(op)).await;
         let done = ran.unwrap_or(Err(LimiterError::Unavailable))?;
-        for op in self.outage.owed() {
-            self.queue()?.tell(op);
+        if let Ok(queue) = self.queue() {
+            self.outage.tell(|op| queue.tell(op));
         }
         Ok(done)
     }
@@ -217,9 +218,10 @@ impl Limiter for RedisLimiter {
 
     fn charge<'a>(&'a self, held: &'a mut Reservation, so_far: &'a Actual) -> BoxFuture<'a, Result<(), LimiterError>> {
         Box::pin(async move {
-            self.replace(held, |held| so_far.of(held), Slots::Renew).await?;
+            let told = self.replace(held, |held| so_far.of(held), Slots::Renew).await;
+            // Also without an answer: it may have run, and is never told twice.
             held.note(so_far);
-            Ok(())
+            told
         })
     }
 

@@ -16,6 +16,8 @@ use crate::quota::{Kind, OnOutage, Quota};
 const AGAIN: Duration = Duration::from_secs(1);
 /// Most buckets whose local use is remembered.
 const MOST: usize = 65_536;
+/// Buckets that are told of after one decision.
+const PIECE: usize = 64;
 
 /// A bucket and a unit.
 type Name = (Arc<str>, &'static str);
@@ -72,25 +74,32 @@ impl Outage {
     fn spend(&self, charges: &[Held]) {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         for held in charges.iter().filter(|held| held.cost > 0 && matches!(held.quota.kind(), Kind::Bucket(_))) {
-            if spent.len() < MOST {
-                let entry = spent.entry((held.bucket.clone(), held.unit)).or_insert((held.quota, 0));
+            let name = (held.bucket.clone(), held.unit);
+            if spent.len() < MOST || spent.contains_key(&name) {
+                let entry = spent.entry(name).or_insert((held.quota, 0));
                 entry.1 = entry.1.saturating_add(held.cost);
                 self.is_owing.store(true, Ordering::Relaxed);
             }
         }
     }
 
-    /// What was used here, once, as acts for the server.
-    pub(crate) fn owed(&self) -> Vec<Op> {
+    /// Tells the server what was used here, once, a piece at a time; what it does not take is kept.
+    pub(crate) fn tell(&self, take: impl Fn(Op) -> bool) {
         if !self.is_owing.swap(false, Ordering::Relaxed) {
-            return Vec::new();
+            return;
         }
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let op = |((bucket, unit), (quota, units)): (Name, (Quota, u64))| {
+        let piece: Vec<Name> = spent.keys().take(PIECE).cloned().collect();
+        for name in piece {
+            let Some((quota, units)) = spent.get(&name).copied() else { continue };
+            let (bucket, unit) = name.clone();
             let held = Held { bucket, unit, policy: unit, quota, cost: 0, floor: 0 };
-            Op::replace(&[held], |_| units, Slots::Leave, 0)
-        };
-        spent.drain().map(op).collect()
+            if !take(Op::replace(&[held], |_| units, Slots::Leave, 0)) {
+                break;
+            }
+            spent.remove(&name);
+        }
+        self.is_owing.store(!spent.is_empty(), Ordering::Relaxed);
     }
 }
 
@@ -108,7 +117,10 @@ fn share(held: &Held) -> Held {
     let most = held.quota.most();
     match held.quota.kind() {
         Kind::Bucket(_) => Held { cost: held.cost.saturating_mul(replicas), ..held.clone() },
-        Kind::Slots { .. } => Held { floor: most - most.checked_div(replicas).unwrap_or(most), ..held.clone() },
+        Kind::Slots { .. } => {
+            let others = most - most.checked_div(replicas).unwrap_or(most);
+            Held { floor: held.floor.max(others), ..held.clone() }
+        }
     }
 }
 

@@ -27,7 +27,25 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 struct Waiting {
     op: Op,
-    reply: oneshot::Sender<Result<Done, LimiterError>>,
+    reply: oneshot::Sender<Result<Answered, LimiterError>>,
+}
+
+/// What came of an act, on its way to the caller. If it does not arrive, what was taken is given back.
+#[derive(Debug)]
+struct Answered {
+    done: Done,
+    undo: Option<(mpsc::WeakSender<Waiting>, Op)>,
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if let Some((sender, op)) = self.undo.take() {
+            let is_told = sender.upgrade().is_some_and(|sender| tell(&sender, op));
+            if !is_told {
+                tracing::warn!("a charge stays although its caller has left");
+            }
+        }
+    }
 }
 
 struct Worker {
@@ -60,7 +78,9 @@ impl Queue {
     pub(crate) async fn run(&self, op: Op) -> Result<Done, LimiterError> {
         let (reply, answer) = oneshot::channel();
         self.sender.try_send(Waiting { op, reply }).map_err(|_| LimiterError::Unavailable)?;
-        answer.await.map_err(|_| LimiterError::Unavailable)?
+        let mut answered = answer.await.map_err(|_| LimiterError::Unavailable)??;
+        answered.undo = None;
+        Ok(answered.done.clone())
     }
 
     /// Hands an act in whose answer nobody needs. `false` when the queue is full.
@@ -77,8 +97,12 @@ impl Worker {
     async fn run(self) {
         let mut waiting = Vec::with_capacity(TOGETHER);
         while self.receiver.lock().await.recv_many(&mut waiting, TOGETHER).await > 0 {
-            // Whoever has left takes nothing.
-            let is_wanted = |waiting: &Waiting| waiting.op.act != Act::Take || !waiting.reply.is_closed();
+            // Whoever has left takes nothing, and renews nothing that may be released by now.
+            let is_wanted = |waiting: &Waiting| {
+                let is_late =
+                    matches!(waiting.op.act, Act::Take | Act::Adjust(Slots::Renew)) && waiting.reply.is_closed();
+                !is_late
+            };
             let mut wanted: VecDeque<Waiting> = waiting.drain(..).filter(is_wanted).collect();
             while !wanted.is_empty() {
                 self.send(&mut wanted).await;
@@ -99,33 +123,41 @@ impl Worker {
                 }
             }
         }
-        let answered = self.link.call(&batch).await;
-        // Calls count, not those who waited for them: one that is slow is no outage.
-        match &answered {
-            Ok(_) => self.breaker.succeeded(),
-            Err(_) => self.breaker.failed(Instant::now()),
-        }
+        let answered = self.call(&batch).await;
         let answer = match answered.as_deref().map_err(|error| *error).and_then(|bytes| batch.decode(bytes)) {
             Ok(answer) => answer,
             Err(error) => return sent.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error)))),
         };
         for (place, reply) in sent {
-            let done = answer.of(place);
-            let is_taken = done.as_ref().is_ok_and(|done| done.is_taken);
-            if reply.send(done).is_err() && is_taken {
-                self.take_back(batch.op(place));
-            }
+            let answered = answer.of(place).map(|done| {
+                let op = batch.op(place).filter(|op| done.is_taken && op.act == Act::Take);
+                Answered { done, undo: op.map(|op| (self.sender.clone(), undo(op))) }
+            });
+            // What does not arrive gives back what it took.
+            drop(reply.send(answered));
         }
     }
 
-    /// Gives back what was taken for a caller who left.
-    fn take_back(&self, op: Option<&Op>) {
-        if let Some(op) = op.filter(|op| op.act == Act::Take) {
-            let is_told = self.sender.upgrade().is_some_and(|sender| tell(&sender, undo(op)));
-            if !is_told {
-                tracing::warn!("a charge stays although its caller has left");
-            }
+    /// Waits for the answer longer than callers do, because only then is it known what was taken. Calls
+    /// count as failed, not those who waited for them: one that is slow is no outage.
+    async fn call(&self, batch: &Batch) -> Result<Vec<u8>, LimiterError> {
+        let call = self.link.call(batch);
+        tokio::pin!(call);
+        let in_time = tokio::time::timeout(self.link.deadline(), &mut call).await;
+        let is_late = in_time.is_err();
+        if is_late {
+            self.breaker.failed(Instant::now());
         }
+        let answered = match in_time {
+            Ok(answered) => answered,
+            Err(_) => call.await,
+        };
+        match &answered {
+            Ok(_) => self.breaker.succeeded(),
+            Err(_) if is_late => {}
+            Err(_) => self.breaker.failed(Instant::now()),
+        }
+        answered
     }
 }
 

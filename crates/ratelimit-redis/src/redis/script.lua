@@ -18,7 +18,7 @@ local MOST, FAR_AHEAD, BROKEN = 9007199254740991, 86400000000, 4294967295
 local TAKE, RENEW, RELEASE = 1, 3, 4
 local numbers = {unpack_from('<' .. rep('d', #ARGV[1] / 8), ARGV[1])}
 local count = numbers[1]
-local stored = count == 1 and {redis.call('GET', KEYS[1])} or count > 0 and redis.call('MGET', unpack(KEYS, 1, count))
+local stored = count > 0 and redis.call('MGET', unpack(KEYS, 1, count))
 local records, rates, extras, others, i = {}, {}, {}, {}, 2
 
 for k = 1, count do
@@ -113,7 +113,9 @@ while numbers[i + 3] do
       n = numbers[rates[key]]
       if not used then times = BROKEN end
     else
-      used = {redis.call('ZCOUNT', KEYS[key], string.format('(%.0f', now), '+inf')}
+      local held = redis.pcall('ZCOUNT', KEYS[key], string.format('(%.0f', now), '+inf')
+      if type(held) == 'table' then times, held = BROKEN, 0 end
+      used = {held}
     end
     j = j + 1
     for d = 1, n do

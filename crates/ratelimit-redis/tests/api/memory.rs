@@ -74,6 +74,19 @@ async fn full_buckets_are_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slots_that_were_dropped_are_not_kept() {
+    let limiter = MemoryLimiter::new();
+    let slots = Quota::at_once(NonZeroU32::MIN, Duration::from_secs(1));
+    for _ in 0..1_000 {
+        let charges = [Charge::new("a", "slots", slots, 1)];
+        assert!(matches!(limiter.reserve(&charges).await.unwrap(), Decision::Allow(_)));
+        assert!(matches!(limiter.reserve(&charges).await.unwrap(), Decision::Deny(_)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(limiter.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn headers_follow_the_draft() {
     let limiter = MemoryLimiter::new();
     let tokens = quota(100_000, Window::Minute, 100_000);

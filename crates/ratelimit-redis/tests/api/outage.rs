@@ -182,3 +182,34 @@ async fn slots_of_a_holder_that_died_are_free_at_the_end_of_the_lease() {
     limiter.settle(streaming, &Actual::as_charged()).await.unwrap();
     assert_eq!(server.ask("ZCARD rl1:s:slots:a").await.trim(), ":0");
 }
+
+#[tokio::test]
+async fn a_decision_that_came_too_late_took_nothing() {
+    let server = RedisServer::start().await;
+    let limiter = connect(&server, Duration::from_millis(50)).await;
+    assert_eq!(left(&limiter, "a").await, 10);
+    server.freeze(true).await;
+    assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Unavailable);
+    // The server has it, and does it once it can.
+    server.freeze(false).await;
+    let mut tries = 0;
+    while left_or_none(&limiter).await != Some(10) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        tries += 1;
+        assert!(tries < 400, "{:?}", left_or_none(&limiter).await);
+    }
+    let sets = r#"EVAL "return tonumber(string.match(redis.call('INFO','commandstats'),'cmdstat_set:calls=(%d+)'))" 0"#;
+    assert_eq!(server.ask(sets).await, ":1", "it was taken, and given back");
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_stops_only_its_own_act() {
+    let server = RedisServer::start().await;
+    let limiter = connect(&server, Duration::from_secs(2)).await;
+    server.ask("SET rl1:s:slots:bad x").await;
+    let slots = Quota::at_once(TWO, Duration::from_secs(30));
+    let (bad, good) = ([Charge::new("bad", "slots", slots, 1)], [Charge::new("good", "slots", slots, 1)]);
+    let (bad, good) = tokio::join!(limiter.reserve(&bad), limiter.reserve(&good));
+    assert_eq!(bad.unwrap_err(), LimiterError::Corrupt);
+    assert!(matches!(good.unwrap(), Decision::Allow(_)));
+}
