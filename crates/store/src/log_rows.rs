@@ -154,7 +154,12 @@ impl Sink for LogRows {
 
     fn release(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            if let Err(error) = self.run(release).await {
+            // What was not acknowledged must not be found by the next holder.
+            let released = match self.repair().await {
+                Ok(()) => self.run(release).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = released {
                 // It ends by itself.
                 tracing::warn!(%error, "the audit log stays held for half a minute");
             }

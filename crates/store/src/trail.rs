@@ -11,8 +11,8 @@ use crate::connect::connect;
 use crate::log_rows::LogRows;
 
 const CONNECTIONS: u32 = 2;
-/// Records that are read at once.
-const PAGE: i64 = 1_000;
+/// Records that are read at once: some megabytes, and 50 if all are as long as they may be.
+const PAGE: i64 = 200;
 /// Most records given of one request.
 const MOST: i64 = 1_000;
 
@@ -40,14 +40,15 @@ impl PostgresTrail {
         Ok(LogRows::claim(self.pool.connect_options().as_ref().clone()).await?)
     }
 
-    /// The logs there are.
+    /// The logs there are or were: every number up to the highest of which anything is left.
     ///
     /// # Errors
     /// [`AuditError::Io`] when the database cannot be reached.
     pub async fn logs(&self) -> Result<Vec<i64>, AuditError> {
-        let rows = sqlx::query("SELECT log FROM audit_logs ORDER BY log").fetch_all(&self.pool).await;
-        let rows = rows.map_err(io::Error::other)?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(io::Error::other)?)
+        let highest =
+            "SELECT MAX(log) FROM (SELECT log FROM audit_logs UNION ALL SELECT log FROM audit_records) AS all_logs";
+        let highest: Option<i64> = sqlx::query_scalar(highest).fetch_one(&self.pool).await.map_err(io::Error::other)?;
+        Ok((1..=highest.unwrap_or(0)).collect())
     }
 
     /// Reads a log from its first record and compares it with its newest checkpoint. It may be verified
@@ -99,8 +100,9 @@ impl PostgresTrail {
 
 /// The newest checkpoint of a log.
 pub(crate) async fn checkpoint(connection: &mut PgConnection, log: i64) -> Result<Option<String>, sqlx::Error> {
-    let row = sqlx::query("SELECT checkpoint FROM audit_logs WHERE log = $1").bind(log).fetch_one(connection).await?;
-    row.try_get(0)
+    let row =
+        sqlx::query("SELECT checkpoint FROM audit_logs WHERE log = $1").bind(log).fetch_optional(connection).await?;
+    row.map_or(Ok(None), |row| row.try_get(0))
 }
 
 /// The next records of a log, from `next` on.

@@ -91,8 +91,11 @@ impl Gateway {
             .failures_per_minute(settings.limits.failures_per_minute);
         let verifier = Arc::new(verifier.build().map_err(|error| keys(&error))?);
         let issuer = verifier.issuer();
-        let Opened { trail, log, digests } = Trail::open(&settings, &data_dir).await?;
         let limiter = limiter(&settings.redis).await?;
+        let (listener, address) = listen(settings.server.listen)?;
+        let (admin_listener, admin_address) = listen(settings.server.admin_listen)?;
+        // Last, so that a start that fails holds no part of the trail.
+        let Opened { trail, log, digests } = Trail::open(&settings, &data_dir).await?;
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
         let parts = Parts { verifier: verifier.clone(), limiter, log, digests, policy, max_buffered_bytes };
         let pipeline = Arc::new(Pipeline::start(parts));
@@ -107,8 +110,6 @@ impl Gateway {
         };
 
         let server = &settings.server;
-        let (listener, address) = listen(server.listen)?;
-        let (admin_listener, admin_address) = listen(server.admin_listen)?;
         let shared = Data::new(Shared { pipeline: pipeline.clone(), trusted_proxies: server.trusted_proxies.clone() });
         let failed = |address| move |source| StartError::Bind { address, source };
         let callers = callers(&settings, shared, listener, &tls).map_err(failed(address))?;

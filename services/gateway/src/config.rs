@@ -366,7 +366,7 @@ impl Secret {
                 Zeroizing::new(text.trim().to_owned())
             }
         };
-        if text.is_empty() { Err(wrong("the file is empty".to_owned())) } else { Ok(Some(text)) }
+        if text.is_empty() { Err(wrong("it is empty".to_owned())) } else { Ok(Some(text)) }
     }
 }
 

@@ -99,7 +99,12 @@ impl Trail {
             Self::Folder(folder) => Ok(vec![Judged { log: None, verdict: audit::verify(folder, key) }]),
             Self::Database(database) => {
                 let mut judged = Vec::new();
-                for log in database.logs().await? {
+                let logs = database.logs().await?;
+                if logs.is_empty() {
+                    let verdict = Err(VerifyError::Incomplete { have: 0, want: None });
+                    return Ok(vec![Judged { log: None, verdict }]);
+                }
+                for log in logs {
                     judged.push(Judged { log: Some(log), verdict: database.verify(log, key).await });
                 }
                 Ok(judged)

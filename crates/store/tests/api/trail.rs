@@ -196,3 +196,43 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
     let nobody = PostgresTrail::connect("postgres://a@127.0.0.1:1/a").await;
     assert_eq!(nobody.err(), Some(keys::StoreError::Unavailable));
 }
+
+#[tokio::test]
+async fn a_log_that_is_gone_is_missed() {
+    let (server, trail) = start().await;
+    let mut logs = Vec::new();
+    for _ in 0..3 {
+        logs.push(open(trail.claim().await.unwrap()).await.unwrap());
+    }
+    for log in &logs {
+        log.append(&outcome("r")).await.unwrap();
+        log.close().await.unwrap();
+    }
+    for (spoil, log) in [
+        ("DELETE FROM audit_logs WHERE log = 1", 1),
+        ("DELETE FROM audit_records WHERE log = 1", 1),
+        ("DELETE FROM audit_logs WHERE log = 3", 3),
+    ] {
+        assert_eq!(sql(&server, spoil).await, 1, "{spoil}");
+        assert_eq!(trail.logs().await.unwrap(), [1, 2, 3], "{spoil}");
+        let verdict = trail.verify(log, &key().verifying_key()).await;
+        assert!(matches!(verdict, Err(VerifyError::Incomplete { .. })), "{spoil}: {verdict:?}");
+    }
+    assert_eq!(trail.verify(2, &key().verifying_key()).await.unwrap().records, 1);
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_is_not_left_to_the_next_holder() {
+    let (server, trail) = start().await;
+    let mut rows = trail.claim().await.unwrap();
+    let mut other = PgConnection::connect(&server.url()).await.unwrap();
+    let mut transaction = other.begin().await.unwrap();
+    transaction.execute("SELECT 1 FROM audit_logs FOR UPDATE").await.unwrap();
+    assert!(rows.append(&["{}".to_owned()]).await.is_err());
+    // Its statement goes on in the server, and then the gateway stops.
+    transaction.commit().await.unwrap();
+    rows.release().await;
+    let mut next = trail.claim().await.unwrap();
+    assert_eq!(next.number(), 1);
+    next.replay(&mut |record| panic!("{record:?}")).await.unwrap();
+}

@@ -115,6 +115,8 @@ async fn every_log_of_the_trail_is_verified() {
     assert_eq!(bad.status.code(), Some(2));
     let said = String::from_utf8(bad.stderr).unwrap();
     assert!(said.contains("log 1: the audit log has 0 whole records") && said.contains("log 2: "), "{said}");
+    cluster.postgres.sql("TRUNCATE audit_logs, audit_records").await;
+    assert_eq!(cluster.run(&["audit", "verify"]).status.code(), Some(3), "nothing is left");
 }
 
 #[tokio::test]
