@@ -51,7 +51,7 @@ pub struct Pipeline {
     tickets: Tickets,
     room: Room,
     /// For work on large texts.
-    cores: Semaphore,
+    cores: Arc<Semaphore>,
     closer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -65,7 +65,7 @@ impl Pipeline {
         let (tickets, closer) = Tickets::start(limiter.clone(), log.clone(), metrics.clone(), refusals.clone());
         let closer = Mutex::new(Some(closer));
         let policy = ArcSwap::from_pointee(policy);
-        let cores = Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from));
+        let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         Self { verifier, limiter, log, digests, policy, metrics, refusals, tickets, room, cores, closer }
     }
 

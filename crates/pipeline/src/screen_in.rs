@@ -31,7 +31,7 @@ pub struct Screened {
 
 impl Admitted {
     /// Screens every text. System texts are left alone when the key holds `trust:system`.
-    pub(crate) async fn screen_in(self, sanitizer: &Sanitizer, cores: &Semaphore) -> Result<Screened, Rejection> {
+    pub(crate) async fn screen_in(self, sanitizer: &Sanitizer, cores: &Arc<Semaphore>) -> Result<Screened, Rejection> {
         let Self { mut ticket, request, model, standings, body_bytes } = self;
         let trusts_system = ticket.about.principal().is_some_and(|principal| principal.scopes().trusts_system());
         let length: usize = request.texts().map(|text| text.text.len()).sum();
@@ -39,9 +39,18 @@ impl Admitted {
             Some(look(request, sanitizer, trusts_system))
         } else {
             // More at once would only take memory, and the cores away from those who decide and record.
-            let _core = cores.acquire().await;
-            let sanitizer = sanitizer.clone();
-            tokio::task::spawn_blocking(move || look(request, &sanitizer, trusts_system)).await.ok()
+            // They go with the work, which goes on when the caller leaves.
+            let core = cores.clone().acquire_owned().await;
+            let (sanitizer, room) = (sanitizer.clone(), ticket.take_room());
+            let looking = tokio::task::spawn_blocking(move || {
+                let looked = look(request, &sanitizer, trusts_system);
+                drop(core);
+                (looked, room)
+            });
+            looking.await.ok().map(|(looked, room)| {
+                ticket.keep_room(room);
+                looked
+            })
         };
         let Some(Looked { request, findings, blocked }) = looked else {
             return Err(refuse(ticket, Code::Internal, None));

@@ -76,6 +76,16 @@ pub(crate) struct Note {
 }
 
 impl Ticket {
+    /// Lends the body's room to work that may outlive the ticket.
+    pub(crate) fn take_room(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.room.take()
+    }
+
+    /// Takes it back.
+    pub(crate) fn keep_room(&mut self, room: Option<OwnedSemaphorePermit>) {
+        self.room = room;
+    }
+
     /// Gives the body's room back: it is no longer kept.
     pub(crate) fn leave_room(&mut self) {
         self.room = None;
