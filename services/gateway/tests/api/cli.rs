@@ -91,7 +91,10 @@ fn the_first_start_prints_keys_once_and_four_commands_that_work() {
     assert!(said[2].starts_with("HTTP/1.1 400") && said[2].contains("non-finite value at index 2"), "{}", said[2]);
     let statuses: Vec<&str> = said[3].lines().collect();
     assert_eq!(statuses.len(), 40);
-    assert!(statuses[0].starts_with("200") && statuses[39] == "429 1", "{statuses:?}");
+    // Five come back every second that curl takes, so some at the end may be answered.
+    let refused = statuses.iter().filter(|status| **status == "429 1").count();
+    assert!(statuses[0].starts_with("200") && refused > 0, "{statuses:?}");
+    assert!(statuses.iter().all(|status| ["200 ", "429 1"].contains(status)), "{statuses:?}");
     first.stop();
 
     let second = Running::start(folder.path());
