@@ -94,6 +94,10 @@ pub enum StoreError {
     /// It holds something that cannot be read. A human must look.
     #[error("the key store holds an unreadable row")]
     Corrupt,
+    /// It is none that this version can use: no database, another schema, an encoding that does not hold
+    /// every text. The log says which.
+    #[error("it is no database that this version can use; the log says why")]
+    Unusable,
 }
 
 /// Why a key was not issued, rotated, revoked or listed. Nothing has changed.

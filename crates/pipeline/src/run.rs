@@ -1,12 +1,13 @@
 //! The line itself, from the first step to the last.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
 use keys::{Principal, Verifier};
-use ratelimit_redis::{Decision, Limiter, Standing};
+use ratelimit_redis::{Charge, Decision, Limiter, Quota, Standing};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -196,6 +197,14 @@ impl Pipeline {
     /// When the limiter cannot be reached.
     pub async fn standings(&self, principal: &Principal) -> Result<Vec<Standing>, ratelimit_redis::LimiterError> {
         self.limiter.peek(&Buckets::of(principal).charges(0)).await
+    }
+
+    /// Connects the runtime it is called in with the limiter, so that its first request does not have to.
+    pub async fn warm_up(&self) {
+        let nothing = Charge::new("warm-up", "requests", Quota::per_second(NonZeroU32::MIN), 0);
+        if let Err(error) = self.limiter.peek(&[nothing]).await {
+            tracing::warn!(%error, "the limiter is not reached yet");
+        }
     }
 
     /// The rules that hold now.

@@ -18,7 +18,7 @@ static EXTRAS: Migrator = sqlx::migrate!("../../migrations/postgres");
 /// Connects and brings the schema up to date; when several gateways start at once, one does and the
 /// others wait.
 pub(crate) async fn connect(url: &str, connections: u32) -> Result<PgPool, StoreError> {
-    let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Corrupt)?;
+    let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Unusable)?;
     // Whatever the server's own setting: what was acknowledged is on its disk.
     let options = options
         .application_name("portcullis")
@@ -32,7 +32,7 @@ pub(crate) async fn connect(url: &str, connections: u32) -> Result<PgPool, Store
     let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&pool).await.map_err(failure)?;
     if encoding != "UTF8" {
         tracing::error!(%encoding, "the database must be made with the encoding UTF8");
-        return Err(StoreError::Corrupt);
+        return Err(StoreError::Unusable);
     }
     let migrations = Migrator::with_migrations(MIGRATIONS.iter().chain(EXTRAS.iter()).cloned().collect());
     match migrations.run(&pool).await {
@@ -40,7 +40,7 @@ pub(crate) async fn connect(url: &str, connections: u32) -> Result<PgPool, Store
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Err(failure(error)),
         Err(error) => {
             tracing::error!(%error, "the database has another schema");
-            Err(StoreError::Corrupt)
+            Err(StoreError::Unusable)
         }
     }
 }

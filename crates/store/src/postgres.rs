@@ -23,7 +23,7 @@ impl PostgresStore {
     /// several gateways start at once, one does and the others wait.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Corrupt`] when the address
+    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Unusable`] when the address
     /// is none or the schema is newer.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Ok(Self { pool: connect(url, CONNECTIONS).await? })

@@ -33,7 +33,7 @@ impl SqliteStore {
     /// Opens or makes the file, mode 0600, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be opened, [`StoreError::Corrupt`] when it is no
+    /// [`StoreError::Unavailable`] when it cannot be opened, [`StoreError::Unusable`] when it is no
     /// database or of a newer schema.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let file = make_private(path).and_then(|()| std::fs::metadata(path)).map_err(|error| {
@@ -61,7 +61,7 @@ impl SqliteStore {
             Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Err(failure(error)),
             Err(error) => {
                 tracing::error!(%error, "key store has another schema");
-                Err(StoreError::Corrupt)
+                Err(StoreError::Unusable)
             }
         }
     }
@@ -111,7 +111,8 @@ fn failure(error: sqlx::Error) -> StoreError {
     tracing::error!(%error, "key store fails");
     let code = database.and_then(|error| error.code()?.parse::<u32>().ok()).map(|code| code % 256);
     match (code, &error) {
-        (Some(SQLITE_CORRUPT | SQLITE_NOTADB), _) => StoreError::Corrupt,
+        (Some(SQLITE_CORRUPT), _) => StoreError::Corrupt,
+        (Some(SQLITE_NOTADB), _) => StoreError::Unusable,
         (_, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_)) => {
             StoreError::Corrupt
         }

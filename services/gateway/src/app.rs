@@ -242,7 +242,13 @@ fn callers(settings: &Settings, shared: Data<Shared>, listener: TcpListener, tls
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
     };
-    let server = HttpServer::new(move || App::new().app_data(shared.clone()).default_service(web::to(http::handle)))
+    // Called once in each worker's own runtime.
+    let app = move || {
+        let pipeline = shared.pipeline.clone();
+        actix_web::rt::spawn(async move { pipeline.warm_up().await });
+        App::new().app_data(shared.clone()).default_service(web::to(http::handle))
+    };
+    let server = HttpServer::new(app)
         .workers(workers)
         .max_connections(settings.server.max_connections)
         .shutdown_timeout(settings.server.shutdown_seconds)

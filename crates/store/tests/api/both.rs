@@ -31,7 +31,7 @@ on_both!(
     a_key_of_one_gateway_works_at_another,
     of_many_first_admins_one_wins,
     rows_that_cannot_be_read_are_corrupt,
-    a_schema_of_the_future_is_corrupt,
+    a_schema_of_the_future_is_unusable,
     a_database_that_is_gone_is_unavailable_and_one_that_is_back_goes_on,
 );
 
@@ -96,7 +96,7 @@ async fn rows_that_cannot_be_read_are_corrupt(place: Place) {
     }
 }
 
-async fn a_schema_of_the_future_is_corrupt(place: Place) {
+async fn a_schema_of_the_future_is_unusable(place: Place) {
     place.open().await.unwrap();
     place
         .sql(
@@ -104,7 +104,7 @@ async fn a_schema_of_the_future_is_corrupt(place: Place) {
              FROM _sqlx_migrations WHERE version = 1",
         )
         .await;
-    assert_eq!(place.open().await.map(drop), Err(StoreError::Corrupt));
+    assert_eq!(place.open().await.map(drop), Err(StoreError::Unusable));
 }
 
 async fn a_database_that_is_gone_is_unavailable_and_one_that_is_back_goes_on(mut place: Place) {

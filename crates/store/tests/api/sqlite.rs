@@ -39,10 +39,10 @@ async fn the_file_is_private_and_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_corrupt() {
+async fn a_file_that_is_no_database_is_unusable() {
     let (_dir, path) = file();
     std::fs::write(&path, "not a database ".repeat(1_000)).unwrap();
-    assert_eq!(SqliteStore::open(&path).await.map(drop), Err(StoreError::Corrupt));
+    assert_eq!(SqliteStore::open(&path).await.map(drop), Err(StoreError::Unusable));
 }
 
 #[tokio::test]

@@ -191,8 +191,8 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
     let (server, _trail) = start().await;
     sql(&server, "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
     let url = server.url().replace("/postgres?", "/latin?");
-    assert_eq!(PostgresTrail::connect(&url).await.err(), Some(keys::StoreError::Corrupt));
-    assert_eq!(PostgresTrail::connect("nonsense").await.err(), Some(keys::StoreError::Corrupt));
+    assert_eq!(PostgresTrail::connect(&url).await.err(), Some(keys::StoreError::Unusable));
+    assert_eq!(PostgresTrail::connect("nonsense").await.err(), Some(keys::StoreError::Unusable));
     let nobody = PostgresTrail::connect("postgres://a@127.0.0.1:1/a").await;
     assert_eq!(nobody.err(), Some(keys::StoreError::Unavailable));
 }
