@@ -58,7 +58,6 @@ impl Screened {
             Ok(Ok(_receipt)) => Ok(Committed { ticket, request, model, standings }),
             failed => {
                 metrics.audit_failed();
-
                 ticket.used.is_intended = failed.is_err();
                 let about = ticket.about.clone();
                 ticket.close(crate::ticket::End {

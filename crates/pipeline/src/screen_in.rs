@@ -39,7 +39,7 @@ impl Admitted {
             Some(look(request, sanitizer, trusts_system))
         } else {
             // More at once would only take memory, and the cores away from those who decide and record.
-            // They go with the work, which goes on when the caller leaves.
+            // Core and room go with the work, which goes on when the caller leaves.
             let core = cores.clone().acquire_owned().await;
             let (sanitizer, room) = (sanitizer.clone(), ticket.take_room());
             let looking = tokio::task::spawn_blocking(move || {

@@ -98,6 +98,7 @@ async fn after_some_failures_nobody_waits_any_more() {
     server.freeze(false).await;
     let mut tries = 0;
     while limiter.check("b", SLOW).await.is_err() {
+        // The breaker is open for a quarter of a second.
         tokio::time::sleep(Duration::from_millis(20)).await;
         tries += 1;
         assert!(tries < 200, "it never comes back");
@@ -194,6 +195,7 @@ async fn a_decision_that_came_too_late_took_nothing() {
     server.freeze(false).await;
     let mut tries = 0;
     while left_or_none(&limiter).await != Some(10) {
+        // The server has to answer, and to be told what to give back; nothing tells when.
         tokio::time::sleep(Duration::from_millis(5)).await;
         tries += 1;
         assert!(tries < 400, "{:?}", left_or_none(&limiter).await);
