@@ -13,6 +13,7 @@ mod quota;
 mod redis;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unit;
 
 pub use charge::{Actual, Charge, MAX_CHARGES, MAX_NAME_BYTES};
 pub use decision::{Decision, Denial, Reservation, Standing, TooDear};
@@ -24,3 +25,4 @@ pub use quota::{OnOutage, Quota, TooLarge, Window};
 pub use redis::Alone;
 #[cfg(feature = "redis")]
 pub use redis::{RedisConfig, RedisLimiter};
+pub use unit::is_same_unit;

@@ -273,11 +273,9 @@ fn is_slots(part: &Part) -> bool {
     matches!(part.kind, Kind::Slots { .. })
 }
 
-/// 13 bits of FNV-1a over the unit, 3 of the window.
+/// 13 bits of the unit, 3 of the window.
 fn tag(unit: &str, refill: Refill) -> u16 {
-    let hash = unit.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let [a, b, c, d] = hash.to_le_bytes();
-    (u16::from_le_bytes([a ^ c, b ^ d]) << 3) | refill.window().class()
+    (crate::unit::tag(unit) << 3) | refill.window().class()
 }
 
 /// Whether the units of each bucket can be told apart.
