@@ -17,7 +17,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "billing service".to_owned(),
         tenant: Tenant::default(),
         scopes: Scopes::Inference(InferenceScopes::new(["gpt-*"], [Operation::Chat])?),
-        limits: KeyLimits { requests: Some("5/second burst 10".parse()?), tokens: Some("100000/day".parse()?) },
+        limits: KeyLimits {
+            requests: Some("5/second burst 10".parse()?),
+            tokens: Some("100000/day".parse()?),
+            ..KeyLimits::default()
+        },
         expires_at: None,
     };
     let key = issuer.issue(&Principal::system(), new, now).await?;

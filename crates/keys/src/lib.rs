@@ -37,4 +37,5 @@ pub use principal::Principal;
 pub use record::{KeyRecord, Status};
 pub use scopes::{AdminAct, AdminScopes, InferenceScopes, Operation, Scopes, ScopesError};
 pub use store::{BoxFuture, KeyStore, Revoke};
+pub use throttle::network_of;
 pub use verifier::{InvalidVerifier, Verifier, VerifierBuilder};

@@ -1,12 +1,13 @@
 //! How much a key may use. Only written down here; the limiter counts.
 
 use std::fmt;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// So many units per window, and at most `burst` at once. Written `5/second burst 10`, or `5/s`.
+/// So many units per window, and at most `burst` at once. Written `5/second burst 10`, or `5/s`; a budget,
+/// which never comes back, `1000000/total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Rate {
@@ -29,6 +30,8 @@ pub enum Per {
     Hour,
     /// 86,400 s.
     Day,
+    /// For ever.
+    Total,
 }
 
 /// The rates of a key; its family shares them. `None` is no limit of the key's own.
@@ -41,11 +44,26 @@ pub struct KeyLimits {
     /// Tokens, input and output together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Rate>,
+    /// Tokens that models read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<Rate>,
+    /// Tokens that models write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<Rate>,
+    /// Spend, in millionths of whatever prices are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<Rate>,
+    /// Spend in all, beside what `spend` says of a window; the same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<NonZeroU64>,
+    /// Requests under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent: Option<NonZeroU32>,
 }
 
 /// A text that is no rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a rate is written like 5/second or 100/minute burst 200, with second, minute, hour or day")]
+#[error("a rate is written like 5/second or 100/minute burst 200, with second, minute, hour, day or total")]
 pub struct InvalidRate;
 
 impl Per {
@@ -56,6 +74,7 @@ impl Per {
             Self::Minute => "minute",
             Self::Hour => "hour",
             Self::Day => "day",
+            Self::Total => "total",
         }
     }
 }
@@ -69,6 +88,7 @@ impl FromStr for Per {
             "minute" | "m" => Ok(Self::Minute),
             "hour" | "h" => Ok(Self::Hour),
             "day" | "d" => Ok(Self::Day),
+            "total" => Ok(Self::Total),
             _ => Err(InvalidRate),
         }
     }
@@ -84,7 +104,10 @@ impl FromStr for Rate {
             Some((per, burst)) => (per, number(burst)?),
             None => (rest, units),
         };
-        Ok(Self { units, per: per.trim().parse()?, burst })
+        let per = per.trim().parse()?;
+        // A budget can be spent at once.
+        let is_rate = per != Per::Total || burst == units;
+        is_rate.then_some(Self { units, per, burst }).ok_or(InvalidRate)
     }
 }
 

@@ -2,12 +2,12 @@
 
 #![expect(clippy::panic, reason = "a conformance suite fails by panicking")]
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::error::StoreError;
 use crate::hash::{Cost, SecretHash};
 use crate::id::KeyId;
-use crate::limits::{KeyLimits, Per, Rate};
+use crate::limits::{Per, Rate};
 use crate::record::KeyRecord;
 use crate::scopes::{AdminScopes, InferenceScopes, Operation, Scopes};
 use crate::store::{KeyStore, Revoke};
@@ -58,7 +58,13 @@ fn full(id: &str) -> KeyRecord {
     full.family = done("family", "Zzzzzzzzzzzzzzz9".parse());
     full.tenant = done("tenant", "a.B-c_9".parse());
     full.pepper_kid = 'z';
-    full.limits = KeyLimits { requests: Some(rate(NonZeroU64::MIN)), tokens: Some(rate(NonZeroU64::MAX)) };
+    full.limits.requests = Some(rate(NonZeroU64::MIN));
+    full.limits.tokens = Some(rate(NonZeroU64::MAX));
+    full.limits.input_tokens = Some(rate(NonZeroU64::MAX));
+    full.limits.output_tokens = Some(rate(NonZeroU64::MIN));
+    full.limits.spend = Some(Rate { units: NonZeroU64::MAX, per: Per::Total, burst: NonZeroU64::MAX });
+    full.limits.budget = Some(NonZeroU64::MAX);
+    full.limits.concurrent = Some(NonZeroU32::MAX);
     full.not_before = Some(0);
     full.expires_at = Some(1 << 62);
     full.rotated_to = Some(record("rotatedrotated00").id);

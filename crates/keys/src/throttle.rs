@@ -2,7 +2,7 @@
 //! as long as it is remembered.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const SAMPLE: usize = 8;
 /// address one number, the time at which all its failures are forgotten. In microseconds.
 pub(crate) struct Throttle {
     cost_us: u64,
-    clear_at: Mutex<HashMap<u128, u64>>,
+    clear_at: Mutex<HashMap<Ipv6Addr, u64>>,
 }
 
 impl Throttle {
@@ -30,13 +30,13 @@ impl Throttle {
     /// How long the address must wait, if it must.
     pub(crate) fn wait(&self, from: IpAddr, now: UnixMillis) -> Option<Duration> {
         let now = now.saturating_mul(1_000);
-        let clear_at = self.clear_at(&self.lock(), network(from), now);
+        let clear_at = self.clear_at(&self.lock(), network_of(from), now);
         self.wait_of(clear_at, now)
     }
 
     /// Notes a failure; how long the address must wait if it had used up its failures before.
     pub(crate) fn charge(&self, from: IpAddr, now: UnixMillis) -> Option<Duration> {
-        let (network, now) = (network(from), now.saturating_mul(1_000));
+        let (network, now) = (network_of(from), now.saturating_mul(1_000));
         let mut addresses = self.lock();
         let clear_at = self.clear_at(&addresses, network, now);
         let wait = self.wait_of(clear_at, now);
@@ -53,7 +53,7 @@ impl Throttle {
     }
 
     /// Never further away than a full window, so that a clock that steps back locks nobody out.
-    fn clear_at(&self, addresses: &HashMap<u128, u64>, network: u128, now: u64) -> u64 {
+    fn clear_at(&self, addresses: &HashMap<Ipv6Addr, u64>, network: Ipv6Addr, now: u64) -> u64 {
         let noted = addresses.get(&network).copied().unwrap_or(now);
         noted.clamp(now, now.saturating_add(WINDOW_MS * 1_000))
     }
@@ -63,15 +63,15 @@ impl Throttle {
         (room_at > now).then(|| Duration::from_micros(room_at - now))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u128, u64>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ipv6Addr, u64>> {
         self.clear_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An IPv4 address, mapped or not; of IPv6 the /64, which is one site.
-fn network(address: IpAddr) -> u128 {
+/// Who is counted as one address: an IPv4 address, mapped or not; of IPv6 the /64, which is one site.
+pub fn network_of(address: IpAddr) -> Ipv6Addr {
     match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64),
     }
 }

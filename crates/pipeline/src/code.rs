@@ -90,6 +90,8 @@ codes! {
     BodyTooLarge 413 "body_too_large" "the body is too large"
     ModelNotFound 404 "model_not_found" "there is no such model for this key and operation"
     RateLimitExceeded 429 "rate_limit_exceeded" "the quota of this key is used up for now"
+    InsufficientQuota 429 "insufficient_quota" "the budget of this key is spent"
+    NotPriced 403 "not_priced" "the model has no price, and a quota of this key counts spend"
     CostExceedsQuota 400 "cost_exceeds_quota" "the request costs more than the quota of this key ever holds"
     LimitsUnavailable 503 "limits_unavailable" "quotas cannot be checked at the moment"
     Busy 503 "busy" "too much is going on at the moment"

@@ -51,7 +51,7 @@ impl Screened {
         intent.model = alias;
         intent.body_bytes = body_bytes as u64;
         intent.backend_model = model.backend_model().map(ToString::to_string).unwrap_or_default();
-        intent.estimated_tokens = ticket.used.input_estimate;
+        intent.estimated_tokens = ticket.used.corrected.input_tokens;
         // A caller who leaves now, or a deadline, does not take the record back.
         ticket.used.is_intended = true;
         match tokio::time::timeout(DEADLINE, log.append(&Record::Intent(intent))).await {

@@ -19,16 +19,17 @@ pub fn to_operation(operation: Operation) -> Option<keys::Operation> {
 
 /// A key's rate as a quota. Rates beyond what a bucket counts exactly, nine billion units a second, hold as
 /// that; bursts beyond four billion as that.
-pub(crate) fn to_quota(rate: &Rate) -> Quota {
+pub fn to_quota(rate: &Rate) -> Quota {
     let window = match rate.per {
         Per::Second => Window::Second,
         Per::Minute => Window::Minute,
         Per::Hour => Window::Hour,
         Per::Day => Window::Day,
+        Per::Total => Window::Total,
     };
     let clamp = |units: NonZeroU64| NonZeroU32::try_from(units).unwrap_or(NonZeroU32::MAX);
     let quota = Quota::new(rate.units, window)
         .or_else(|error| Quota::new(NonZeroU64::new(error.most).unwrap_or(NonZeroU64::MIN), window));
     let quota = quota.unwrap_or_else(|_| Quota::per_second(NonZeroU32::MIN));
-    quota.burst(clamp(rate.burst))
+    if rate.burst == rate.units { quota } else { quota.burst(clamp(rate.burst)) }
 }

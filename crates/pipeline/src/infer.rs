@@ -41,6 +41,9 @@ impl Committed {
                 Err(error) => {
                     metrics.backend_failed(&server.label, &error);
                     tracing::warn!(request_id = ticket.about.request_id, backend = server.label, %error, "no answer");
+                    if let BackendError::Overloaded { retry_after: Some(wait) } = &error {
+                        ticket.rest(*wait);
+                    }
                     last = error;
                     if !error.is_retryable() {
                         break;
@@ -64,8 +67,9 @@ async fn ask(
     let was_sent = std::mem::replace(&mut ticket.used.is_sent, true);
     let entered = in_flight.enter();
     let started = Instant::now();
+    let request_id = ticket.about.request_id.clone();
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may, behind Committed")]
-    let asked = server.backend.infer(request, &ticket.about.request_id).await;
+    let asked = ticket.during(server.backend.infer(request, &request_id)).await;
     match asked {
         Ok(response) => {
             ticket.used.first_byte_ms = u64::try_from(started.elapsed().as_millis()).ok();

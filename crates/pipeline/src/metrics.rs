@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use backend::BackendError;
+use core_validate::Usage;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::about::About;
+use crate::plan::Cost;
 use crate::rejection::Rejection;
 use crate::ticket::{End, Used};
 
@@ -53,7 +55,18 @@ struct Failed {
     error: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Priced {
+    model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Denied {
+    quota: &'static str,
+}
+
 type Latency = Family<Asked, Histogram, fn() -> Histogram>;
+type Estimates = Family<Tokens, Histogram, fn() -> Histogram>;
 
 /// The counters of one pipeline. Cheap to clone.
 #[derive(Clone)]
@@ -62,7 +75,10 @@ pub struct Metrics {
     ended: Family<Ended, Counter>,
     latency: Latency,
     tokens: Family<Tokens, Counter>,
+    estimates: Estimates,
+    spend: Family<Priced, Counter>,
     refused: Family<Refused, Counter>,
+    denied: Family<Denied, Counter>,
     found: Family<Found, Counter>,
     backend_errors: Family<Failed, Counter>,
     audit_failures: Counter,
@@ -81,19 +97,37 @@ impl Metrics {
         let ended = Family::default();
         let latency: Latency = Family::new_with_constructor(histogram);
         let tokens = Family::default();
+        let estimates: Estimates = Family::new_with_constructor(ratios);
+        let spend = Family::default();
         let refused = Family::default();
+        let denied = Family::default();
         let found = Family::default();
         let backend_errors = Family::default();
         let audit_failures = Counter::default();
         registry.register("requests", "Admitted requests that ended", ended.clone());
         registry.register("request_duration_seconds", "From arrival to the last byte", latency.clone());
         registry.register("tokens", "Tokens spent", tokens.clone());
+        registry.register("token_estimate_ratio", "Tokens estimated for each token reported", estimates.clone());
+        registry.register("spend_millionths", "Spend in millionths of what prices are in", spend.clone());
         registry.register("refusals", "Refused requests", refused.clone());
+        registry.register("quota_denials", "Requests that a quota did not hold", denied.clone());
         registry.register("findings", "What detectors saw", found.clone());
         registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
         let registry = Arc::new(registry);
-        Self { registry, ended, latency, tokens, refused, found, backend_errors, audit_failures }
+        Self {
+            registry,
+            ended,
+            latency,
+            tokens,
+            estimates,
+            spend,
+            refused,
+            denied,
+            found,
+            backend_errors,
+            audit_failures,
+        }
     }
 
     /// The counters in the OpenMetrics text format.
@@ -105,7 +139,7 @@ impl Metrics {
         out
     }
 
-    pub(crate) fn ended(&self, about: &About, used: &Used, end: &End, latency_ms: u64) {
+    pub(crate) fn ended(&self, about: &About, used: &Used, cost: &Cost, end: &End, latency_ms: u64) {
         let operation = about.operation_word().to_owned();
         let model = about.model.as_ref().map(|model| model.to_string()).unwrap_or_default();
         let code = end.code.unwrap_or("none").to_owned();
@@ -114,9 +148,12 @@ impl Metrics {
         let seconds = std::time::Duration::from_millis(latency_ms).as_secs_f64();
         self.latency.get_or_create(&Asked { operation, model: model.clone() }).observe(seconds);
         if used.is_sent {
-            let tokens = used.tokens();
+            let tokens = cost.usage;
             for (direction, count) in [("input", tokens.input_tokens), ("output", tokens.output_tokens)] {
                 self.tokens.get_or_create(&Tokens { model: model.clone(), direction }).inc_by(count);
+            }
+            if let Some(spend) = cost.spend() {
+                self.spend.get_or_create(&Priced { model }).inc_by(spend);
             }
         }
         self.found(about);
@@ -125,6 +162,23 @@ impl Metrics {
     pub(crate) fn refused(&self, rejection: &Rejection) {
         let labels = Refused { step: rejection.step().as_str(), code: rejection.code().as_str() };
         self.refused.get_or_create(&labels).inc();
+        if let Some(quota) = rejection.limit() {
+            self.denied.get_or_create(&Denied { quota }).inc();
+        }
+    }
+
+    /// How an estimate turned out.
+    pub(crate) fn estimated(&self, about: &About, estimate: Usage, reported: Usage) {
+        let model = about.model.as_ref().map(|model| model.to_string()).unwrap_or_default();
+        for (direction, estimate, reported) in [
+            ("input", estimate.input_tokens, reported.input_tokens),
+            ("output", estimate.output_tokens, reported.output_tokens),
+        ] {
+            if reported > 0 {
+                let labels = Tokens { model: model.clone(), direction };
+                self.estimates.get_or_create(&labels).observe(estimate as f64 / reported as f64);
+            }
+        }
     }
 
     pub(crate) fn backend_failed(&self, backend: &str, error: &BackendError) {
@@ -143,6 +197,11 @@ impl Metrics {
             self.found.get_or_create(&labels).inc();
         }
     }
+}
+
+/// Around one, where an estimate is right.
+fn ratios() -> Histogram {
+    Histogram::new([0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0])
 }
 
 /// From a millisecond to the longest answers.

@@ -8,9 +8,13 @@ use std::time::Duration;
 use backend::ModelBackend;
 use core_validate::{ModelName, ModelSpec, Operation, Validator};
 use keys::{Principal, Scopes};
+use ratelimit_redis::OnOutage;
 use sanitize::Sanitizer;
 
+use crate::about::About;
 use crate::convert::to_operation;
+use crate::estimate::{History, Price};
+use crate::plan::{Plan, QuotaRule};
 
 /// How long a server may take to say whether it is ready, or what its tensors are.
 const PROBE: Duration = Duration::from_secs(5);
@@ -27,6 +31,12 @@ pub struct Policy {
     pub reserve_output_tokens: u32,
     /// What is screened, and how.
     pub screening: Screening,
+    /// Quotas beside those that keys name themselves.
+    pub quotas: Vec<QuotaRule>,
+    /// What the rates that keys name themselves do while the limiter cannot be reached.
+    pub on_outage: OnOutage,
+    /// Whether answers also carry the older names of limit headers that OpenAI's clients read.
+    pub openai_headers: bool,
     /// The models, by the name callers use.
     pub models: BTreeMap<ModelName, Arc<Model>>,
 }
@@ -49,6 +59,8 @@ pub struct Model {
     operations: Vec<Operation>,
     max_output_tokens: u32,
     spec: Option<ModelSpec>,
+    price: Option<Price>,
+    history: History,
     servers: Vec<Server>,
     created: u64,
 }
@@ -100,7 +112,14 @@ impl Model {
         }
         let servers = servers.into_iter().map(|served_by| Server { served_by, in_flight: Arc::default() }).collect();
         let created = crate::about::unix_millis() / 1_000;
-        Ok(Self { name, operations, max_output_tokens, spec, servers, created })
+        let (price, history) = (None, History::default());
+        Ok(Self { name, operations, max_output_tokens, spec, price, history, servers, created })
+    }
+
+    /// The same at a price.
+    #[must_use]
+    pub fn priced(self, price: Price) -> Self {
+        Self { price: Some(price), ..self }
     }
 
     /// The name callers use.
@@ -121,6 +140,16 @@ impl Model {
     /// Its tensors, if the settings say.
     pub fn spec(&self) -> Option<&ModelSpec> {
         self.spec.as_ref()
+    }
+
+    /// What its tokens cost, if the settings say.
+    pub fn price(&self) -> Option<Price> {
+        self.price
+    }
+
+    /// How its estimates turned out.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
     }
 
     pub(crate) fn max_output_tokens(&self) -> u32 {
@@ -181,6 +210,20 @@ impl Drop for Entered {
 }
 
 impl Policy {
+    /// The quotas that count a request to a model, or to none.
+    pub(crate) fn plan(&self, about: &About, principal: &Principal, model: Option<&ModelName>) -> Plan {
+        Plan::of(principal, about.address, &self.quotas, self.on_outage, model)
+    }
+
+    /// Goes on with what was learnt about the models under other rules.
+    pub(crate) fn follow(&self, other: &Self) {
+        for (name, model) in &self.models {
+            if let Some(same) = other.models.get(name) {
+                model.history.follow(&same.history);
+            }
+        }
+    }
+
     /// The model of this name, if it does the operation and the principal may ask it to.
     pub(crate) fn model(&self, principal: &Principal, name: &ModelName, operation: Operation) -> Option<&Arc<Model>> {
         let model = self.models.get(name)?;

@@ -7,15 +7,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
 use keys::{Principal, Verifier};
-use ratelimit_redis::{Charge, Decision, Limiter, Quota, Standing};
+use ratelimit_redis::{Charge, Decision, Limiter, LimiterError, MAX_CHARGES, Quota, Standing};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::about::About;
-use crate::admit::{self, Buckets};
+use crate::admit;
 use crate::authenticate::verify;
 use crate::code::{Code, Step};
 use crate::metrics::Metrics;
+use crate::plan::{Cost, Planned};
 use crate::policy::Policy;
 use crate::read::Room;
 use crate::received::Received;
@@ -38,6 +39,14 @@ pub struct Parts {
     pub policy: Policy,
     /// Bytes that all large bodies under way may take together.
     pub max_buffered_bytes: usize,
+}
+
+/// How one quota stands.
+pub struct Stand {
+    /// How much is left.
+    pub standing: Standing,
+    /// What it is about.
+    pub planned: Planned,
 }
 
 /// The line: takes a received request, gives an answer or a refusal.
@@ -95,7 +104,7 @@ impl Pipeline {
             Ok(parsed) => parsed,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
-        let admitted = match parsed.admit(&policy, self.limiter.as_ref(), &self.tickets).await {
+        let admitted = match parsed.admit(&policy, &self.tickets).await {
             Ok(admitted) => admitted,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
@@ -111,8 +120,7 @@ impl Pipeline {
         if !(400..=415).contains(&rejection.code().status()) {
             return rejection;
         }
-        let buckets = Buckets::of(principal);
-        match self.limiter.reserve(&buckets.charges(0)).await {
+        match self.reserve_one(rejection.about(), principal).await {
             Ok(Decision::Deny(denial)) => admit::denied(rejection.into_about(), &denial),
             Ok(_) => rejection,
             Err(error) => {
@@ -120,6 +128,12 @@ impl Pipeline {
                 rejection
             }
         }
+    }
+
+    /// One request of the quotas that count any, whatever it asks for.
+    async fn reserve_one(&self, about: &About, principal: &Principal) -> Result<Decision, LimiterError> {
+        let plan = self.policy.load().plan(about, principal, None);
+        self.limiter.reserve(&plan.charges(&Cost::default())).await
     }
 
     /// Checks the key of a request that asks no model anything.
@@ -182,8 +196,7 @@ impl Pipeline {
     /// # Errors
     /// 429 when the quota is used up, 503 when it cannot be checked.
     pub async fn spend_one(&self, about: &About, principal: &Principal) -> Result<(), Rejection> {
-        let spent = self.limiter.reserve(&Buckets::of(principal).charges(0)).await;
-        Err(self.noted(match spent {
+        Err(self.noted(match self.reserve_one(about, principal).await {
             Ok(Decision::Allow(_)) => return Ok(()),
             Ok(Decision::Deny(denial)) => admit::denied(about.clone(), &denial),
             Ok(Decision::NeverFits(_)) => Rejection::new(about.clone(), Step::Admit, Code::CostExceedsQuota),
@@ -191,12 +204,32 @@ impl Pipeline {
         }))
     }
 
-    /// How the quotas of a principal stand.
+    /// How the quotas stand that count requests of a principal, each with what it is about: those over all
+    /// models first, then those over one.
     ///
     /// # Errors
     /// When the limiter cannot be reached.
-    pub async fn standings(&self, principal: &Principal) -> Result<Vec<Standing>, ratelimit_redis::LimiterError> {
-        self.limiter.peek(&Buckets::of(principal).charges(0)).await
+    pub async fn standings(&self, about: &About, principal: &Principal) -> Result<Vec<Stand>, LimiterError> {
+        let policy = self.policy.load_full();
+        let models = policy.models_for(principal.scopes()).map(|model| Some(model.name()));
+        let mut stands: Vec<Stand> = Vec::new();
+        for model in std::iter::once(None).chain(models) {
+            let plan = policy.plan(about, principal, model);
+            let charges = plan.charges(&Cost::default());
+            let mut planned = plan.planned(&policy.quotas, model).into_iter();
+            for charges in charges.chunks(MAX_CHARGES) {
+                let standings = self.limiter.peek(charges).await?;
+                for (standing, planned) in standings.into_iter().zip(&mut planned) {
+                    let is_new = |stand: &Stand| {
+                        stand.planned.bucket != planned.bucket || stand.standing.policy != standing.policy
+                    };
+                    if stands.iter().all(is_new) {
+                        stands.push(Stand { standing, planned });
+                    }
+                }
+            }
+        }
+        Ok(stands)
     }
 
     /// Connects the runtime it is called in with the limiter, so that its first request does not have to.
@@ -214,6 +247,7 @@ impl Pipeline {
 
     /// Replaces all rules at once; requests under way keep theirs.
     pub fn set_policy(&self, policy: Policy) {
+        policy.follow(&self.policy.load());
         self.policy.store(Arc::new(policy));
     }
 

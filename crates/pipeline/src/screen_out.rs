@@ -111,7 +111,7 @@ impl Whole {
                 blocked.push(slot.choice());
             }
         });
-        ticket.used.output_estimate = tokens(seen);
+        ticket.saw(seen);
         let is_filtered = blocked.iter().all(|choice| answer.filter_choice(*choice));
         if !is_filtered {
             return Err(refuse_blocked(ticket));
@@ -171,9 +171,4 @@ pub(crate) fn answer_id(operation: Operation, request_id: &str) -> String {
         Operation::Complete => format!("cmpl-{request_id}"),
         _ => format!("chatcmpl-{request_id}"),
     }
-}
-
-/// Tokens in so many bytes of output, when the server does not say.
-pub(crate) fn tokens(bytes: usize) -> u64 {
-    bytes.div_ceil(4) as u64
 }

@@ -19,7 +19,7 @@ use crate::code::Code;
 use crate::infer::to_code;
 use crate::policy::Entered;
 use crate::screen_in::note;
-use crate::screen_out::{answer_id, place, tokens};
+use crate::screen_out::{answer_id, place};
 use crate::ticket::{End, Ticket};
 
 /// Texts that may be open at once in one stream.
@@ -85,7 +85,11 @@ impl Screened {
                 return Some(bytes);
             }
             let (events, _) = self.events.as_mut()?;
-            match events.next().await {
+            let event = match &mut self.ticket {
+                Some(ticket) => ticket.during(events.next()).await,
+                None => events.next().await,
+            };
+            match event {
                 Some(Ok(event)) => self.take(&event),
                 Some(Err(BackendError::BrokeOff)) if self.is_complete() => self.finish(),
                 Some(Err(error)) => self.fail(&error),
@@ -181,6 +185,8 @@ impl Screened {
         });
         if let Some(ticket) = &mut self.ticket {
             ticket.about.findings.append(&mut noted);
+            ticket.saw(self.seen);
+            ticket.keep();
         }
         filtered.dedup();
         filtered
@@ -277,7 +283,7 @@ impl Screened {
 
     fn settle(&mut self, mut ticket: Ticket, ended: Ended, code: Option<Code>) {
         self.note_open(&mut ticket);
-        ticket.used.output_estimate = tokens(self.seen);
+        ticket.saw(self.seen);
         ticket.used.output_digest = self.screening.digest.finish();
         ticket.close(End { ended: Some(ended), status: 200, code: code.map(Code::as_str) });
     }
@@ -287,7 +293,7 @@ impl Drop for Screened {
     fn drop(&mut self) {
         if let Some(mut ticket) = self.ticket.take() {
             self.note_open(&mut ticket);
-            ticket.used.output_estimate = tokens(self.seen);
+            ticket.saw(self.seen);
             ticket.used.output_digest = self.screening.digest.finish();
         }
     }

@@ -6,15 +6,19 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use audit::{Ended, Log, Outcome, Record};
 use core_validate::Usage;
 use futures_util::FutureExt as _;
-use ratelimit_redis::{Actual, Limiter, Reservation};
+use ratelimit_redis::{Actual, Limiter, LimiterError, Reservation};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::about::{About, unix_millis};
 use crate::metrics::Metrics;
+use crate::plan::{Cost, Plan};
+use crate::policy::Model;
 use crate::refusals::Refusals;
 
 /// Requests that may be open at once.
@@ -22,6 +26,13 @@ const OPEN: usize = 16_384;
 
 /// Most tokens that are believed of one request, each way.
 const MOST_TOKENS: u64 = 10_000_000;
+
+/// How long a slot is held by a gateway that died.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often it is looked whether the limiter must be told of a request that is still under way.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it is told in any case, to keep slots.
+const RENEW: Duration = Duration::from_secs(10);
 
 /// How a request ended.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +47,10 @@ pub(crate) struct End {
 pub(crate) struct Used {
     pub(crate) is_sent: bool,
     pub(crate) is_intended: bool,
-    pub(crate) input_estimate: u64,
-    pub(crate) output_estimate: u64,
+    /// By the bytes that were read and seen.
+    pub(crate) estimate: Usage,
+    /// The same, corrected by the model's history.
+    pub(crate) corrected: Usage,
     pub(crate) reported: Option<Usage>,
     pub(crate) backend: Option<String>,
     pub(crate) output_bytes: u64,
@@ -52,8 +65,7 @@ impl Used {
         if !self.is_sent {
             return Usage::default();
         }
-        let estimate = Usage { input_tokens: self.input_estimate, output_tokens: self.output_estimate };
-        let Usage { input_tokens, output_tokens } = self.reported.unwrap_or(estimate);
+        let Usage { input_tokens, output_tokens } = self.reported.unwrap_or(self.corrected);
         Usage { input_tokens: input_tokens.min(MOST_TOKENS), output_tokens: output_tokens.min(MOST_TOKENS) }
     }
 }
@@ -61,9 +73,39 @@ impl Used {
 pub(crate) struct Ticket {
     pub(crate) about: About,
     pub(crate) used: Used,
-    open: Option<(Reservation, mpsc::OwnedPermit<Note>)>,
+    open: Option<Open>,
+    limiter: Arc<dyn Limiter>,
+    looked_at: Instant,
+    told_at: Instant,
     /// The room that a large body takes; given back with the ticket.
     room: Option<OwnedSemaphorePermit>,
+}
+
+/// What a ticket is opened with.
+pub(crate) struct Opening {
+    pub(crate) about: About,
+    pub(crate) held: Reservation,
+    pub(crate) plan: Plan,
+    pub(crate) model: Arc<Model>,
+    pub(crate) estimate: Usage,
+    pub(crate) reserved: Usage,
+}
+
+struct Open {
+    held: Held,
+    plan: Arc<Plan>,
+    model: Arc<Model>,
+    /// What the limiter knows of.
+    told: Usage,
+    place: mpsc::OwnedPermit<Note>,
+}
+
+/// What is held, or the task that tells the limiter of it: a caller who leaves does not stop it half way, and
+/// nothing is settled before it is done.
+enum Held {
+    Still(Reservation),
+    Telling(JoinHandle<Reservation>),
+    Lost,
 }
 
 /// What the closer works on.
@@ -72,10 +114,70 @@ pub(crate) struct Note {
     used: Used,
     end: End,
     latency_ms: u64,
-    held: Reservation,
+    held: Held,
+    plan: Arc<Plan>,
+    model: Arc<Model>,
 }
 
 impl Ticket {
+    /// Notes how many bytes of output were seen so far.
+    pub(crate) fn saw(&mut self, bytes: usize) {
+        // Four bytes a token, when the server does not say.
+        self.used.estimate.output_tokens = bytes.div_ceil(4) as u64;
+        if let Some(open) = &self.open {
+            self.used.corrected = open.model.history().correct(self.used.estimate);
+        }
+    }
+
+    /// Waits for work, and tells the limiter meanwhile that the request is still under way.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            match tokio::time::timeout(LOOK, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.keep(),
+            }
+        }
+    }
+
+    /// Now and then, tells the limiter of what was used beyond what is held, so that others see it, and that
+    /// the slots are still needed.
+    pub(crate) fn keep(&mut self) {
+        if self.looked_at.elapsed() < LOOK {
+            return;
+        }
+        self.looked_at = Instant::now();
+        let is_due = self.told_at.elapsed() >= RENEW;
+        let used = self.used.tokens();
+        let Some(open) = &mut self.open else { return };
+        open.held.look();
+        let more = Usage {
+            input_tokens: used.input_tokens.max(open.told.input_tokens),
+            output_tokens: used.output_tokens.max(open.told.output_tokens),
+        };
+        if more == open.told && !(is_due && open.plan.has_slots()) {
+            return;
+        }
+        let cost = Cost { usage: more, price: open.model.price(), is_under_way: true };
+        if open.held.tell(self.limiter.clone(), open.plan.actual(&cost)) {
+            open.told = more;
+            self.told_at = Instant::now();
+        }
+    }
+
+    /// Tells everybody who shares quotas over the model that its server wants rest.
+    pub(crate) fn rest(&self, wait: Duration) {
+        let plan = self.open.as_ref().map(|open| open.plan.clone());
+        let Some(plan) = plan.filter(|plan| !plan.shared_by_all().is_empty()) else { return };
+        let limiter = self.limiter.clone();
+        tokio::spawn(async move {
+            let shared = plan.shared_by_all();
+            if let Err(error) = limiter.penalize(&shared, wait).await {
+                tracing::warn!(%error, "a busy server is asked as before");
+            }
+        });
+    }
+
     /// Lends the body's room to work that may outlive the ticket.
     pub(crate) fn take_room(&mut self) -> Option<OwnedSemaphorePermit> {
         self.room.take()
@@ -97,10 +199,49 @@ impl Ticket {
     }
 
     fn send(&mut self, end: End) {
-        if let Some((held, permit)) = self.open.take() {
+        if let Some(Open { held, plan, model, place, .. }) = self.open.take() {
             let used = std::mem::take(&mut self.used);
             let latency_ms = millis(&self.about);
-            permit.send(Note { about: self.about.clone(), used, end, latency_ms, held });
+            place.send(Note { about: self.about.clone(), used, end, latency_ms, held, plan, model });
+        }
+    }
+}
+
+impl Held {
+    /// Takes back what a task is done with.
+    fn look(&mut self) {
+        if let Self::Telling(task) = self
+            && let Some(done) = task.now_or_never()
+        {
+            *self = done.map_or(Self::Lost, Self::Still);
+        }
+    }
+
+    /// Starts a task that tells the limiter what it has cost so far; `false` while another one is at it.
+    fn tell(&mut self, limiter: Arc<dyn Limiter>, so_far: Actual) -> bool {
+        match std::mem::replace(self, Self::Lost) {
+            Self::Still(mut held) => {
+                *self = Self::Telling(tokio::spawn(async move {
+                    if let Err(error) = limiter.charge(&mut held, &so_far).await {
+                        tracing::warn!(%error, "a request under way is not charged");
+                    }
+                    held
+                }));
+                true
+            }
+            other => {
+                *self = other;
+                false
+            }
+        }
+    }
+
+    /// What is held, once nobody works with it.
+    async fn done(self) -> Option<Reservation> {
+        match self {
+            Self::Still(held) => Some(held),
+            Self::Telling(task) => task.await.ok(),
+            Self::Lost => None,
         }
     }
 }
@@ -113,6 +254,7 @@ impl Drop for Ticket {
 
 /// Opens tickets and closes them in the background.
 pub(crate) struct Tickets {
+    limiter: Arc<dyn Limiter>,
     sender: mpsc::Sender<Note>,
     stop: Arc<Notify>,
 }
@@ -124,14 +266,21 @@ impl Tickets {
     }
 
     pub(crate) fn open(
-        about: About,
-        held: Reservation,
-        input_estimate: u64,
+        &self,
+        opening: Opening,
         place: mpsc::OwnedPermit<Note>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Ticket {
-        let used = Used { input_estimate, ..Used::default() };
-        Ticket { about, used, open: Some((held, place)), room }
+        let Opening { about, held, plan, model, estimate, reserved: told } = opening;
+        let used = Used { estimate, corrected: Usage { output_tokens: 0, ..told }, ..Used::default() };
+        let open = Some(Open { held: Held::Still(held), plan: Arc::new(plan), model, told, place });
+        let now = Instant::now();
+        Ticket { about, used, open, limiter: self.limiter.clone(), looked_at: now, told_at: now, room }
+    }
+
+    /// Who keeps the quotas.
+    pub(crate) fn limiter(&self) -> &dyn Limiter {
+        self.limiter.as_ref()
     }
 
     /// Opens no more tickets. The closer ends once those that are open are closed.
@@ -147,9 +296,9 @@ impl Tickets {
         refusals: Arc<Refusals>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(OPEN);
-        let closer = Closer { limiter, log, metrics, refusals };
+        let closer = Closer { limiter: limiter.clone(), log, metrics, refusals };
         let stop = Arc::<Notify>::default();
-        (Self { sender, stop: stop.clone() }, tokio::spawn(closer.run(receiver, stop)))
+        (Self { limiter, sender, stop: stop.clone() }, tokio::spawn(closer.run(receiver, stop)))
     }
 }
 
@@ -188,21 +337,24 @@ impl Closer {
     }
 
     async fn close(&self, note: Note) {
-        let Note { about, used, end, latency_ms, held } = note;
-        let tokens = used.tokens();
-        let settled = if used.is_sent {
-            let actual = Actual::as_charged().unit("tokens", tokens.input_tokens + tokens.output_tokens);
-            self.limiter.settle(held, &actual).await
-        } else if end.ended == Some(Ended::Blocked) {
-            // Nothing was computed, but looking for what passes must not be free.
-            self.limiter.settle(held, &Actual::as_charged().unit("tokens", 0)).await
-        } else {
-            self.limiter.cancel(held).await
+        let Note { about, used, end, latency_ms, held, plan, model } = note;
+        let cost = Cost { usage: used.tokens(), price: model.price(), is_under_way: false };
+        let settled = match held.done().await {
+            // A blocked prompt cost no tokens, but looking for what passes must not be free.
+            Some(held) if used.is_sent || end.ended == Some(Ended::Blocked) => {
+                self.limiter.settle(held, &plan.actual(&cost)).await
+            }
+            Some(held) => self.limiter.cancel(held).await,
+            None => Err(LimiterError::Unavailable),
         };
         if let Err(error) = settled {
             tracing::warn!(request_id = about.request_id, %error, "charge stays as reserved");
         }
-        self.metrics.ended(&about, &used, &end, latency_ms);
+        if let Some(reported) = used.reported.filter(|_| used.is_sent) {
+            model.history().learn(used.estimate, reported);
+            self.metrics.estimated(&about, used.corrected, reported);
+        }
+        self.metrics.ended(&about, &used, &cost, &end, latency_ms);
         log_line(&about, &used, &end, latency_ms);
         if used.is_intended {
             let record = Record::Outcome(outcome(about, used, end, latency_ms));

@@ -46,6 +46,9 @@ pub struct Settings {
     /// Models by the name callers use.
     #[serde(default)]
     pub models: BTreeMap<String, ModelSettings>,
+    /// Quotas by name, beside those of keys.
+    #[serde(default)]
+    pub quotas: BTreeMap<String, QuotaSettings>,
 }
 
 /// `[server]`
@@ -82,6 +85,7 @@ pub struct LimitSettings {
     pub allow_fields: Vec<String>,
     pub reserve_output_tokens: u32,
     pub failures_per_minute: u32,
+    pub openai_headers: bool,
     pub danger_remote_media: bool,
     pub danger_token_prompts: bool,
 }
@@ -94,6 +98,7 @@ pub struct RedisSettings {
     pub url: Secret,
     pub prefix: String,
     pub deadline_milliseconds: u64,
+    pub replicas: u32,
 }
 
 /// `[database]`
@@ -207,7 +212,34 @@ pub struct ModelSettings {
     #[serde(default = "four_thousand")]
     pub max_output_tokens: u32,
     #[serde(default)]
+    pub price: Option<PriceSettings>,
+    #[serde(default)]
     pub inputs: Vec<InputSettings>,
+}
+
+/// `price` of a model
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct PriceSettings {
+    pub input: u64,
+    pub output: u64,
+}
+
+/// `[quotas.NAME]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct QuotaSettings {
+    pub of: QuotaOf,
+    pub counts: QuotaCounts,
+    pub limit: String,
+    #[serde(default)]
+    pub models: Vec<String>,
+    #[serde(default)]
+    pub each_model: bool,
+    #[serde(default)]
+    pub on_outage: Option<QuotaOnOutage>,
 }
 
 fn four_thousand() -> u32 {
@@ -317,6 +349,52 @@ words! {
         Oip = "oip",
         /// Nothing: it is the built-in model.
         Echo = "echo",
+    }
+}
+
+words! {
+    /// Whose requests a quota counts together.
+    QuotaOf {
+        /// Those of one key.
+        Key = "key",
+        /// Those of a key and of what it was rotated from and into.
+        Family = "family",
+        /// Those of a tenant.
+        Tenant = "tenant",
+        /// Those from one address.
+        Address = "address",
+        /// Everybody's.
+        All = "all",
+    }
+}
+
+words! {
+    /// What a quota counts.
+    QuotaCounts {
+        /// Requests.
+        Requests = "requests",
+        /// Tokens, read and written.
+        Tokens = "tokens",
+        /// Tokens that models read.
+        InputTokens = "input_tokens",
+        /// Tokens that models write.
+        OutputTokens = "output_tokens",
+        /// Millionths of what prices are in.
+        Spend = "spend",
+        /// Requests under way.
+        Concurrent = "concurrent",
+    }
+}
+
+words! {
+    /// What a quota says while Redis is away.
+    QuotaOnOutage {
+        /// Nothing is let through.
+        Refuse = "refuse",
+        /// Each gateway lets its share through.
+        Share = "share",
+        /// Everything is let through.
+        DangerAllow = "danger_allow",
     }
 }
 
@@ -466,8 +544,8 @@ fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
         "screening.input.observe_rules",
         "screening.output.observe_rules",
     ];
-    const SECTIONS: [&str; 10] =
-        ["SERVER", "LIMITS", "REDIS", "DATABASE", "KEYS", "SCREENING", "AUDIT", "LOG", "BACKENDS", "MODELS"];
+    const SECTIONS: [&str; 11] =
+        ["SERVER", "LIMITS", "REDIS", "DATABASE", "KEYS", "SCREENING", "AUDIT", "LOG", "BACKENDS", "MODELS", "QUOTAS"];
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     // Other names belong to others: Kubernetes sets PORTCULLIS_SERVICE_HOST, for one.
     let is_meant = |name: &str| {

@@ -12,6 +12,7 @@ mod edge;
 mod http;
 mod key_form;
 mod key_store;
+mod quotas;
 mod request_id;
 mod rules;
 mod telemetry;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use backend::{EchoBackend, Endpoint, ModelBackend, OipBackend, OpenAiBackend, Timeouts};
 use core_validate::{Dtype, Limits, ModelName, ModelSpec, Operation, TensorSpec, Validator};
-use pipeline::{Model, Policy, Screening, ServedBy};
+use pipeline::{Model, Policy, Price, Screening, ServedBy};
 use sanitize::{Action, ControlTokens, Detector, Injection, Rule, Sanitizer, SanitizerBuilder, Secrets};
 
 use crate::config::{
     BackendKind, BackendSettings, DetectorSettings, InputSettings, InvalidSettings, KeptText, LimitSettings,
-    ModelSettings, OperationSetting, Reaction, Settings, nearest,
+    ModelSettings, OperationSetting, PriceSettings, Reaction, Settings, nearest,
 };
+use crate::quotas;
 
 /// Builds the rules that the settings describe.
 ///
@@ -37,6 +38,9 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
         body_deadline: Duration::from_secs(limits.body_seconds),
         reserve_output_tokens: limits.reserve_output_tokens,
         screening: screening(settings)?,
+        quotas: quotas::rules(settings, &models)?,
+        on_outage: quotas::of_rates(settings.redis.replicas),
+        openai_headers: limits.openai_headers,
         models,
     })
 }
@@ -227,8 +231,12 @@ fn model(
         OperationSetting::Infer => Operation::Infer,
     });
     let spec = spec(&at, &settings.inputs)?;
-    Model::new(alias, operations.collect(), settings.max_output_tokens, spec, servers?)
-        .map_err(|error| InvalidSettings::new(at, error.to_string()))
+    let model = Model::new(alias, operations.collect(), settings.max_output_tokens, spec, servers?)
+        .map_err(|error| InvalidSettings::new(at, error.to_string()))?;
+    Ok(match &settings.price {
+        Some(PriceSettings { input, output }) => model.priced(Price { input: *input, output: *output }),
+        None => model,
+    })
 }
 
 /// Whether every backend of a model speaks what its operations need.

@@ -32,7 +32,20 @@ fn rates_are_written_for_people() {
     assert_eq!((rate.units.get(), rate.per, rate.burst.get()), (5, Per::Second, 10));
     assert_eq!(rate.to_string(), "5/second burst 10");
     assert_eq!("7/d".parse::<Rate>().unwrap().to_string(), "7/day");
-    for bad in ["", "5", "0/s", "5/s burst 0", "-5/s", "+5/s", "5.0/s", "5/week", "99999999999999999999/s", "/s"] {
+    assert_eq!("9/total".parse::<Rate>().unwrap().to_string(), "9/total");
+    for bad in [
+        "",
+        "5",
+        "0/s",
+        "5/s burst 0",
+        "-5/s",
+        "+5/s",
+        "5.0/s",
+        "5/week",
+        "5/total burst 6",
+        "99999999999999999999/s",
+        "/s",
+    ] {
         assert!(bad.parse::<Rate>().is_err(), "{bad}");
     }
 }

@@ -95,7 +95,7 @@ impl Asked<'_> {
                 let target = target.unwrap_or_else(|| issued.record().id.to_string());
                 self.done_as(act, Some(target), &after).await;
                 let body = json!({"key": issued.secret(), "record": after});
-                Ok(render::json(self.about.request_id(), &[], &body))
+                Ok(render::json(self.about.request_id(), &body))
             }
             Err(error) => Err(self.failed(act, target, &error).await),
         }

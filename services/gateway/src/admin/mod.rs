@@ -49,7 +49,7 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload, admin: Data<A
     let body = Body::new(payload, head::has_body(request.headers()));
     let answered = AssertUnwindSafe(answer(&request, &body, &admin, about.clone())).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| Err(admin.pipeline.refuse(about, Step::Accept, Code::Internal)));
-    answered.unwrap_or_else(|rejection| render::rejection(Shape::Problem, &rejection, body))
+    answered.unwrap_or_else(|rejection| render::rejection(Shape::Problem, &rejection, body, false))
 }
 
 async fn answer(
@@ -68,7 +68,7 @@ async fn answer(
     };
     let request_id = about.request_id().to_owned();
     match route {
-        Route::Live => return Ok(render::json(&request_id, &[], &json!({"status": "live"}))),
+        Route::Live => return Ok(render::json(&request_id, &json!({"status": "live"}))),
         Route::Ready => return ready(admin, about).await,
         Route::Metrics if is_listed(request, admin) => return Ok(metrics(&request_id, admin)),
         _ => {}
@@ -95,7 +95,7 @@ async fn ready(admin: &Admin, about: About) -> Result<HttpResponse, Rejection> {
     }
     let keys = admin.issuer.list(&Principal::system(), None, 1, crate::request_id::unix_millis()).await;
     match keys {
-        Ok(_) => Ok(render::json(about.request_id(), &[], &json!({"status": "ready"}))),
+        Ok(_) => Ok(render::json(about.request_id(), &json!({"status": "ready"}))),
         Err(_) => Err(admin.pipeline.refuse(about, Step::Authenticate, Code::KeysUnavailable)),
     }
 }
@@ -107,7 +107,7 @@ fn is_listed(request: &HttpRequest, admin: &Admin) -> bool {
 
 fn metrics(request_id: &str, admin: &Admin) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
-    render::common(&mut builder, request_id, &[]);
+    render::common(&mut builder, request_id);
     builder
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(admin.pipeline.metrics().render())
@@ -150,7 +150,7 @@ impl Asked<'_> {
     }
 
     fn done(&self, body: &Value) -> HttpResponse {
-        render::json(self.about.request_id(), &[], body)
+        render::json(self.about.request_id(), body)
     }
 
     async fn reload(self) -> Result<HttpResponse, Rejection> {

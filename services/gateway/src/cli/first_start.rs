@@ -49,7 +49,7 @@ async fn demo(issuer: &Issuer) -> Result<IssuedKey, StartError> {
         name: "demo".to_owned(),
         tenant: Tenant::default(),
         scopes: Scopes::Inference(scopes.map_err(|error| failed(&error))?),
-        limits: KeyLimits { requests: Some(requests), tokens: None },
+        limits: KeyLimits { requests: Some(requests), ..KeyLimits::default() },
         expires_at: None,
     };
     issuer.issue(&Principal::system(), new, unix_millis()).await.map_err(|error| failed(&error))

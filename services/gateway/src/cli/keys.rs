@@ -1,6 +1,7 @@
 //! `portcullis keys`: over the admin listener when a gateway runs, else on the data folder itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(super) enum KeysCommand {
         file: Option<PathBuf>,
     },
     /// Make a key. It is shown once.
-    Issue(IssueArguments),
+    Issue(Box<IssueArguments>),
     /// List keys, without secrets.
     List,
     /// Make a new key in the place of one that goes on working for a while.
@@ -67,12 +68,27 @@ pub(super) struct IssueArguments {
     /// Instead of models: what it may administer, such as keys:write. May be given again.
     #[arg(long = "admin", value_name = "ACT", conflicts_with_all = ["models", "operations", "trust_system"])]
     acts: Vec<AdminAct>,
-    /// How many requests, such as '5/second burst 10' or '1000/day'.
+    /// How many requests, such as '5/second burst 10', '1000/day' or '100000/total'.
     #[arg(long)]
     requests: Option<Rate>,
     /// How many tokens, such as '100000/minute'.
     #[arg(long)]
     tokens: Option<Rate>,
+    /// How many tokens models may read for it.
+    #[arg(long)]
+    input_tokens: Option<Rate>,
+    /// How many tokens models may write for it.
+    #[arg(long)]
+    output_tokens: Option<Rate>,
+    /// How much it may cost, in millionths of what prices are in, such as '5000000/day'.
+    #[arg(long)]
+    spend: Option<Rate>,
+    /// How much it may cost in all, in the same unit.
+    #[arg(long)]
+    budget: Option<NonZeroU64>,
+    /// How many requests may be under way at once.
+    #[arg(long)]
+    concurrent: Option<NonZeroU32>,
     /// When it ends, in seconds from now.
     #[arg(long, value_name = "SECONDS")]
     expires_in: Option<u64>,
@@ -88,7 +104,15 @@ impl IssueArguments {
         } else {
             Scopes::Admin(AdminScopes::new(self.acts).map_err(Failure::new)?)
         };
-        let limits = KeyLimits { requests: self.requests, tokens: self.tokens };
+        let limits = KeyLimits {
+            requests: self.requests,
+            tokens: self.tokens,
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            spend: self.spend,
+            budget: self.budget,
+            concurrent: self.concurrent,
+        };
         Ok(KeyForm { name: self.name, tenant: self.tenant, scopes, limits, expires_in_seconds: self.expires_in })
     }
 }

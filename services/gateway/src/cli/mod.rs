@@ -62,7 +62,7 @@ enum Command {
     Config(ConfigCommand),
     /// Issue, list, rotate and revoke API keys.
     #[command(subcommand)]
-    Keys(keys::KeysCommand),
+    Keys(Box<keys::KeysCommand>),
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -131,7 +131,7 @@ impl Arguments {
             Command::Serve => serve::run(&arguments).await,
             Command::Config(ConfigCommand::Check) => inspect::check(&arguments.load().map_err(Failure::new)?),
             Command::Config(ConfigCommand::Show) => inspect::show(&arguments.load().map_err(Failure::new)?),
-            Command::Keys(command) => keys::run(&arguments.load().map_err(Failure::new)?, command).await,
+            Command::Keys(command) => keys::run(&arguments.load().map_err(Failure::new)?, *command).await,
             Command::Audit(AuditCommand::Verify { key }) => {
                 inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref()).await
             }

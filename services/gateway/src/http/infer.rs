@@ -29,12 +29,14 @@ pub(super) async fn run(
     };
     let presented = head::presented_key(headers);
     let received = Received::new(about, presented, described, body.unread(headers));
-    shared.pipeline.run(received).await.map(render_answer)
+    let answer = shared.pipeline.run(received).await?;
+    Ok(render_answer(answer, shared.pipeline.policy().openai_headers))
 }
 
-fn render_answer(answer: Answer) -> HttpResponse {
+fn render_answer(answer: Answer, older_limits: bool) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
-    render::common(&mut builder, &answer.request_id, &answer.standings);
+    render::common(&mut builder, &answer.request_id);
+    render::limits(&mut builder, &answer.standings, older_limits);
     match answer.body {
         AnswerBody::Full(encoded) => {
             if let Some(length) = encoded.tensor_header_length {

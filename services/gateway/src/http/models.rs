@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 use core_validate::{ModelName, Operation};
-use pipeline::{About, Code, Model, Rejection, Step};
+use pipeline::{About, Code, Model, Rejection, Stand, Step};
 use serde_json::{Value, json};
 
 use crate::edge::head;
@@ -11,7 +11,7 @@ use crate::http::{Shared, Target, render};
 
 /// The Open Inference Protocol's probes: whether this server answers. They say nothing of models.
 pub(super) fn health(about: &About) -> HttpResponse {
-    render::json(about.request_id(), &[], &json!({}))
+    render::json(about.request_id(), &json!({}))
 }
 
 /// Answers for an authenticated caller; what it may not use does not exist for it.
@@ -59,7 +59,7 @@ pub(super) async fn list(
         },
         Route::Infer(..) | Route::Health => return Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)),
     };
-    Ok(render::json(about.request_id(), &[], &body))
+    Ok(render::json(about.request_id(), &body))
 }
 
 fn openai(model: &Model) -> Value {
@@ -91,14 +91,18 @@ async fn metadata(model: &Model, target: &Target) -> Value {
 }
 
 async fn limits(shared: &Shared, about: About, principal: &keys::Principal) -> Result<HttpResponse, Rejection> {
-    let Ok(standings) = shared.pipeline.standings(principal).await else {
+    let Ok(stands) = shared.pipeline.standings(&about, principal).await else {
         return Err(shared.pipeline.refuse(about, Step::Admit, Code::LimitsUnavailable));
     };
-    let limits: Vec<Value> = standings
+    let limits: Vec<Value> = stands
         .iter()
-        .map(|standing| {
+        .map(|Stand { standing, planned }| {
+            let models: Vec<&str> = planned.models.iter().map(ModelName::as_str).collect();
             json!({
-                "unit": standing.policy,
+                "name": standing.policy,
+                "of": planned.whose.as_str(),
+                "counts": planned.counts.as_str(),
+                "models": if models.is_empty() { json!("*") } else { json!(models) },
                 "limit": standing.quota.units(),
                 "window_seconds": standing.quota.window().and_then(|window| window.seconds()),
                 "burst": standing.quota.most(),
@@ -108,5 +112,5 @@ async fn limits(shared: &Shared, about: About, principal: &keys::Principal) -> R
         })
         .collect();
     let body = json!({"object": "list", "key": principal.key_id().to_string(), "data": limits});
-    Ok(render::json(about.request_id(), &standings, &body))
+    Ok(render::json(about.request_id(), &body))
 }

@@ -37,39 +37,53 @@ const SECURITY: [(&str, &str); 6] = [
 ];
 
 /// Headers of every answer.
-pub(crate) fn common(builder: &mut HttpResponseBuilder, request_id: &str, standings: &[Standing]) {
+pub(crate) fn common(builder: &mut HttpResponseBuilder, request_id: &str) {
     for header in SECURITY {
         builder.insert_header(header);
     }
     builder.insert_header((CACHE_CONTROL, "no-store"));
     builder.insert_header(("x-request-id", request_id));
-    if !standings.is_empty() {
-        builder.insert_header(("ratelimit-policy", ratelimit_redis::rate_limit_policy(standings)));
-        builder.insert_header(("ratelimit", ratelimit_redis::rate_limit(standings)));
+}
+
+/// How the quotas stand; `older` adds the names that OpenAI's clients know.
+pub(crate) fn limits(builder: &mut HttpResponseBuilder, standings: &[Standing], older: bool) {
+    if standings.is_empty() {
+        return;
+    }
+    builder.insert_header(("ratelimit-policy", ratelimit_redis::rate_limit_policy(standings)));
+    builder.insert_header(("ratelimit", ratelimit_redis::rate_limit(standings)));
+    if older {
+        for header in ratelimit_redis::openai_headers(standings) {
+            builder.insert_header(header);
+        }
     }
 }
 
 /// A JSON answer.
-pub(crate) fn json(request_id: &str, standings: &[Standing], body: &Value) -> HttpResponse {
+pub(crate) fn json(request_id: &str, body: &Value) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
-    common(&mut builder, request_id, standings);
+    common(&mut builder, request_id);
     builder.content_type("application/json").body(body.to_string())
 }
 
 /// A refusal. When its request's body is still on its way, the connection ends with it.
-pub(crate) fn rejection(shape: Shape, rejection: &Rejection, unread: Body) -> HttpResponse {
+pub(crate) fn rejection(shape: Shape, rejection: &Rejection, unread: Body, older_limits: bool) -> HttpResponse {
     let code = rejection.code();
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
     let request_id = rejection.about().request_id();
-    common(&mut builder, request_id, rejection.standings());
+    common(&mut builder, request_id);
+    limits(&mut builder, rejection.standings(), older_limits);
     if let Some(wait) = rejection.retry_after() {
         builder.insert_header((RETRY_AFTER, ratelimit_redis::retry_after(wait).max(1)));
     }
     if code == Code::InvalidApiKey {
         builder.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
-
+    if code == Code::InsufficientQuota {
+        // OpenAI's clients would ask again, as after any other 429.
+        builder.insert_header((HeaderName::from_static("x-should-retry"), "false"));
+    }
     builder.insert_header((HeaderName::from_static("x-error-code"), code.as_str()));
     let (content_type, body) = envelope(shape, rejection);
     builder.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
@@ -104,6 +118,9 @@ fn envelope(shape: Shape, rejection: &Rejection) -> (&'static str, Value) {
 
 /// The error types of OpenAI's API, which its clients turn into exceptions.
 fn kind(code: Code) -> &'static str {
+    if code == Code::InsufficientQuota {
+        return "insufficient_quota";
+    }
     match code.status() {
         401 => "authentication_error",
         403 => "permission_error",

@@ -7,11 +7,11 @@ use testkit::{FakeServer, RedisServer, Say};
 use crate::helpers::{self, answer, chat, chat_answer, header};
 
 fn requests(rate: &str) -> KeyLimits {
-    KeyLimits { requests: Some(rate.parse().unwrap()), tokens: None }
+    KeyLimits { requests: Some(rate.parse().unwrap()), ..KeyLimits::default() }
 }
 
 fn tokens(rate: &str) -> KeyLimits {
-    KeyLimits { requests: None, tokens: Some(rate.parse().unwrap()) }
+    KeyLimits { tokens: Some(rate.parse().unwrap()), ..KeyLimits::default() }
 }
 
 #[tokio::test]

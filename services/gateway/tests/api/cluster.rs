@@ -62,7 +62,7 @@ async fn gateways_share_keys_quotas_and_the_trail() {
     let cluster = Cluster::start().await;
     let (one, two) = (cluster.gateway().await, cluster.gateway().await);
     let ten = NonZeroU64::new(10).unwrap();
-    let limits = KeyLimits { requests: Some(Rate { units: ten, per: Per::Day, burst: ten }), tokens: None };
+    let limits = KeyLimits { requests: Some(Rate { units: ten, per: Per::Day, burst: ten }), ..KeyLimits::default() };
     let key = one.key_with(&["*"], limits).await;
     let mut statuses = Vec::new();
     let mut request_id = String::new();

@@ -19,6 +19,7 @@ mod config;
 mod edge;
 mod errors;
 mod helpers;
+mod quotas;
 mod screen;
 mod stream;
 mod tensors;

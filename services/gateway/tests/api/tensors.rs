@@ -89,7 +89,7 @@ async fn embeddings_have_both_encodings() {
 #[tokio::test]
 async fn asking_whether_a_model_is_ready_costs_a_request_and_says_when_to_come_back() {
     let app = helpers::echo().await;
-    let limits = keys::KeyLimits { requests: Some("2/day".parse().unwrap()), tokens: None };
+    let limits = keys::KeyLimits { requests: Some("2/day".parse().unwrap()), ..keys::KeyLimits::default() };
     let key = app.key_with(&["*"], limits).await;
     let ask = || app.get("/v2/models/echo-tensor/ready", &key).send();
     for _ in 0..2 {
