@@ -8,15 +8,15 @@ use testkit::{PostgresServer, RedisServer};
 
 use crate::helpers::{self, App, answer, header};
 
-struct Cluster {
-    redis: RedisServer,
+pub(crate) struct Cluster {
+    pub(crate) redis: RedisServer,
     postgres: PostgresServer,
     /// Peppers and the keys of the trail, as `setup` makes them.
     shared: tempfile::TempDir,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let shared = tempfile::tempdir().unwrap();
         keys::Peppers::load_or_create(&shared.path().join("peppers")).unwrap();
         audit::SigningKey::load_or_create(&shared.path().join("audit-key")).unwrap();
@@ -43,7 +43,7 @@ impl Cluster {
         )
     }
 
-    async fn gateway(&self) -> App {
+    pub(crate) async fn gateway(&self) -> App {
         helpers::spawn(&self.settings()).await
     }
 

@@ -28,7 +28,7 @@ fn tls(app: &App) -> StreamOwned<ClientConnection, TcpStream> {
 }
 
 /// Sends bytes over TLS and reads until the server closes or is silent for four seconds.
-fn raw(app: &App, bytes: &[u8]) -> String {
+pub(crate) fn raw(app: &App, bytes: &[u8]) -> String {
     let mut stream = tls(app);
     let _ = stream.write_all(bytes);
     let _ = stream.flush();
@@ -40,7 +40,7 @@ fn raw(app: &App, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn status(answer: &str) -> &str {
+pub(crate) fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap_or("none")
 }
 

@@ -19,6 +19,7 @@ mod config;
 mod edge;
 mod errors;
 mod helpers;
+mod limit_reports;
 mod quotas;
 mod screen;
 mod stream;

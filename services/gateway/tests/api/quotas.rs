@@ -9,7 +9,7 @@ use testkit::{FakeServer, RedisServer, Say};
 
 use crate::helpers::{self, App, answer, chat, chat_answer, chunk, header, unix_millis};
 
-async fn echo_with(quotas: &str) -> App {
+pub(crate) async fn echo_with(quotas: &str) -> App {
     helpers::spawn(&format!("{}\n{quotas}", gateway::config::LOCAL)).await
 }
 
@@ -25,7 +25,7 @@ async fn status(app: &App, key: &str, model: &str) -> u16 {
 }
 
 /// What `/v1/limits` says is left of a quota.
-async fn left(app: &App, key: &str, name: &str) -> u64 {
+pub(crate) async fn left(app: &App, key: &str, name: &str) -> u64 {
     let (_, body) = answer(app.get("/v1/limits", key).send().await.unwrap()).await;
     let quotas = body["data"].as_array().unwrap();
     let quota = quotas.iter().find(|quota| quota["name"] == name).unwrap_or_else(|| panic!("{name}: {body}"));
@@ -33,7 +33,7 @@ async fn left(app: &App, key: &str, name: &str) -> u64 {
 }
 
 /// Waits until so much is left. Settling happens after the answer, and nothing tells when.
-async fn until_left(app: &App, key: &str, name: &str, wanted: impl Fn(u64) -> bool) {
+pub(crate) async fn until_left(app: &App, key: &str, name: &str, wanted: impl Fn(u64) -> bool) {
     for _ in 0..1_000 {
         if wanted(left(app, key, name).await) {
             return;
@@ -105,14 +105,14 @@ async fn a_quota_over_models_counts_these_together_or_each_alone() {
 }
 
 /// The model `fake` at a price, in front of a scripted server.
-async fn priced(server: &FakeServer, more: &str) -> App {
+pub(crate) async fn priced(server: &FakeServer, more: &str) -> App {
     let url = server.url();
     let model =
         "[models.fake]\nbackends = [\"b\"]\noperations = [\"chat\"]\nprice = { input = 1000000, output = 3000000 }";
     helpers::spawn(&format!("[backends.b]\nkind = \"openai\"\nurl = \"{url}/v1\"\n{model}\n{more}")).await
 }
 
-async fn limited(app: &App, limits: Value) -> String {
+pub(crate) async fn limited(app: &App, limits: Value) -> String {
     app.key_with(&["*"], serde_json::from_value(limits).unwrap()).await
 }
 
@@ -121,7 +121,7 @@ async fn metrics(app: &App) -> String {
     app.admin_get("/metrics", &admin).send().await.unwrap().text().await.unwrap()
 }
 
-fn streamed(model: &str, max_tokens: u32) -> Value {
+pub(crate) fn streamed(model: &str, max_tokens: u32) -> Value {
     let mut body = chat(model, "hi");
     body["stream"] = json!(true);
     body["max_tokens"] = json!(max_tokens);
