@@ -8,6 +8,7 @@ mod ledger;
 mod limiter;
 mod memory;
 mod op;
+mod prepaid;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
@@ -20,6 +21,7 @@ pub use decision::{Decision, Denial, Reservation, Standing, TooDear};
 pub use headers::{openai_headers, rate_limit, rate_limit_policy, retry_after};
 pub use limiter::{BoxFuture, Limiter, LimiterError};
 pub use memory::MemoryLimiter;
+pub use prepaid::PrepaidLimiter;
 pub use quota::{OnOutage, Quota, TooLarge, Window};
 #[cfg(all(feature = "redis", feature = "testing"))]
 pub use redis::Alone;

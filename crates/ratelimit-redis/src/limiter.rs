@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::charge::{Actual, Charge};
@@ -58,5 +59,31 @@ pub trait Limiter: Send + Sync {
     /// Takes one unit of one bucket: the plain one-liner.
     fn check<'a>(&'a self, bucket: &'a str, quota: Quota) -> BoxFuture<'a, Result<Decision, LimiterError>> {
         Box::pin(async move { self.reserve(&[Charge::new(bucket, "requests", quota, 1)]).await })
+    }
+}
+
+impl<L: Limiter + ?Sized> Limiter for Arc<L> {
+    fn reserve<'a>(&'a self, charges: &'a [Charge<'a>]) -> BoxFuture<'a, Result<Decision, LimiterError>> {
+        (**self).reserve(charges)
+    }
+
+    fn charge<'a>(&'a self, held: &'a mut Reservation, so_far: &'a Actual) -> BoxFuture<'a, Result<(), LimiterError>> {
+        (**self).charge(held, so_far)
+    }
+
+    fn settle<'a>(&'a self, held: Reservation, actual: &'a Actual) -> BoxFuture<'a, Result<(), LimiterError>> {
+        (**self).settle(held, actual)
+    }
+
+    fn cancel(&self, held: Reservation) -> BoxFuture<'_, Result<(), LimiterError>> {
+        (**self).cancel(held)
+    }
+
+    fn penalize<'a>(&'a self, charges: &'a [Charge<'a>], wait: Duration) -> BoxFuture<'a, Result<(), LimiterError>> {
+        (**self).penalize(charges, wait)
+    }
+
+    fn peek<'a>(&'a self, charges: &'a [Charge<'a>]) -> BoxFuture<'a, Result<Vec<Standing>, LimiterError>> {
+        (**self).peek(charges)
     }
 }

@@ -107,6 +107,8 @@ pub struct TooLarge {
 pub struct Quota {
     kind: Kind,
     on_outage: OnOutage,
+    /// Units that may be taken in advance.
+    prepaid: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -179,7 +181,7 @@ impl Quota {
     }
 
     const fn small(units: u64, window: Window) -> Self {
-        Self { kind: Kind::Bucket(Refill { units, window, burst: units }), on_outage: OnOutage::AskCaller }
+        Self { kind: Kind::Bucket(Refill { units, window, burst: units }), on_outage: OnOutage::AskCaller, prepaid: 0 }
     }
 
     /// `units` per second.
@@ -218,7 +220,7 @@ impl Quota {
         } else {
             millis as u64
         };
-        Self { kind: Kind::Slots { most: slots.get(), lease_millis }, on_outage: OnOutage::AskCaller }
+        Self { kind: Kind::Slots { most: slots.get(), lease_millis }, on_outage: OnOutage::AskCaller, prepaid: 0 }
     }
 
     /// Most units at once. Slots and budgets have no other burst than themselves.
@@ -237,6 +239,16 @@ impl Quota {
     #[must_use]
     pub const fn on_outage(self, on_outage: OnOutage) -> Self {
         Self { on_outage, ..self }
+    }
+
+    /// So many units may be taken in advance by each [`PrepaidLimiter`](crate::PrepaidLimiter), which says what
+    /// that costs in exactness. Budgets and slots never are.
+    #[must_use]
+    pub const fn prepaid(self, units: NonZeroU32) -> Self {
+        match self.kind {
+            Kind::Bucket(Refill { window: Window::Total, .. }) | Kind::Slots { .. } => self,
+            Kind::Bucket(_) => Self { prepaid: units.get(), ..self },
+        }
     }
 
     /// The window; none for slots.
@@ -273,6 +285,10 @@ impl Quota {
 
     pub(crate) const fn kind(self) -> Kind {
         self.kind
+    }
+
+    pub(crate) const fn prepaid_units(self) -> u64 {
+        self.prepaid as u64
     }
 
     pub(crate) const fn outage(self) -> OnOutage {

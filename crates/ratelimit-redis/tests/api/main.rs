@@ -5,4 +5,5 @@
 mod agree;
 mod memory;
 mod outage;
+mod prepaid;
 mod shared;
