@@ -45,6 +45,11 @@ errors:
 bench-limits:
     cargo run --release --locked --package bench-limits
 
+# the limiter over four processes for a minute, then script and arithmetic over ten million acts; half an hour
+soak-limits:
+    cargo run --release --locked --package bench-limits soak 60
+    AGREE_RUNS=340000 cargo test --release --locked --package ratelimit-redis agree -- --nocapture
+
 # the unmodified client libraries against a gateway of their own
 clients:
     ./scripts/clients

@@ -4,6 +4,7 @@
 
 mod measure;
 mod peers;
+mod soak;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -37,7 +38,15 @@ fn four(name: &str) -> [Charge<'_>; 4] {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     runtime.unwrap().block_on(async {
+        match arguments.as_slice() {
+            [] => {}
+            ["soak", seconds] => return soak::run(seconds.parse().unwrap()).await,
+            ["child", url, seconds] => return soak::child(url, seconds.parse().unwrap()).await,
+            _ => return println!("nothing, or `soak SECONDS`"),
+        }
         let bench = Bench::start().await;
         bench.alone().await;
         bench.four_at_once().await;
