@@ -26,6 +26,14 @@ enum Act {
     Move { micros: i64 },
 }
 
+impl Act {
+    fn settle_on(&mut self, quotas: usize) {
+        if let Self::Reserve { set, .. } | Self::Penalize { set, .. } | Self::Peek { set, .. } = self {
+            *set = quotas;
+        }
+    }
+}
+
 const UNITS: [&str; 4] = ["requests", "tokens", "spend", "slots"];
 
 /// Sets of quotas that a bucket may have, one after the other, as when settings change.
@@ -145,24 +153,51 @@ async fn shared(server: &RedisServer) -> RedisLimiter {
     RedisLimiter::connect(&config).await.unwrap()
 }
 
-#[tokio::test]
-async fn the_script_and_the_arithmetic_agree() {
+/// Drops keys whose end has come by the clock of the test, and notes when the others end: the server's own clock
+/// does not move with it.
+const EXPIRE: &str = r"
+    local clock = redis.call('HMGET', 'clock', 's', 'us')
+    local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+    for _, key in ipairs(redis.call('KEYS', 'rl1:*')) do
+        local ends, value = redis.call('HGET', 'ends', key), redis.call('DUMP', key)
+        if redis.call('HGET', 'values', key) ~= value then
+            ends = now + redis.call('PTTL', key)
+            redis.call('HSET', 'ends', key, string.format('%.0f', ends))
+            redis.call('HSET', 'values', key, value)
+        end
+        if tonumber(ends) <= now then
+            redis.call('DEL', key)
+            redis.call('HDEL', 'ends', key)
+            redis.call('HDEL', 'values', key)
+            redis.call('INCR', 'expired')
+        end
+    end";
+
+async fn agree(runs: u32, expires: bool) {
     let server = RedisServer::start().await;
+    let mut connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let redis = shared(&server).await;
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let strategy = acts();
     let (mut redis, mut count) = (World { limiter: redis, held: Vec::new() }, 0);
-    for round in 0..runs() {
+    for round in 0..runs {
         let clock = testing::Clock::new(1_700_000_000_123_456);
         let mut memory = World { limiter: MemoryLimiter::with_clock(clock.clone()), held: Vec::new() };
         redis.held.clear();
-        let acts = strategy.new_tree(&mut runner).unwrap().current();
+        let mut acts = strategy.new_tree(&mut runner).unwrap().current();
+        if expires {
+            // What is gone is not there to be read under another quota.
+            acts.iter_mut().for_each(|act| act.settle_on(round as usize % 4));
+        }
         for (at, act) in acts.iter().enumerate() {
             if let Act::Move { micros } = act {
                 clock.advance(*micros);
             }
             let now = clock.now();
             server.ask(&format!("HSET clock s {} us {}", now / 1_000_000, now % 1_000_000)).await;
+            if expires {
+                redis::cmd("EVAL").arg(EXPIRE).arg(0).exec_async(&mut connection).await.unwrap();
+            }
             let (said, meant) = (redis.act(round, act).await, memory.act(round, act).await);
             assert_eq!(said, meant, "run {round}, act {at}: {act:?} after {:?}", &acts[..at]);
             count += 1;
@@ -175,6 +210,17 @@ async fn the_script_and_the_arithmetic_agree() {
     };
     assert_ne!(server.ask(&count("true")).await, ":0");
     assert_eq!(server.ask(&count("redis.call('PTTL',k)<0")).await, ":0", "no key without an end");
+    assert_eq!(server.ask("EXISTS expired").await, if expires { ":1" } else { ":0" });
+}
+
+#[tokio::test]
+async fn the_script_and_the_arithmetic_agree() {
+    agree(runs(), false).await;
+}
+
+#[tokio::test]
+async fn keys_that_end_when_they_say_change_no_answer() {
+    agree(runs() / 3, true).await;
 }
 
 #[tokio::test]
