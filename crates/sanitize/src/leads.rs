@@ -1,7 +1,9 @@
 //! What the matches of each rule begin with, looked for in one pass for all rules.
 //!
 //! The literals are read off the patterns, so they cannot disagree with them. Where one stands, the
-//! pattern is tried there and only there; most tries end within a few bytes. An automaton takes two
+//! pattern is tried there and only there; most tries end within a few bytes. A pattern that begins with what
+//! every text is full of also has gates, literals one of which every match holds, and is not tried before one was
+//! seen. An automaton takes two
 //! and a half nanoseconds a byte here, since each step waits for the one before; a filter over the
 //! hashes of all four-byte windows takes a quarter of that.
 
@@ -23,11 +25,10 @@ const MAX_LEN: usize = 8;
 /// The first bytes of a literal, by which it is found.
 type Key = [u8; 4];
 /// How often a pattern is tried in one text before all of it is searched instead, so that time stays
-/// linear for texts made of beginnings.
-const MAX_TRIES: u16 = 256;
+/// linear for texts made of beginnings: a try costs about as much as a search of so many bytes.
+const TRIES: usize = 256;
+const BYTES_PER_TRY: usize = 64;
 const TOO_SHORT: &str = "there is too little to look for: give it a gate of four bytes or more";
-/// Stands for the tries of a rule that is done with a text.
-const DONE: u16 = u16::MAX;
 
 /// Finds the rules that match a text.
 #[derive(Debug)]
@@ -41,9 +42,9 @@ pub(crate) struct Leads {
 #[derive(Debug)]
 struct Pattern {
     regex: Regex,
-    /// Literals, one of which must be in the text. Empty if nothing more is asked.
-    gates: Vec<&'static str>,
-    /// Its literals are its gates: nothing is known about where a match starts.
+    /// Whether it is looked for only in texts with one of its gates.
+    is_gated: bool,
+    /// Nothing is known about where a match starts.
     is_loose: bool,
 }
 
@@ -52,31 +53,43 @@ struct Lead {
     /// What follows the key.
     rest: Vec<u8>,
     rule: usize,
+    is_gate: bool,
     /// Whether the literal must stand at the start of a word.
     at_word: bool,
+}
+
+/// What one text has shown of a rule.
+#[derive(Debug, Clone, Default)]
+struct Trail {
+    is_done: bool,
+    has_gate: bool,
+    tries: usize,
+    /// Where a match may start, while no gate was seen.
+    starts: Vec<usize>,
 }
 
 impl Leads {
     pub(crate) fn new(rules: &[Rule]) -> Result<Self, BuildError> {
         let mut patterns = Vec::new();
         let mut leads: BTreeMap<Key, Vec<Lead>> = BTreeMap::new();
-        for (index, rule) in rules.iter().enumerate() {
-            let broken = |reason: String| BuildError::Pattern { rule: rule.id.to_owned(), reason };
-            let hir = regex_syntax::parse(rule.pattern).map_err(|error| broken(error.to_string()))?;
+        for (rule, Rule { id, pattern, gates, .. }) in rules.iter().enumerate() {
+            let broken = |reason: String| BuildError::Pattern { rule: (*id).to_owned(), reason };
+            let hir = regex_syntax::parse(pattern).map_err(|error| broken(error.to_string()))?;
             let regex = meta::Builder::new().build_from_hir(&hir).map_err(|error| broken(error.to_string()))?;
             let starts = starts(&hir);
-            let is_loose = starts.is_none();
-            if is_loose && rule.gates.is_empty() {
+            let (is_gated, is_loose) = (!gates.is_empty(), starts.is_none());
+            if is_loose && !is_gated {
                 return Err(broken(TOO_SHORT.to_owned()));
             }
-            let gates = || rule.gates.iter().map(|gate| gate.as_bytes().to_vec()).collect();
-            let starts_at_word = !is_loose && hir.properties().look_set_prefix().contains(Look::WordAscii);
-            for literal in starts.unwrap_or_else(gates) {
-                let at_word = starts_at_word && literal.first().copied().is_some_and(is_word);
+            let starts_at_word = hir.properties().look_set_prefix().contains(Look::WordAscii);
+            let starts = starts.unwrap_or_default().into_iter().map(|literal| (literal, false));
+            let gates = gates.iter().map(|gate| (gate.as_bytes().to_vec(), true));
+            for (literal, is_gate) in starts.chain(gates) {
+                let at_word = !is_gate && starts_at_word && literal.first().copied().is_some_and(is_word);
                 let (key, rest) = literal.split_first_chunk().ok_or_else(|| broken(TOO_SHORT.to_owned()))?;
-                leads.entry(*key).or_default().push(Lead { rest: rest.to_vec(), rule: index, at_word });
+                leads.entry(*key).or_default().push(Lead { rest: rest.to_vec(), rule, is_gate, at_word });
             }
-            patterns.push(Pattern { regex, gates: rule.gates.clone(), is_loose });
+            patterns.push(Pattern { regex, is_gated, is_loose });
         }
         let filter = Filter::new(leads.keys());
         Ok(Self { patterns, filter, leads })
@@ -84,27 +97,29 @@ impl Leads {
 
     /// Calls `matched` with the index of every rule that matches `text`, once each.
     pub(crate) fn matching(&self, text: &str, mut matched: impl FnMut(usize)) {
-        let mut tries = vec![0; self.patterns.len()];
+        let mut trails = vec![Trail::default(); self.patterns.len()];
         for (start, key) in text.as_bytes().array_windows().enumerate() {
             if self.filter.may_hold(*key)
                 && let Some(leads) = self.leads.get(key)
             {
-                self.follow(leads, text, start, &mut tries, &mut matched);
+                self.follow(leads, text, start, &mut trails, &mut matched);
             }
         }
     }
 
-    fn follow(&self, leads: &[Lead], text: &str, start: usize, tries: &mut [u16], matched: &mut impl FnMut(usize)) {
-        let (before, behind) = text.as_bytes().split_at_checked(start).unwrap_or_default();
+    fn follow(&self, leads: &[Lead], text: &str, at: usize, trails: &mut [Trail], matched: &mut impl FnMut(usize)) {
+        let (before, behind) = text.as_bytes().split_at_checked(at).unwrap_or_default();
         let in_word = before.last().copied().is_some_and(is_word);
         let behind = behind.get(size_of::<Key>()..).unwrap_or_default();
         let fits = |lead: &&Lead| !(lead.at_word && in_word) && behind.starts_with(&lead.rest);
         for lead in leads.iter().filter(fits) {
-            let (Some(pattern), Some(tries)) = (self.patterns.get(lead.rule), tries.get_mut(lead.rule)) else {
+            let (Some(pattern), Some(trail)) = (self.patterns.get(lead.rule), trails.get_mut(lead.rule)) else {
                 continue;
             };
-            if *tries != DONE && pattern.is_match(text, start, tries) {
-                *tries = DONE;
+            let is_match =
+                !trail.is_done && if lead.is_gate { pattern.open(text, trail) } else { pattern.meet(text, at, trail) };
+            if is_match {
+                trail.is_done = true;
                 matched(lead.rule);
             }
         }
@@ -142,17 +157,44 @@ impl Filter {
 }
 
 impl Pattern {
-    /// Tries the pattern at `start`, or on the whole text if it is not to be tried again.
-    fn is_match(&self, text: &str, start: usize, tries: &mut u16) -> bool {
-        *tries += 1;
-        let input = if self.is_loose || *tries > MAX_TRIES {
-            *tries = DONE;
-            Input::new(text)
-        } else {
-            Input::new(text).span(start..text.len()).anchored(Anchored::Yes)
-        };
-        self.regex.is_match(input) && (self.gates.is_empty() || self.gates.iter().any(|gate| text.contains(gate)))
+    /// A match may start here.
+    fn meet(&self, text: &str, start: usize, trail: &mut Trail) -> bool {
+        if !self.is_gated || trail.has_gate {
+            return self.is_match(text, start, trail);
+        }
+        if trail.starts.len() <= most_tries(text) {
+            trail.starts.push(start);
+        }
+        false
     }
+
+    /// A gate was seen: what was put aside is tried.
+    fn open(&self, text: &str, trail: &mut Trail) -> bool {
+        if trail.has_gate {
+            return false;
+        }
+        trail.has_gate = true;
+        if self.is_loose {
+            trail.is_done = true;
+            return self.regex.is_match(text);
+        }
+        let starts = std::mem::take(&mut trail.starts);
+        starts.into_iter().any(|start| !trail.is_done && self.is_match(text, start, trail))
+    }
+
+    /// Tries the pattern at `start`, or on the whole text if it is not to be tried again.
+    fn is_match(&self, text: &str, start: usize, trail: &mut Trail) -> bool {
+        trail.tries += 1;
+        if trail.tries > most_tries(text) {
+            trail.is_done = true;
+            return self.regex.is_match(text);
+        }
+        self.regex.is_match(Input::new(text).span(start..text.len()).anchored(Anchored::Yes))
+    }
+}
+
+fn most_tries(text: &str) -> usize {
+    TRIES.max(text.len() / BYTES_PER_TRY)
 }
 
 /// Literals, one of which every match starts with; `None` if they would be too short to be of use.

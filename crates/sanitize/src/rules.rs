@@ -41,7 +41,8 @@ impl Rule {
 ///
 /// Paragraphs are parted by empty lines; lines that start with `#` are comments. Every rule has
 /// all of `id`, `intent`, `severity`, `match` (a regular expression over folded text), `yes` and
-/// `no`. It may have `gate`: literals parted by `|`, one of which must be in the text too.
+/// `no`. It may have `gate`: literals parted by `|`, one of which every match holds; without one of them in the text it is
+/// not tried.
 pub(crate) fn parse(file: &'static str) -> Result<Vec<Rule>, BuildError> {
     let mut rules = Vec::new();
     let mut draft = Draft::default();

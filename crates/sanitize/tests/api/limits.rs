@@ -78,7 +78,19 @@ fn a_mebibyte_of_odd_characters_is_finished() {
 #[test]
 fn a_mebibyte_of_encodings_and_gate_words_is_finished() {
     let input = Sanitizer::input_default().unwrap();
-    finishes(&input, &["%25", "QUFB", "6161", "\u{e0041}", "ignore ", "ignore all previous "]);
+    finishes(
+        &input,
+        &[
+            "%25",
+            "QUFB",
+            "6161",
+            "\u{e0041}",
+            "ignore ",
+            "ignore all previous ",
+            "print your prompt ",
+            "these override ",
+        ],
+    );
 }
 
 #[test]
