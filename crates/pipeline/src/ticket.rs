@@ -34,6 +34,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often it is told in any case, to keep slots.
 const RENEW: Duration = Duration::from_secs(10);
 
+/// Requests that are closed together, and how long others are waited for.
+const TOGETHER: usize = 256;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// How a request ended.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct End {
@@ -315,11 +319,15 @@ impl Closer {
         let mut batch = Vec::new();
         loop {
             tokio::select! {
-                count = notes.recv_many(&mut batch, 256) => {
+                count = notes.recv_many(&mut batch, TOGETHER) => {
                     if count == 0 {
                         break;
                     }
                     futures_util::future::join_all(batch.drain(..).map(|note| self.close_surely(note))).await;
+                    if count < TOGETHER {
+                        // Nobody waits for it, and each that is woken for costs those who serve.
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
                 _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
                 () = stop.notified() => notes.close(),
