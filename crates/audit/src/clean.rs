@@ -5,7 +5,11 @@
 /// between characters; tells whether it was cut. Reads no more of the text than it keeps.
 pub fn clean(text: &str, max_bytes: usize) -> (String, bool) {
     let mut kept = String::with_capacity(text.len().min(max_bytes));
-    for c in text.chars() {
+    // The beginning of most texts is plain to its end.
+    let plain = text.bytes().take(max_bytes).take_while(|byte| (b' '..=b'~').contains(byte)).count();
+    let (plain, rest) = text.split_at(plain);
+    kept.push_str(plain);
+    for c in rest.chars() {
         let before = kept.len();
         if is_hidden(c) {
             kept.extend(c.escape_default());

@@ -101,13 +101,15 @@ async fn collect(
     let announced = body.announced.and_then(|length| usize::try_from(length).ok());
     let mut taken: Option<OwnedSemaphorePermit> = None;
     let mut held = 0;
+    // Most bodies come in one piece, which needs no copy.
+    let mut first = Bytes::new();
     let mut bytes = BytesMut::new();
     while let Some(piece) = body.stream.next().await {
         let piece = piece.map_err(|_| Code::BodyIncomplete)?;
-        if bytes.len() + piece.len() > max_bytes {
+        let length = first.len() + bytes.len() + piece.len();
+        if length > max_bytes {
             return Err(Code::BodyTooLarge);
         }
-        let length = bytes.len() + piece.len();
         if length > SMALL && length > held {
             let more = announced.unwrap_or(length + SMALL).max(length) - held;
             let permit = room.take(more)?;
@@ -117,9 +119,18 @@ async fn collect(
                 Some(taken) => taken.merge(permit),
             }
         }
+        if length == piece.len() {
+            first = piece;
+            continue;
+        }
+        if bytes.is_empty() {
+            // No more than there is room for, whatever was announced.
+            bytes.reserve(announced.unwrap_or(length).min(held.max(SMALL)).max(length));
+            bytes.extend_from_slice(&std::mem::take(&mut first));
+        }
         bytes.extend_from_slice(&piece);
     }
-    Ok((bytes.freeze(), taken))
+    Ok((if bytes.is_empty() { first } else { bytes.freeze() }, taken))
 }
 
 async fn parse(

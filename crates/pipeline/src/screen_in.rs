@@ -15,8 +15,8 @@ use crate::policy::Model;
 use crate::rejection::Rejection;
 use crate::ticket::{End, Ticket};
 
-/// Requests with more text than this are screened off the event loop.
-const LARGE: usize = 64 << 10;
+/// Requests with more text than this are screened off the event loop: half a millisecond of work.
+const LARGE: usize = 128 << 10;
 /// Findings that are kept of one request.
 const FINDINGS: usize = 64;
 

@@ -20,7 +20,7 @@ use crate::stream::Screening;
 use crate::ticket::{End, Ticket};
 
 /// Answers above this size are screened off the event loop.
-const LARGE: usize = 16 << 10;
+const LARGE: usize = 64 << 10;
 
 /// What goes back to the caller.
 pub struct Answer {
