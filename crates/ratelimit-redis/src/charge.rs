@@ -27,6 +27,9 @@ pub struct Charge<'a> {
 impl<'a> Charge<'a> {
     /// `cost` units of this bucket, such as `family:0123`, whose quota is `quota` now. `unit` says what is
     /// counted, such as `requests`. A slot costs 1 or nothing.
+    ///
+    /// In a Redis Cluster, buckets whose names have the same part in braces, as `{team:7}` and
+    /// `{team:7}:key:0123`, are charged in one call.
     pub const fn new(bucket: &'a str, unit: &'static str, quota: Quota, cost: u64) -> Self {
         Self { bucket, unit, policy: unit, quota, cost, floor: 0 }
     }

@@ -26,5 +26,5 @@ pub use quota::{OnOutage, Quota, TooLarge, Window};
 #[cfg(all(feature = "redis", feature = "testing"))]
 pub use redis::Alone;
 #[cfg(feature = "redis")]
-pub use redis::{RedisConfig, RedisLimiter};
+pub use redis::{RedisConfig, RedisLimiter, RedisTls};
 pub use unit::is_same_unit;

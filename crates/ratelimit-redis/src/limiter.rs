@@ -19,14 +19,21 @@ pub enum LimiterError {
     /// The place where the buckets live cannot be reached; try again later.
     #[error("the limiter cannot reach its buckets")]
     Unavailable,
+    /// The server refuses the user, the password, or what the user wants to do. Only when connecting: later it
+    /// is an outage.
+    #[error("the server of the limiter refuses its user, password or rights")]
+    Refused,
+    /// No TLS connection could be made: one side does not trust the other's certificate. Only when connecting.
+    #[error("the certificate of the limiter's server, or the limiter's own, is not trusted")]
+    Untrusted,
     /// What is stored under a bucket's name is no bucket; somebody else wrote it.
     #[error("a stored bucket is broken")]
     Corrupt,
     /// The settings name no usable server.
     #[error("the settings of the limiter are not usable")]
     Settings,
-    /// A bucket's name is longer than [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES), or a call has more charges
-    /// than [`MAX_CHARGES`](crate::MAX_CHARGES). A bug of the caller.
+    /// A bucket's name is longer than [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES), a unit of slots has a brace,
+    /// or a call has more charges than [`MAX_CHARGES`](crate::MAX_CHARGES). A bug of the caller.
     #[error("the charges cannot be made")]
     Charges,
 }

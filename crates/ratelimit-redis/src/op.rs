@@ -100,6 +100,15 @@ impl Op {
         Self { act: Act::Adjust(Slots::Leave), parts: parts(charges, step), permit: 0 }
     }
 
+    /// What gives back all that a take took.
+    pub(crate) fn undo(&self) -> Self {
+        let back = |part: &Part| {
+            let less = if let Step::Take { cost, .. } = part.step { cost } else { 0 };
+            Part { step: Step::Adjust { level: 0, more: 0, less, ceiling: 0 }, ..part.clone() }
+        };
+        Self { act: Act::Adjust(Slots::Release), parts: self.parts.iter().map(back).collect(), permit: self.permit }
+    }
+
     /// Whether it would change nothing.
     pub(crate) fn is_idle(&self) -> bool {
         let leaves_slots = self.act == Act::Adjust(Slots::Leave);

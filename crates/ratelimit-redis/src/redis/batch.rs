@@ -8,6 +8,7 @@ use crate::LimiterError;
 use crate::decision::Seen;
 use crate::op::{Act, Done, Op, Part, Slots, Step};
 use crate::quota::{Kind, Refill};
+use crate::redis::keys::{is_in_the_way, record_key, slots_key};
 
 /// Most keys and parts of one call: it keeps Redis busy for a fraction of a millisecond.
 const MAX_KEYS: usize = 32;
@@ -82,6 +83,11 @@ impl Batch {
         Ok(Place { act, nth: 0 })
     }
 
+    /// Whether it holds more than one act.
+    pub(crate) fn is_several(&self) -> bool {
+        self.acts.len() > 1
+    }
+
     /// The act at a place, by its caller's permit.
     pub(crate) fn op(&self, place: Place) -> Option<&Op> {
         self.acts.get(place.act).map(|together| &together.op)
@@ -144,8 +150,8 @@ impl Batch {
 
     /// The keys, and the arguments after them.
     pub(crate) fn encode(&self, prefix: &str) -> (Vec<String>, Vec<Vec<u8>>) {
-        let records = self.records.iter().map(|record| format!("{prefix}b:{}", record.bucket));
-        let slots = self.slots.iter().map(|slots| format!("{prefix}s:{}:{}", slots.unit, slots.bucket));
+        let records = self.records.iter().map(|record| record_key(prefix, &record.bucket));
+        let slots = self.slots.iter().map(|slots| slots_key(prefix, slots.unit, &slots.bucket));
         let keys = records.chain(slots).collect();
         let (mut numbers, mut permits) = (Numbers(Vec::with_capacity(64 + 40 * self.parts)), Vec::new());
         numbers.put(self.records.len() as u64);
@@ -278,7 +284,7 @@ fn tag(unit: &str, refill: Refill) -> u16 {
     (crate::unit::tag(unit) << 3) | refill.window().class()
 }
 
-/// Whether the units of each bucket can be told apart.
+/// Whether the units of each bucket can be told apart, and leave the name its tag.
 pub(crate) fn are_told_apart(op: &Op) -> bool {
     let tag = |part: &Part| match part.kind {
         Kind::Bucket(refill) => Some(tag(part.unit, refill) >> 3),
@@ -286,7 +292,10 @@ pub(crate) fn are_told_apart(op: &Op) -> bool {
     };
     op.parts.iter().enumerate().all(|(at, one)| {
         let is_other = |other: &Part| other.bucket != one.bucket || tag(other) != tag(one);
-        is_slots(one) || op.parts.iter().skip(at + 1).all(is_other)
+        if is_slots(one) {
+            return !is_in_the_way(one.unit);
+        }
+        op.parts.iter().skip(at + 1).all(is_other)
     })
 }
 

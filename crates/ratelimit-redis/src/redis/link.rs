@@ -1,15 +1,20 @@
-//! The way to the server: one long-lived connection that all callers of a runtime share.
+//! The way to the servers: one long-lived connection to each, that all callers of a runtime share.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use deadpool_redis::{Config, Connection, Pool, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind};
 
 use crate::LimiterError;
-use crate::redis::RedisConfig;
 use crate::redis::batch::Batch;
+use crate::redis::cluster::read_place;
+use crate::redis::config::RedisConfig;
+use crate::redis::keys::is_in_the_way;
+use crate::redis::place::{Node, Place, reason};
+use crate::redis::sentinel::first;
 
 /// The whole arithmetic of a batch, on the server and by its clock.
 const SCRIPT: &str = include_str!("script.lua");
@@ -17,10 +22,15 @@ const SCRIPT: &str = include_str!("script.lua");
 /// How long an answer is waited for that nobody needs in time, to give back what was taken; and a
 /// connection.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Before a slot that is on its way is asked for again, and between two looks at a cluster.
+const PAUSE: Duration = Duration::from_millis(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// Redirections of one call.
+const REDIRECTIONS: usize = 8;
 
 /// What all links have in common.
 pub(crate) struct Server {
-    pool: Pool,
+    pub(crate) place: Place,
     script: String,
     digest: String,
     pub(crate) prefix: String,
@@ -29,18 +39,41 @@ pub(crate) struct Server {
 
 pub(crate) struct Link {
     server: Arc<Server>,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    /// By the number of their server.
+    connections: Mutex<HashMap<usize, MultiplexedConnection>>,
+    is_looking: AtomicBool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    /// It may have run.
+    Failed(LimiterError),
+    /// Nothing ran: some keys of the slot are on another server already.
+    Moving,
+}
+
+/// What to do after an error.
+enum Next {
+    /// Nothing ran there; the slot is elsewhere for good.
+    Moved((String, u16)),
+    /// Nothing ran there; the keys are elsewhere, or will be.
+    Ask((String, u16)),
+    Again,
+    Fail(LimiterError),
 }
 
 impl Server {
     pub(crate) fn new(config: &RedisConfig) -> Result<Self, LimiterError> {
-        let pool = Config::from_url(&config.url).create_pool(Some(Runtime::Tokio1));
+        if is_in_the_way(&config.prefix) {
+            return Err(LimiterError::Settings);
+        }
         let script = match &config.clock {
             Some(key) => SCRIPT.replace("redis.call('TIME')", &format!("redis.call('HMGET', '{key}', 's', 'us')")),
             None => SCRIPT.to_owned(),
         };
         Ok(Self {
-            pool: pool.map_err(|_| LimiterError::Settings)?,
+            place: Place::new(config)?,
             digest: Script::new(&script).get_hash().to_owned(),
             script,
             prefix: config.prefix.clone(),
@@ -51,23 +84,23 @@ impl Server {
 
 impl Link {
     pub(crate) fn new(server: Arc<Server>) -> Self {
-        Self { server, connection: Mutex::new(None) }
+        Self { server, connections: Mutex::default(), is_looking: AtomicBool::new(false) }
     }
 
-    /// The shared connection; the pool makes a new one after an error.
-    pub(crate) async fn connection(&self) -> Result<MultiplexedConnection, LimiterError> {
-        if let Some(connection) = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            return Ok(connection);
+    /// The shared connection; a new one after an error.
+    async fn connection(&self, node: &Node) -> Result<MultiplexedConnection, LimiterError> {
+        if let Some(connection) = self.connections.lock().unwrap_or_else(PoisonError::into_inner).get(&node.number) {
+            return Ok(connection.clone());
         }
-        let made = self.server.pool.get().await.map(Connection::take).map_err(|_| LimiterError::Unavailable)?;
-        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
+        let made = node.connect().await?;
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).insert(node.number, made.clone());
         Ok(made)
     }
 
     /// Lets go of a connection that does not work: the next call asks for a new one, and by it
     /// whoever is the master then.
-    fn disconnect(&self) {
-        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn disconnect(&self, node: &Node) {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&node.number);
     }
 
     /// How long a decision may take.
@@ -75,40 +108,157 @@ impl Link {
         self.server.deadline
     }
 
-    /// Sends a batch once. A call without an answer may have run, so it is never sent again.
-    pub(crate) async fn call(&self, batch: &Batch) -> Result<Vec<u8>, LimiterError> {
-        let answered = tokio::time::timeout(self.server.deadline + PATIENCE, self.ask(batch)).await;
-        answered.unwrap_or_else(|_| {
-            self.disconnect();
-            Err(LimiterError::Unavailable)
+    /// Sends a batch once, to this server or where it says the slot is now. A call without an answer may have
+    /// run, so it is never sent again.
+    pub(crate) async fn call(self: &Arc<Self>, node: &Arc<Node>, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
+        let called = self.follow(node, slot, batch).await;
+        if let Err(Fault::Failed(error)) = called {
+            self.look_around();
+            if error == LimiterError::Refused {
+                tracing::error!("the server refuses the limiter's user, password or rights");
+            }
+        }
+        called
+    }
+
+    async fn follow(self: &Arc<Self>, node: &Arc<Node>, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
+        let (mut to, mut is_asking) = (node.clone(), false);
+        // Who waits for it should hear that nothing ran.
+        let until = Instant::now() + self.server.deadline * 3 / 4;
+        let mut redirections = 0;
+        while redirections < REDIRECTIONS {
+            let next = match self.ask(&to, is_asking, batch).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(next) => next,
+            };
+            let Place::Cluster(cluster) = &self.server.place else { return Err(next.fault()) };
+            (to, is_asking) = match next {
+                Next::Moved(place) => {
+                    let moved = cluster.at(&place).map_err(Fault::Failed)?;
+                    cluster.moved(slot, &moved);
+                    self.look_around();
+                    redirections += 1;
+                    (moved, false)
+                }
+                Next::Ask(place) => {
+                    redirections += 1;
+                    (cluster.at(&place).map_err(Fault::Failed)?, true)
+                }
+                // Several acts go better one by one.
+                Next::Again if batch.is_several() || Instant::now() > until => return Err(Fault::Moving),
+                Next::Again => {
+                    tokio::time::sleep(PAUSE).await;
+                    (cluster.node(slot).unwrap_or(to), false)
+                }
+                Next::Fail(error) => return Err(Fault::Failed(error)),
+            };
+        }
+        Err(Fault::Moving)
+    }
+
+    async fn ask(&self, node: &Node, is_asking: bool, batch: &Batch) -> Result<Vec<u8>, Next> {
+        let asked = tokio::time::timeout(self.server.deadline + PATIENCE, async {
+            let mut connection = self.connection(node).await.map_err(Next::Fail)?;
+            match self.send(&mut connection, is_asking, "EVALSHA", batch).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    self.send(&mut connection, is_asking, "EVAL", batch).await
+                }
+                other => other,
+            }
+            .map_err(|error| {
+                if is_of_connection(&error) {
+                    self.disconnect(node);
+                }
+                Next::of(&error, node)
+            })
+        });
+        asked.await.unwrap_or_else(|_| {
+            self.disconnect(node);
+            Err(Next::Fail(LimiterError::Unavailable))
         })
     }
 
-    async fn ask(&self, batch: &Batch) -> Result<Vec<u8>, LimiterError> {
-        let mut connection = self.connection().await?;
+    async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+        is_asking: bool,
+        name: &str,
+        batch: &Batch,
+    ) -> RedisResult<Vec<u8>> {
         let (keys, arguments) = batch.encode(&self.server.prefix);
-        let command = |name: &str, script: &str| -> Cmd {
-            let mut command = redis::cmd(name);
-            command.arg(script).arg(keys.len()).arg(&keys).arg(&arguments);
-            command
+        let mut command = redis::cmd(name);
+        command.arg(if name == "EVAL" { &self.server.script } else { &self.server.digest });
+        command.arg(keys.len()).arg(&keys).arg(&arguments);
+        if !is_asking {
+            return command.query_async(connection).await;
+        }
+        let mut both = Pipeline::with_capacity(2);
+        both.add_command(Cmd::new().arg("ASKING").to_owned()).ignore().add_command(command);
+        both.query_async(connection).await.map(|(answer,): (Vec<u8>,)| answer)
+    }
+
+    /// Does a batch in a script that is sent along, and another by its digest: whether all is permitted.
+    pub(crate) async fn probe(self: &Arc<Self>, slot: u16, take: &Batch, undo: &Batch) -> Result<(), LimiterError> {
+        let node = self.server.place.node(slot).ok_or(LimiterError::Unavailable)?;
+        let mut connection = self.connection(&node).await?;
+        match self.send(&mut connection, false, "EVAL", take).await {
+            Ok(_) => {}
+            // The map that was just learnt is old, but this server let us in.
+            Err(error) if error.is_cluster_error() => {}
+            Err(error) => return Err(reason(&error)),
+        }
+        let undone = self.call(&node, slot, undo).await;
+        undone
+            .map(drop)
+            .map_err(|fault| if let Fault::Failed(error) = fault { error } else { LimiterError::Unavailable })
+    }
+
+    /// Learns anew which server of a cluster has what, beside all calls.
+    pub(crate) fn look_around(self: &Arc<Self>) {
+        let is_cluster = matches!(self.server.place, Place::Cluster(_));
+        if !is_cluster || self.is_looking.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let link = self.clone();
+        tokio::spawn(async move {
+            let _ = link.learn().await;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            link.is_looking.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// Connects; asks a cluster which server has what.
+    pub(crate) async fn learn(&self) -> Result<(), LimiterError> {
+        let cluster = match &self.server.place {
+            Place::One(node) => return self.connection(node).await.map(drop),
+            Place::Cluster(cluster) => cluster,
         };
-        let reply = match command("EVALSHA", &self.server.digest).query_async(&mut connection).await {
-            Err(error) if is_without_script(&error) => {
-                command("EVAL", &self.server.script).query_async(&mut connection).await
-            }
-            other => other,
+        let ask = |node: Arc<Node>| async move {
+            let asked = async {
+                let mut connection = self.connection(&node).await?;
+                cluster.learn(&node, &mut connection).await
+            };
+            let asked = tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Err(LimiterError::Unavailable));
+            asked.inspect_err(|_| self.disconnect(&node))
         };
-        reply.map_err(|error| {
-            if is_of_connection(&error) {
-                self.disconnect();
-            }
-            LimiterError::Unavailable
-        })
+        first(cluster.some().into_iter().map(ask)).await
     }
 }
 
-fn is_without_script(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+impl Next {
+    fn of(error: &RedisError, node: &Node) -> Self {
+        let place = || error.redirect_node().and_then(|(place, _)| read_place(place, &node.host));
+        match (error.kind(), place()) {
+            (ErrorKind::Server(ServerErrorKind::Moved), Some(place)) => Self::Moved(place),
+            (ErrorKind::Server(ServerErrorKind::Ask), Some(place)) => Self::Ask(place),
+            (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::TryAgain), _) => Self::Again,
+            _ => Self::Fail(reason(error)),
+        }
+    }
+
+    fn fault(self) -> Fault {
+        if let Self::Fail(error) = self { Fault::Failed(error) } else { Fault::Failed(LimiterError::Unavailable) }
+    }
 }
 
 /// Errors after which the connection is no good, or leads to a server that is not the master.

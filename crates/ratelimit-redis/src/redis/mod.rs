@@ -1,15 +1,25 @@
 //! Buckets in Redis, shared by every process that uses the same server.
 
+mod across;
+mod address;
+#[cfg(feature = "testing")]
+mod alone;
 mod batch;
 mod breaker;
+mod cluster;
+mod config;
 mod denials;
+mod keys;
 mod link;
 mod outage;
+mod place;
 mod queue;
+mod sentinel;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,55 +27,21 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Id};
 
 use crate::charge::{Actual, Charge, Held, merge};
-use crate::decision::{Decision, Permit, Reservation, Seen, Standing, allowed, denied, standings, too_dear};
+use crate::decision::{Decision, Permit, Reservation, Seen, Standing, allowed, denied, too_dear};
 use crate::limiter::{BoxFuture, Limiter, LimiterError};
 use crate::op::{Act, Done, Op, Slots};
-use crate::redis::batch::are_told_apart;
-use crate::redis::breaker::Breaker;
+use crate::quota::Quota;
+use crate::redis::across::standings_across;
+use crate::redis::batch::{Batch, are_told_apart};
 use crate::redis::denials::Denials;
 use crate::redis::link::{Link, Server};
 use crate::redis::outage::Outage;
+use crate::redis::place::Node;
 use crate::redis::queue::Queue;
 
-/// Where Redis is, and how it is asked.
-#[non_exhaustive]
-#[derive(Clone)]
-pub struct RedisConfig {
-    /// `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`.
-    pub url: String,
-    /// Before every key, so that several users can share a server. Default `rl1:`.
-    pub prefix: String,
-    /// How long one decision may take; beyond it there is none. Default 50 ms.
-    pub deadline: Duration,
-    /// Calls under way at once, each with all decisions that waited for it. Default 2.
-    pub in_flight: usize,
-    /// Whether what was denied is denied again, for at most 50 ms, without asking. Default true.
-    pub remember_denials: bool,
-    pub(crate) clock: Option<String>,
-}
-
-impl RedisConfig {
-    /// The server at `url`, with the defaults.
-    pub fn new(url: &str) -> Self {
-        let (prefix, deadline) = ("rl1:".to_owned(), Duration::from_millis(50));
-        Self { url: url.to_owned(), prefix, deadline, in_flight: 2, remember_denials: true, clock: None }
-    }
-
-    /// Takes the time from the fields `s` and `us` of a hash in Redis, which a test sets.
-    #[cfg(feature = "testing")]
-    #[must_use]
-    pub fn clock(mut self, key: &str) -> Self {
-        self.clock = Some(key.to_owned());
-        self
-    }
-}
-
-impl fmt::Debug for RedisConfig {
-    /// Without the address, which may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisConfig").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
-}
+#[cfg(feature = "testing")]
+pub use alone::Alone;
+pub use config::{RedisConfig, RedisTls};
 
 /// A limiter whose buckets are in Redis: exact over all processes that share them.
 ///
@@ -78,12 +54,24 @@ impl fmt::Debug for RedisConfig {
 pub struct RedisLimiter {
     server: Arc<Server>,
     in_flight: usize,
-    /// One for each runtime that asks, so that no decision wakes another's threads.
-    queues: Mutex<HashMap<Id, Queue>>,
-    breaker: Arc<Breaker>,
+    runtimes: Mutex<HashMap<Id, Lanes>>,
     denials: Option<Denials>,
     outage: Outage,
     permits: AtomicU64,
+}
+
+/// The ways of one runtime, so that no decision wakes another's threads.
+struct Lanes {
+    link: Arc<Link>,
+    /// By the number of their server.
+    lanes: HashMap<usize, Lane>,
+}
+
+/// The way to one server.
+#[derive(Clone)]
+struct Lane {
+    node: Arc<Node>,
+    queue: Queue,
 }
 
 impl fmt::Debug for RedisLimiter {
@@ -93,75 +81,72 @@ impl fmt::Debug for RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// Connects. Each Tokio runtime that asks has a connection and tasks of its own, made at its first
-    /// decision.
+    /// Connects, and tries whether the user may do what is needed, on a key that is gone a second later. Each
+    /// Tokio runtime that asks has connections and tasks of its own, made at its first decision.
     ///
     /// # Errors
-    /// [`LimiterError::Settings`] for an address that is none, [`LimiterError::Unavailable`] when
-    /// nobody answers within a second.
+    /// [`LimiterError::Settings`] for an address that is none, [`LimiterError::Refused`] for a user who may
+    /// not, [`LimiterError::Untrusted`] for a certificate, [`LimiterError::Unavailable`] when nobody answers
+    /// within a second.
     pub async fn connect(config: &RedisConfig) -> Result<Self, LimiterError> {
         let server = Arc::new(Server::new(config)?);
-        let link = Link::new(server.clone());
-        let asked = tokio::time::timeout(Duration::from_secs(1), link.connection()).await;
-        asked.map_err(|_| LimiterError::Unavailable)??;
+        let link = Arc::new(Link::new(server.clone()));
+        let asked = async {
+            link.learn().await?;
+            // On a clock that a test moves there may be no time yet.
+            if config.clock.is_none() { probe(&link, &server).await } else { Ok(()) }
+        };
+        tokio::time::timeout(Duration::from_secs(1), asked).await.map_err(|_| LimiterError::Unavailable)??;
         Ok(Self {
+            outage: Outage::new(server.clone()),
             server,
             in_flight: config.in_flight,
-            queues: Mutex::default(),
-            breaker: Arc::default(),
+            runtimes: Mutex::default(),
             denials: config.remember_denials.then(Denials::default),
-            outage: Outage::default(),
             // Permits of different processes must differ.
             permits: AtomicU64::new(RandomState::new().hash_one(0)),
         })
     }
 
-    /// The queue of the runtime that asks.
-    fn queue(&self) -> Result<Queue, LimiterError> {
+    /// The way from the runtime that asks to the server of a slot.
+    fn lane(&self, slot: u16) -> Result<Lane, LimiterError> {
         let runtime = Handle::try_current().map_err(|_| LimiterError::Unavailable)?.id();
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.get(&runtime).filter(|queue| !queue.is_closed()) {
-            return Ok(queue.clone());
+        let node = self.server.place.node(slot);
+        let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = node.as_ref().and_then(|node| runtimes.get(&runtime)?.lanes.get(&node.number));
+        if let Some(lane) = known.filter(|lane| !lane.queue.is_closed()) {
+            return Ok(lane.clone());
         }
-        queues.retain(|_, queue| !queue.is_closed());
-        let link = Arc::new(Link::new(self.server.clone()));
-        let queue = Queue::start(&link, &self.breaker, self.in_flight);
-        queues.insert(runtime, queue.clone());
-        Ok(queue)
+        // Those of runtimes that are gone.
+        runtimes.retain(|_, lanes| lanes.lanes.values().all(|lane| !lane.queue.is_closed()));
+        let fresh = || Lanes { link: Arc::new(Link::new(self.server.clone())), lanes: HashMap::new() };
+        let Lanes { link, lanes } = runtimes.entry(runtime).or_insert_with(fresh);
+        let Some(node) = node else {
+            // A slot without a server, or one that is not known yet.
+            link.look_around();
+            return Err(LimiterError::Unavailable);
+        };
+        let queue = Queue::start(link, &node, self.in_flight);
+        let lane = Lane { node: node.clone(), queue };
+        lanes.insert(node.number, lane.clone());
+        Ok(lane)
     }
 
-    /// A connection for [`reserve_alone`](Self::reserve_alone).
-    #[cfg(feature = "testing")]
-    pub fn alone(&self) -> Alone {
-        Alone(Link::new(self.server.clone()))
+    async fn run(&self, op: Op, slot: u16) -> Result<Done, LimiterError> {
+        self.run_in(&self.lane(slot)?, op, slot).await
     }
 
-    /// One decision in a call of its own, to measure what waiting together brings.
-    ///
-    /// # Errors
-    /// As [`Limiter::reserve`].
-    #[cfg(feature = "testing")]
-    pub async fn reserve_alone(&self, charges: &[Charge<'_>], link: &Alone) -> Result<bool, LimiterError> {
-        let permit = self.permits.fetch_add(1, Ordering::Relaxed);
-        let mut batch = batch::Batch::default();
-        let place = batch.push(Op::take(&merge(charges)?, permit)).map_err(|_| LimiterError::Charges)?;
-        let answer = link.0.call(&batch).await?;
-        Ok(batch.decode(&answer)?.of(place)?.is_taken)
-    }
-
-    async fn run(&self, op: Op) -> Result<Done, LimiterError> {
+    async fn run_in(&self, lane: &Lane, op: Op, slot: u16) -> Result<Done, LimiterError> {
         if !are_told_apart(&op) {
             return Err(LimiterError::Charges);
         }
         // What was used is told in any case.
-        if op.act == Act::Take && !self.breaker.may_ask(Instant::now()) {
+        if op.act == Act::Take && !lane.node.breaker.may_ask(Instant::now()) {
             return Err(LimiterError::Unavailable);
         }
-        let ran = tokio::time::timeout(self.server.deadline, self.queue()?.run(op)).await;
+        let ran = tokio::time::timeout(self.server.deadline, lane.queue.run(op, slot)).await;
         let done = ran.unwrap_or(Err(LimiterError::Unavailable))?;
-        if let Ok(queue) = self.queue() {
-            self.outage.tell(|op| queue.tell(op));
-        }
+        self.outage.tell(slot, |op| lane.queue.tell(op, slot));
         Ok(done)
     }
 
@@ -178,7 +163,10 @@ impl RedisLimiter {
         if let Some(denial) = self.denials.as_ref().and_then(|denials| denials.find(&charges, asked_at)) {
             return Ok(Decision::Deny(denial));
         }
-        match self.run(Op::take(&charges, permit)).await {
+        let Some(slot) = self.server.place.same_slot(&charges) else {
+            return self.take_across(charges, permit).await;
+        };
+        match self.run(Op::take(&charges, permit), slot).await {
             Ok(Done { is_taken: true, seen }) => Ok(allowed(charges, &seen, Permit::Shared(permit))),
             Ok(Done { is_taken: false, seen }) => {
                 let denial = denied(&charges, &seen);
@@ -202,14 +190,25 @@ impl RedisLimiter {
             self.outage.replace(held, actual, slots);
             return Ok(());
         };
-        let op = Op::replace(&held.held, actual, slots, permit);
-        if op.is_idle() { Ok(()) } else { self.run(op).await.map(drop) }
+        if let Some(slot) = self.server.place.same_slot(&held.held) {
+            let op = Op::replace(&held.held, actual, slots, permit);
+            return if op.is_idle() { Ok(()) } else { self.run(op, slot).await.map(drop) };
+        }
+        let op = |charges: &[Held]| Some(Op::replace(charges, &actual, slots, permit)).filter(|op| !op.is_idle());
+        self.run_across(&held.held, op).await.map(drop)
     }
 }
 
-/// A connection on which every decision is a call of its own.
-#[cfg(feature = "testing")]
-pub struct Alone(Link);
+/// Takes from a bucket without a name, and gives back.
+async fn probe(link: &Arc<Link>, server: &Server) -> Result<(), LimiterError> {
+    let slots = Quota::at_once(NonZeroU32::MAX, Duration::from_millis(1));
+    let quota = Quota::per_second(NonZeroU32::MAX);
+    let charges = [Charge::new("", "probe", quota, 1), Charge::new("", "slots", slots, 1)];
+    let take = Op::take(&merge(&charges)?, RandomState::new().hash_one(0));
+    let (mut taking, mut undoing) = (Batch::default(), Batch::default());
+    let is_ready = undoing.push(take.undo()).is_ok() && taking.push(take).is_ok();
+    if is_ready { link.probe(server.place.slot(""), &taking, &undoing).await } else { Err(LimiterError::Charges) }
+}
 
 impl Limiter for RedisLimiter {
     fn reserve<'a>(&'a self, charges: &'a [Charge<'a>]) -> BoxFuture<'a, Result<Decision, LimiterError>> {
@@ -234,7 +233,10 @@ impl Limiter for RedisLimiter {
     }
 
     fn penalize<'a>(&'a self, charges: &'a [Charge<'a>], wait: Duration) -> BoxFuture<'a, Result<(), LimiterError>> {
-        Box::pin(async move { self.run(Op::penalize(&merge(charges)?, wait)).await.map(drop) })
+        Box::pin(async move {
+            let op = |charges: &[Held]| Some(Op::penalize(charges, wait));
+            self.run_across(&merge(charges)?, op).await.map(drop)
+        })
     }
 
     fn peek<'a>(&'a self, charges: &'a [Charge<'a>]) -> BoxFuture<'a, Result<Vec<Standing>, LimiterError>> {
@@ -243,8 +245,8 @@ impl Limiter for RedisLimiter {
             if merged.is_empty() {
                 return Ok(Vec::new());
             }
-            let done = self.run(Op::look(&merged)).await?;
-            Ok(standings(&merged, &done.seen))
+            let seen = self.run_across(&merged, |charges| Some(Op::look(charges))).await?;
+            Ok(standings_across(&seen))
         })
     }
 }

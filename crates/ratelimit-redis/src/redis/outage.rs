@@ -11,6 +11,7 @@ use crate::decision::{Decision, Denial, Permit, Reservation};
 use crate::memory::MemoryLimiter;
 use crate::op::{Op, Slots};
 use crate::quota::{Kind, OnOutage, Quota};
+use crate::redis::link::Server;
 
 /// When to look again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -22,15 +23,25 @@ const PIECE: usize = 64;
 /// A bucket and a unit.
 type Name = (Arc<str>, &'static str);
 
-#[derive(Debug, Default)]
 pub(crate) struct Outage {
+    server: Arc<Server>,
     local: MemoryLimiter,
-    /// What was used here and is not told yet; the quota is the whole one.
-    spent: Mutex<HashMap<Name, (Quota, u64)>>,
+    spent: Mutex<Spent>,
     is_owing: AtomicBool,
 }
 
+/// What was used here and is not told yet, slot by slot; the quota is the whole one.
+#[derive(Debug, Default)]
+struct Spent {
+    slots: HashMap<u16, HashMap<Name, (Quota, u64)>>,
+    count: usize,
+}
+
 impl Outage {
+    pub(crate) fn new(server: Arc<Server>) -> Self {
+        Self { server, local: MemoryLimiter::new(), spent: Mutex::default(), is_owing: AtomicBool::new(false) }
+    }
+
     /// What each quota says of an outage: the strictest word holds.
     pub(crate) fn decide(&self, charges: Vec<Held>) -> Result<Decision, LimiterError> {
         let asks = |held: &Held| held.cost > 0 && held.quota.outage() == OnOutage::AskCaller;
@@ -73,33 +84,44 @@ impl Outage {
 
     fn spend(&self, charges: &[Held]) {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let Spent { slots, count } = &mut *spent;
         for held in charges.iter().filter(|held| held.cost > 0 && matches!(held.quota.kind(), Kind::Bucket(_))) {
+            let slot = slots.entry(self.server.place.slot(&held.bucket)).or_default();
             let name = (held.bucket.clone(), held.unit);
-            if spent.len() < MOST || spent.contains_key(&name) {
-                let entry = spent.entry(name).or_insert((held.quota, 0));
+            let is_known = slot.contains_key(&name);
+            if is_known || *count < MOST {
+                *count += usize::from(!is_known);
+                let entry = slot.entry(name).or_insert((held.quota, 0));
                 entry.1 = entry.1.saturating_add(held.cost);
                 self.is_owing.store(true, Ordering::Relaxed);
             }
         }
     }
 
-    /// Tells the server what was used here, once, a piece at a time; what it does not take is kept.
-    pub(crate) fn tell(&self, take: impl Fn(Op) -> bool) {
-        if !self.is_owing.swap(false, Ordering::Relaxed) {
+    /// Tells the server of a slot what was used of its buckets here, once, a piece at a time; what it does not
+    /// take is kept.
+    pub(crate) fn tell(&self, slot: u16, take: impl Fn(Op) -> bool) {
+        if !self.is_owing.load(Ordering::Relaxed) {
             return;
         }
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let piece: Vec<Name> = spent.keys().take(PIECE).cloned().collect();
+        let Spent { slots, count } = &mut *spent;
+        let Some(owed) = slots.get_mut(&slot) else { return };
+        let piece: Vec<Name> = owed.keys().take(PIECE).cloned().collect();
         for name in piece {
-            let Some((quota, units)) = spent.get(&name).copied() else { continue };
+            let Some((quota, units)) = owed.get(&name).copied() else { continue };
             let (bucket, unit) = name.clone();
             let held = Held { bucket, unit, policy: unit, quota, cost: 0, floor: 0 };
             if !take(Op::replace(&[held], |_| units, Slots::Leave, 0)) {
                 break;
             }
-            spent.remove(&name);
+            owed.remove(&name);
+            *count = count.saturating_sub(1);
         }
-        self.is_owing.store(!spent.is_empty(), Ordering::Relaxed);
+        if owed.is_empty() {
+            slots.remove(&slot);
+        }
+        self.is_owing.store(!slots.is_empty(), Ordering::Relaxed);
     }
 }
 

@@ -1,17 +1,19 @@
 //! Acts that wait are sent together: a call takes along whatever queued while those before it were under
-//! way. There is no timer, so an act that is alone waits for nobody.
+//! way. There is no timer, so an act that is alone waits for nobody. In a cluster, one call is about one slot, and
+//! each server has a queue of its own, so that one that is gone holds up nobody else.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::LimiterError;
-use crate::op::{Act, Done, Op, Part, Slots, Step};
-use crate::redis::batch::Batch;
-use crate::redis::breaker::Breaker;
-use crate::redis::link::Link;
+use crate::op::{Act, Done, Op, Slots};
+use crate::redis::batch::{Batch, Place};
+use crate::redis::link::{Fault, Link};
+use crate::redis::place::Node;
 
 /// Acts that may wait to be sent.
 const WAITING: usize = 16_384;
@@ -27,20 +29,23 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 struct Waiting {
     op: Op,
-    reply: oneshot::Sender<Result<Answered, LimiterError>>,
+    slot: u16,
+    reply: Reply,
 }
+
+type Reply = oneshot::Sender<Result<Answered, LimiterError>>;
 
 /// What came of an act, on its way to the caller. If it does not arrive, what was taken is given back.
 #[derive(Debug)]
 struct Answered {
     done: Done,
-    undo: Option<(mpsc::WeakSender<Waiting>, Op)>,
+    undo: Option<(mpsc::WeakSender<Waiting>, Op, u16)>,
 }
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        if let Some((sender, op)) = self.undo.take() {
-            let is_told = sender.upgrade().is_some_and(|sender| tell(&sender, op));
+        if let Some((sender, op, slot)) = self.undo.take() {
+            let is_told = sender.upgrade().is_some_and(|sender| tell(&sender, op, slot));
             if !is_told {
                 tracing::warn!("a charge stays although its caller has left");
             }
@@ -50,7 +55,7 @@ impl Drop for Answered {
 
 struct Worker {
     link: Arc<Link>,
-    breaker: Arc<Breaker>,
+    node: Arc<Node>,
     receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     /// Does not keep the queue open.
     sender: mpsc::WeakSender<Waiting>,
@@ -58,12 +63,12 @@ struct Worker {
 
 impl Queue {
     /// Starts the tasks that send, `in_flight` calls at once. They end with the queue, or the runtime.
-    pub(crate) fn start(link: &Arc<Link>, breaker: &Arc<Breaker>, in_flight: usize) -> Self {
+    pub(crate) fn start(link: &Arc<Link>, node: &Arc<Node>, in_flight: usize) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..in_flight.max(1) {
-            let (link, breaker) = (link.clone(), breaker.clone());
-            let worker = Worker { link, breaker, receiver: receiver.clone(), sender: sender.downgrade() };
+            let (link, node) = (link.clone(), node.clone());
+            let worker = Worker { link, node, receiver: receiver.clone(), sender: sender.downgrade() };
             tokio::spawn(worker.run());
         }
         Self { sender }
@@ -75,22 +80,22 @@ impl Queue {
     }
 
     /// Does one act. If the caller goes away before the answer is there, what was taken is given back.
-    pub(crate) async fn run(&self, op: Op) -> Result<Done, LimiterError> {
+    pub(crate) async fn run(&self, op: Op, slot: u16) -> Result<Done, LimiterError> {
         let (reply, answer) = oneshot::channel();
-        self.sender.try_send(Waiting { op, reply }).map_err(|_| LimiterError::Unavailable)?;
+        self.sender.try_send(Waiting { op, slot, reply }).map_err(|_| LimiterError::Unavailable)?;
         let mut answered = answer.await.map_err(|_| LimiterError::Unavailable)??;
         answered.undo = None;
         Ok(answered.done.clone())
     }
 
     /// Hands an act in whose answer nobody needs. `false` when the queue is full.
-    pub(crate) fn tell(&self, op: Op) -> bool {
-        tell(&self.sender, op)
+    pub(crate) fn tell(&self, op: Op, slot: u16) -> bool {
+        tell(&self.sender, op, slot)
     }
 }
 
-fn tell(sender: &mpsc::Sender<Waiting>, op: Op) -> bool {
-    sender.try_send(Waiting { op, reply: oneshot::channel().0 }).is_ok()
+fn tell(sender: &mpsc::Sender<Waiting>, op: Op, slot: u16) -> bool {
+    sender.try_send(Waiting { op, slot, reply: oneshot::channel().0 }).is_ok()
 }
 
 impl Worker {
@@ -103,35 +108,63 @@ impl Worker {
                     matches!(waiting.op.act, Act::Take | Act::Adjust(Slots::Renew)) && waiting.reply.is_closed();
                 !is_late
             };
-            let mut wanted: VecDeque<Waiting> = waiting.drain(..).filter(is_wanted).collect();
-            while !wanted.is_empty() {
-                self.send(&mut wanted).await;
+            let wanted: Vec<Waiting> = waiting.drain(..).filter(is_wanted).collect();
+            if wanted.is_sorted_by(|one, other| one.slot == other.slot) {
+                self.send_all(wanted.into()).await;
+            } else {
+                join_all(by_slot(wanted).into_iter().map(|wanted| self.send_all(wanted))).await;
             }
         }
     }
 
-    /// Sends those at the front that go together.
-    async fn send(&self, waiting: &mut VecDeque<Waiting>) {
-        let mut batch = Batch::default();
-        let mut sent = Vec::with_capacity(waiting.len());
-        while let Some(Waiting { op, reply }) = waiting.pop_front() {
-            match batch.push(op) {
-                Ok(place) => sent.push((place, reply)),
-                Err(op) => {
-                    waiting.push_front(Waiting { op, reply });
-                    break;
+    /// Sends acts of one slot.
+    async fn send_all(&self, mut waiting: VecDeque<Waiting>) {
+        while let Some(slot) = waiting.front().map(|waiting| waiting.slot) {
+            let mut batch = Batch::default();
+            let mut sent = Vec::with_capacity(waiting.len());
+            while let Some(Waiting { op, slot, reply }) = waiting.pop_front() {
+                match batch.push(op) {
+                    Ok(place) => sent.push((place, reply)),
+                    Err(op) => {
+                        waiting.push_front(Waiting { op, slot, reply });
+                        break;
+                    }
                 }
             }
+            self.send(slot, batch, sent).await;
         }
-        let answered = self.call(&batch).await;
-        let answer = match answered.as_deref().map_err(|error| *error).and_then(|bytes| batch.decode(bytes)) {
+    }
+
+    async fn send(&self, slot: u16, batch: Batch, sent: Vec<(Place, Reply)>) {
+        let answered = self.call(slot, &batch).await;
+        if matches!(answered, Err(Fault::Moving)) && batch.is_several() {
+            // Acts whose keys are all on one side can be done; nothing has run.
+            let alone = sent.into_iter().filter_map(|(place, reply)| {
+                let mut alone = Batch::default();
+                let place = alone.push(batch.op(place)?.clone()).ok()?;
+                Some(Box::pin(self.answer_alone(slot, alone, place, reply)))
+            });
+            join_all(alone).await;
+        } else {
+            self.answer(slot, &batch, answered, sent);
+        }
+    }
+
+    async fn answer_alone(&self, slot: u16, batch: Batch, place: Place, reply: Reply) {
+        let answered = self.call(slot, &batch).await;
+        self.answer(slot, &batch, answered, vec![(place, reply)]);
+    }
+
+    fn answer(&self, slot: u16, batch: &Batch, answered: Result<Vec<u8>, Fault>, sent: Vec<(Place, Reply)>) {
+        let decoded = answered.as_deref().map_err(|_| LimiterError::Unavailable).and_then(|bytes| batch.decode(bytes));
+        let answer = match decoded {
             Ok(answer) => answer,
             Err(error) => return sent.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error)))),
         };
         for (place, reply) in sent {
             let answered = answer.of(place).map(|done| {
                 let op = batch.op(place).filter(|op| done.is_taken && op.act == Act::Take);
-                Answered { done, undo: op.map(|op| (self.sender.clone(), undo(op))) }
+                Answered { done, undo: op.map(|op| (self.sender.clone(), op.undo(), slot)) }
             });
             // What does not arrive gives back what it took.
             drop(reply.send(answered));
@@ -140,31 +173,39 @@ impl Worker {
 
     /// Waits for the answer longer than callers do, because only then is it known what was taken. Calls
     /// count as failed, not those who waited for them: one that is slow is no outage.
-    async fn call(&self, batch: &Batch) -> Result<Vec<u8>, LimiterError> {
-        let call = self.link.call(batch);
+    async fn call(&self, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
+        let breaker = &self.node.breaker;
+        let call = self.link.call(&self.node, slot, batch);
         tokio::pin!(call);
         let in_time = tokio::time::timeout(self.link.deadline(), &mut call).await;
         let is_late = in_time.is_err();
         if is_late {
-            self.breaker.failed(Instant::now());
+            breaker.failed(Instant::now());
         }
         let answered = match in_time {
             Ok(answered) => answered,
             Err(_) => call.await,
         };
         match &answered {
-            Ok(_) => self.breaker.succeeded(),
+            Ok(_) => breaker.succeeded(),
+            // The server is there, and its other slots are.
+            Err(Fault::Moving) => {}
             Err(_) if is_late => {}
-            Err(_) => self.breaker.failed(Instant::now()),
+            Err(_) => breaker.failed(Instant::now()),
         }
         answered
     }
 }
 
-fn undo(op: &Op) -> Op {
-    let back = |part: &Part| {
-        let less = if let Step::Take { cost, .. } = part.step { cost } else { 0 };
-        Part { step: Step::Adjust { level: 0, more: 0, less, ceiling: 0 }, ..part.clone() }
-    };
-    Op { act: Act::Adjust(Slots::Release), parts: op.parts.iter().map(back).collect(), permit: op.permit }
+/// Acts slot by slot, in their order.
+fn by_slot(mut waiting: Vec<Waiting>) -> Vec<VecDeque<Waiting>> {
+    waiting.sort_by_key(|waiting| waiting.slot);
+    let mut groups: Vec<VecDeque<Waiting>> = Vec::new();
+    for waiting in waiting {
+        match groups.last_mut().filter(|group| group.back().is_some_and(|last| last.slot == waiting.slot)) {
+            Some(group) => group.push_back(waiting),
+            None => groups.push(VecDeque::from([waiting])),
+        }
+    }
+    groups
 }

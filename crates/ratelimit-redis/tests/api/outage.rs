@@ -181,7 +181,7 @@ async fn slots_of_a_holder_that_died_are_free_at_the_end_of_the_lease() {
         }
     }
     limiter.settle(streaming, &Actual::as_charged()).await.unwrap();
-    assert_eq!(server.ask("ZCARD rl1:s:slots:a").await.trim(), ":0");
+    assert_eq!(server.ask("ZCARD rl1:s:slots{:a}").await.trim(), ":0");
 }
 
 #[tokio::test]
@@ -189,6 +189,7 @@ async fn a_decision_that_came_too_late_took_nothing() {
     let server = RedisServer::start().await;
     let limiter = connect(&server, Duration::from_millis(50)).await;
     assert_eq!(left(&limiter, "a").await, 10);
+    server.ask("CONFIG RESETSTAT").await;
     server.freeze(true).await;
     assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Unavailable);
     // The server has it, and does it once it can.
@@ -208,7 +209,7 @@ async fn a_decision_that_came_too_late_took_nothing() {
 async fn a_key_of_another_type_stops_only_its_own_act() {
     let server = RedisServer::start().await;
     let limiter = connect(&server, Duration::from_secs(2)).await;
-    server.ask("SET rl1:s:slots:bad x").await;
+    server.ask("SET rl1:s:slots{:bad} x").await;
     let slots = Quota::at_once(TWO, Duration::from_secs(30));
     let (bad, good) = ([Charge::new("bad", "slots", slots, 1)], [Charge::new("good", "slots", slots, 1)]);
     let (bad, good) = tokio::join!(limiter.reserve(&bad), limiter.reserve(&good));

@@ -65,7 +65,7 @@ async fn what_is_used_comes_back_by_the_servers_clock() {
     // The server's clock is the only one, and nobody can move it: what it promised has to pass.
     tokio::time::sleep(denial.retry_after().unwrap()).await;
     assert!(matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)));
-    assert!(server.ask("TTL rl1:b:a").await.starts_with(":1"), "no key without an end");
+    assert!(server.ask("TTL rl1:b{:a}").await.starts_with(":1"), "no key without an end");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn foreign_bytes_under_a_buckets_name_are_no_decision() {
         "0123456789abcdef0",
         "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff",
     ] {
-        server.ask(&format!("SET rl1:b:a \"{value}\"")).await;
+        server.ask(&format!("SET rl1:b{{:a}} \"{value}\"")).await;
         assert_eq!(limiter.check("a", SLOW).await.unwrap_err(), LimiterError::Corrupt, "{value}");
     }
 }

@@ -1,0 +1,110 @@
+//! Where Redis is, and how it is asked.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Where Redis is, and how it is asked.
+#[non_exhaustive]
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// One of
+    ///
+    /// - `redis://[user:password@]host[:port][/database]`, or `redis+unix:///path`,
+    /// - `redis+sentinel://[user:password@]host[:port][,host[:port]...]/name[/database]`: the sentinels, and
+    ///   the name under which they know the master. The user is the one of the servers,
+    /// - `redis+cluster://[user:password@]host[:port][,host[:port]...]`: some servers of a cluster.
+    ///
+    /// With `rediss` in the place of `redis` all connections are TLS.
+    pub url: String,
+    /// Before every key, so that several users can share a server; without braces. Default `rl1:`.
+    pub prefix: String,
+    /// How long one decision may take; beyond it there is none. Default 50 ms.
+    pub deadline: Duration,
+    /// Calls under way at once, each with all decisions that waited for it. Default 2.
+    pub in_flight: usize,
+    /// Whether what was denied is denied again, for at most 50 ms, without asking. Default true.
+    pub remember_denials: bool,
+    pub(crate) tls: RedisTls,
+    pub(crate) sentinel_login: Option<(String, String)>,
+    pub(crate) clock: Option<String>,
+}
+
+impl RedisConfig {
+    /// The server at `url`, with the defaults.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            prefix: "rl1:".to_owned(),
+            deadline: Duration::from_millis(50),
+            in_flight: 2,
+            remember_denials: true,
+            tls: RedisTls::default(),
+            sentinel_login: None,
+            clock: None,
+        }
+    }
+
+    /// Certificates for an address with `rediss`.
+    #[must_use]
+    pub fn tls(mut self, tls: RedisTls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// What the sentinels themselves ask for. An empty user is the default one.
+    #[must_use]
+    pub fn sentinel_login(mut self, user: &str, password: &str) -> Self {
+        self.sentinel_login = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Takes the time from the fields `s` and `us` of a hash in Redis, which a test sets.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn clock(mut self, key: &str) -> Self {
+        self.clock = Some(key.to_owned());
+        self
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    /// Without the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// Whom a TLS connection trusts, and what it shows, in PEM. By default the roots of the platform, and nothing.
+#[derive(Clone, Default)]
+pub struct RedisTls {
+    pub(crate) ca: Option<Vec<u8>>,
+    pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl RedisTls {
+    /// Trusts these authorities only, not the platform's roots.
+    #[must_use]
+    pub fn ca(mut self, certificates: impl Into<Vec<u8>>) -> Self {
+        self.ca = Some(certificates.into());
+        self
+    }
+
+    /// Shows this certificate, with its chain.
+    #[must_use]
+    pub fn client(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.client = Some((certificate.into(), key.into()));
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ca.is_none() && self.client.is_none()
+    }
+}
+
+impl fmt::Debug for RedisTls {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ca, client) = (self.ca.is_some(), self.client.is_some());
+        f.debug_struct("RedisTls").field("ca", &ca).field("client", &client).finish()
+    }
+}
