@@ -39,8 +39,8 @@ pub(crate) struct Server {
 
 pub(crate) struct Link {
     server: Arc<Server>,
-    /// By the number of their server.
-    connections: Mutex<HashMap<usize, MultiplexedConnection>>,
+    /// By the number of their server, with the turn in which they were made.
+    connections: Mutex<HashMap<usize, (u64, MultiplexedConnection)>>,
     is_looking: AtomicBool,
 }
 
@@ -89,11 +89,16 @@ impl Link {
 
     /// The shared connection; a new one after an error.
     async fn connection(&self, node: &Node) -> Result<MultiplexedConnection, LimiterError> {
-        if let Some(connection) = self.connections.lock().unwrap_or_else(PoisonError::into_inner).get(&node.number) {
-            return Ok(connection.clone());
+        let turn = node.turn();
+        let known = self.connections.lock().unwrap_or_else(PoisonError::into_inner).get(&node.number).cloned();
+        if let Some((_, connection)) = known.filter(|(made, _)| *made == turn) {
+            return Ok(connection);
         }
         let made = node.connect().await?;
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).insert(node.number, made.clone());
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(node.number, (node.turn(), made.clone()));
         Ok(made)
     }
 
@@ -112,6 +117,7 @@ impl Link {
     /// run, so it is never sent again.
     pub(crate) async fn call(self: &Arc<Self>, node: &Arc<Node>, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
         let called = self.follow(node, slot, batch).await;
+        node.watch();
         if let Err(Fault::Failed(error)) = called {
             self.look_around();
             if error == LimiterError::Refused {

@@ -81,7 +81,7 @@ impl fmt::Debug for RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// Connects, and tries whether the user may do what is needed, on a key that is gone a second later. Each
+    /// Connects, and tries whether the user may do what is needed, on keys that are gone two seconds later. Each
     /// Tokio runtime that asks has connections and tasks of its own, made at its first decision.
     ///
     /// # Errors
@@ -202,7 +202,8 @@ impl RedisLimiter {
 /// Takes from a bucket without a name, and gives back.
 async fn probe(link: &Arc<Link>, server: &Server) -> Result<(), LimiterError> {
     let slots = Quota::at_once(NonZeroU32::MAX, Duration::from_millis(1));
-    let quota = Quota::per_second(NonZeroU32::MAX);
+    // Not full again at once: giving back has something to do.
+    let quota = Quota::per_minute(NonZeroU32::new(60).unwrap_or(NonZeroU32::MIN)).burst(NonZeroU32::MAX);
     let charges = [Charge::new("", "probe", quota, 1), Charge::new("", "slots", slots, 1)];
     let take = Op::take(&merge(&charges)?, RandomState::new().hash_one(0));
     let (mut taking, mut undoing) = (Batch::default(), Batch::default());

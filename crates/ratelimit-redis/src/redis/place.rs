@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerError};
 
 use crate::LimiterError;
 use crate::charge::Held;
@@ -49,7 +49,7 @@ impl Place {
         match parse(config)? {
             Address::Server(host) => Ok(Self::One(Arc::new(Node::new(0, &host)?))),
             Address::Sentinels { sentinels, name, server } => {
-                let way = Way::Master(Box::new(Sentinels::new(sentinels, name, server)?));
+                let way = Way::Master(Box::new(Sentinels::new(&sentinels, name, server)?));
                 Ok(Self::One(Arc::new(Node { number: 0, host: String::new(), breaker: Breaker::default(), way })))
             }
             Address::Cluster(hosts) => Ok(Self::Cluster(Box::new(Cluster::new(&hosts)?))),
@@ -111,6 +111,23 @@ impl Node {
             Way::Master(sentinels) => sentinels.connect().await,
         }
     }
+
+    /// Connections that were made in another turn lead to somebody who is the master no more.
+    pub(crate) fn turn(&self) -> u64 {
+        if let Way::Master(sentinels) = &self.way { sentinels.turn() } else { 0 }
+    }
+
+    /// Looks now and then whether there is another master, beside all calls.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        if matches!(&self.way, Way::Master(sentinels) if sentinels.is_due()) {
+            let node = self.clone();
+            tokio::spawn(async move {
+                if let Way::Master(sentinels) = &node.way {
+                    let _ = sentinels.look().await;
+                }
+            });
+        }
+    }
 }
 
 /// A supplier of connections to one server. Its manager takes the address as redis knows it, certificates
@@ -129,9 +146,14 @@ pub(crate) async fn connect(pool: &Pool) -> Result<MultiplexedConnection, Limite
 
 /// Why a server is of no use.
 pub(crate) fn reason(error: &RedisError) -> LimiterError {
-    let is_refused = error.kind() == ErrorKind::AuthenticationFailed
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
-    if is_refused {
+    // A script that may not do something ends with a plain error, in other words since Redis 7.2.
+    let is_of_rights =
+        |text: &str| text.contains("The user executing the script can't") || text.contains("ACL failure");
+    let refuses = |said: &(usize, ServerError)| {
+        matches!(said.1.code(), "NOAUTH" | "WRONGPASS" | "NOPERM") || said.1.details().is_some_and(is_of_rights)
+    };
+    let said = error.clone().into_server_errors();
+    if error.kind() == ErrorKind::AuthenticationFailed || said.is_some_and(|said| said.iter().any(refuses)) {
         return LimiterError::Refused;
     }
     // Wrapped twice: by the runtime, and to be cloned.

@@ -114,7 +114,10 @@ while numbers[i + 3] do
       if not used then times = BROKEN end
     else
       local held = redis.pcall('ZCOUNT', KEYS[key], string.format('(%.0f', now), '+inf')
-      if type(held) == 'table' then times, held = BROKEN, 0 end
+      if type(held) == 'table' then
+        if not string.find(held.err, 'WRONGTYPE', 1, true) then error(held.err) end
+        times, held = BROKEN, 0
+      end
       used = {held}
     end
     j = j + 1

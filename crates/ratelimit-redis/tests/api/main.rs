@@ -3,9 +3,13 @@
 #![expect(clippy::indexing_slicing, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agree;
+mod cluster;
 mod memory;
 mod outage;
 mod prepaid;
 mod proxy;
 mod reports;
+mod sentinel;
 mod shared;
+mod tls;
+mod users;
