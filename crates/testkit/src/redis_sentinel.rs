@@ -59,6 +59,19 @@ impl RedisSentinels {
         replica
     }
 
+    /// Whether a sentinel names the replica as the master, which happens up to a second after it became one.
+    pub async fn know_the_next(&self) -> bool {
+        let Some((_, port)) = self.servers.get(1) else { return false };
+        let port = port.to_string();
+        for (sentinel, _) in &self.sentinels {
+            let named = sentinel.try_lines("SENTINEL GET-MASTER-ADDR-BY-NAME main").await.unwrap_or_default();
+            if named.contains(&port) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Lets the sentinels make the replica the master.
     ///
     /// # Panics
