@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::redis_server::{RedisServer, free_port, plain};
+use crate::redis_tls::{Certificates, FILES};
 
 const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;
@@ -13,6 +14,7 @@ const SLOTS: usize = 16_384;
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Node>,
+    certificates: Option<Certificates>,
 }
 
 #[derive(Debug)]
@@ -29,15 +31,27 @@ impl RedisCluster {
     /// # Panics
     /// As [`RedisServer::start`], and when they do not find each other.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same, with TLS on all connections.
+    ///
+    /// # Panics
+    /// As [`RedisCluster::start`].
+    pub async fn start_tls(certificates: Certificates) -> Self {
+        Self::start_with(Some(certificates)).await
+    }
+
+    async fn start_with(certificates: Option<Certificates>) -> Self {
         let mut nodes = Vec::new();
         for at in 0..MASTERS {
-            let node = Node::start().await;
+            let node = Node::start(certificates.as_ref()).await;
             node.server.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", at + 1)).await;
             let (from, to) = (at * SLOTS / MASTERS, (at + 1) * SLOTS / MASTERS - 1);
             node.server.ask(&format!("CLUSTER ADDSLOTSRANGE {from} {to}")).await;
             nodes.push(node);
         }
-        let cluster = Self { nodes };
+        let cluster = Self { nodes, certificates };
         for node in cluster.nodes.iter().skip(1) {
             cluster.introduce(node).await;
         }
@@ -48,7 +62,8 @@ impl RedisCluster {
     /// The addresses of the masters.
     pub fn url(&self) -> String {
         let hosts: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        format!("redis+cluster://{}", hosts.join(","))
+        let scheme = if self.certificates.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}+cluster://{}", hosts.join(","))
     }
 
     /// A server by its number.
@@ -73,7 +88,7 @@ impl RedisCluster {
     /// # Panics
     /// When it does not follow the master.
     pub async fn add_replica(&mut self, of: usize) {
-        let node = Node::start().await;
+        let node = Node::start(self.certificates.as_ref()).await;
         self.introduce(&node).await;
         self.nodes.push(node);
         self.wait(self.nodes.len()).await;
@@ -181,13 +196,21 @@ impl RedisCluster {
 }
 
 impl Node {
-    async fn start() -> Self {
+    async fn start(certificates: Option<&Certificates>) -> Self {
         let ports = || (free_port(), free_port());
-        let started = RedisServer::on_ports(ports, |_, (port, bus)| {
-            let bus = bus.to_string();
-            let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
-            let more = ["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"];
-            plain(*port).into_iter().chain(cluster.into_iter().chain(more).map(str::to_owned)).collect()
+        let started = RedisServer::on_ports(ports, |folder, (port, bus)| {
+            let (port, bus) = (port.to_string(), bus.to_string());
+            let mut more = vec!["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
+            more.extend(["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"]);
+            match certificates {
+                Some(certificates) => {
+                    certificates.write(folder);
+                    more.extend(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "optional"]);
+                    more.extend(["--tls-cluster", "yes", "--tls-replication", "yes"].into_iter().chain(FILES));
+                }
+                None => more.extend(["--port", &port]),
+            }
+            plain(0).into_iter().chain(more.into_iter().map(str::to_owned)).collect()
         });
         let (server, (port, bus)) = started.await;
         let id = server.ask_lines("CLUSTER MYID").await.into_iter().next().unwrap_or_default();

@@ -10,6 +10,10 @@ use rcgen::{
 
 use crate::redis_server::{RedisServer, free_port, plain};
 
+/// Where [`Certificates::write`] puts them.
+pub(crate) const FILES: [&str; 6] =
+    ["--tls-ca-cert-file", "ca.pem", "--tls-cert-file", "server.pem", "--tls-key-file", "server.key"];
+
 /// A running `redis-server` on a TLS port. It stops when it is dropped.
 #[derive(Debug)]
 pub struct RedisTls {
@@ -31,9 +35,8 @@ impl RedisTls {
             certificates.write(folder);
             let port = port.to_string();
             let asks = if asks_clients { "yes" } else { "no" };
-            let tls = ["--tls-port", &port, "--tls-auth-clients", asks, "--tls-ca-cert-file", "ca.pem"];
-            let own = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key"];
-            plain(0).into_iter().chain(tls.into_iter().chain(own).map(str::to_owned)).collect()
+            let tls = ["--tls-port", &port, "--tls-auth-clients", asks].into_iter().chain(FILES);
+            plain(0).into_iter().chain(tls.map(str::to_owned)).collect()
         });
         let (server, port) = started.await;
         Self { server, certificates, port }
@@ -68,7 +71,7 @@ impl Certificates {
         }
     }
 
-    fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         let (server, key) = &self.server;
         for (name, content) in [("ca.pem", &self.ca), ("server.pem", server), ("server.key", key)] {
             if std::fs::write(folder.join(name), content).is_err() {
@@ -87,13 +90,15 @@ fn make() -> Result<Certificates, rcgen::Error> {
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     let ca = authority.self_signed(&key)?.pem();
     let issuer = Issuer::new(authority, key);
-    let sign = |names: &[&str], purpose| -> Result<(String, String), rcgen::Error> {
+    let sign = |names: &[&str], purposes: &[ExtendedKeyUsagePurpose]| -> Result<(String, String), rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-        params.extended_key_usages = vec![purpose];
+        params.extended_key_usages = purposes.to_vec();
         Ok((params.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
     };
-    let server = sign(&["localhost", "127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth)?;
-    let client = sign(&["limiter"], ExtendedKeyUsagePurpose::ClientAuth)?;
+    // Servers of a cluster are clients of each other.
+    let (serve, ask) = (ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth);
+    let server = sign(&["localhost", "127.0.0.1"], &[serve, ask.clone()])?;
+    let client = sign(&["limiter"], &[ask])?;
     Ok(Certificates { ca, client, server })
 }

@@ -119,8 +119,6 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     fn read(url: &str) -> Result<Address, LimiterError> {

@@ -5,8 +5,8 @@
 //! moves, either. And while it looks for one server that is gone, it serves no other. So here are only a map and
 //! plain connections; `link.rs` follows redirections, which say that nothing ran.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue as _, Value};
@@ -20,27 +20,30 @@ const SLOTS: usize = 16_384;
 const ASKED: usize = 4;
 
 pub(crate) struct Cluster {
+    /// Where to ask at first, and when nobody else is left.
+    seeds: Vec<(String, u16)>,
     /// Login and certificates of every server.
     like: Host,
     map: RwLock<Map>,
 }
 
 struct Map {
-    /// By their number.
-    nodes: Vec<Arc<Node>>,
-    places: HashMap<(String, u16), usize>,
+    nodes: HashMap<(String, u16), Arc<Node>>,
     /// Slot by slot.
     slots: Vec<Option<Arc<Node>>>,
+    /// How many servers there were, and how many were asked.
+    count: usize,
     asked: usize,
 }
 
 impl Cluster {
     pub(crate) fn new(hosts: &[Host]) -> Result<Self, LimiterError> {
         let like = hosts.first().ok_or(LimiterError::Settings)?.clone();
-        let map = Map { nodes: Vec::new(), places: HashMap::new(), slots: vec![None; SLOTS], asked: 0 };
-        let cluster = Self { like, map: RwLock::new(map) };
-        for host in hosts {
-            cluster.at(&host.place())?;
+        let seeds = hosts.iter().map(Host::place).collect();
+        let map = Map { nodes: HashMap::new(), slots: vec![None; SLOTS], count: 0, asked: 0 };
+        let cluster = Self { seeds, like, map: RwLock::new(map) };
+        for place in &cluster.seeds {
+            cluster.at(place)?;
         }
         Ok(cluster)
     }
@@ -49,27 +52,34 @@ impl Cluster {
         self.read().slots.get(usize::from(slot)).cloned().flatten()
     }
 
+    /// The numbers of all servers that are known.
+    pub(crate) fn numbers(&self) -> HashSet<usize> {
+        self.read().nodes.values().map(|node| node.number).collect()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Map> {
         self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write(&self) -> RwLockWriteGuard<'_, Map> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The server at a place.
     pub(crate) fn at(&self, place: &(String, u16)) -> Result<Arc<Node>, LimiterError> {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        let known = map.places.get(place).and_then(|number| map.nodes.get(*number)).cloned();
-        if let Some(node) = known {
-            return Ok(node);
+        let mut map = self.write();
+        if let Some(node) = map.nodes.get(place) {
+            return Ok(node.clone());
         }
-        let number = map.nodes.len();
-        let node = Arc::new(Node::new(number, &self.like.at(place))?);
-        map.nodes.push(node.clone());
-        map.places.insert(place.clone(), number);
+        let node = Arc::new(Node::new(map.count, &self.like.at(place))?);
+        map.count += 1;
+        map.nodes.insert(place.clone(), node.clone());
         Ok(node)
     }
 
     /// Notes that a slot has moved.
     pub(crate) fn moved(&self, slot: u16, node: &Arc<Node>) {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.write();
         if let Some(place) = map.slots.get_mut(usize::from(slot)) {
             *place = Some(node.clone());
         }
@@ -77,11 +87,11 @@ impl Cluster {
 
     /// Some servers to ask for the map, others every time.
     pub(crate) fn some(&self) -> Vec<Arc<Node>> {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.write();
         map.asked = map.asked.wrapping_add(ASKED);
         let count = map.nodes.len();
         let from = map.asked.checked_rem(count).unwrap_or_default();
-        map.nodes.iter().cycle().skip(from).take(count.min(ASKED)).cloned().collect()
+        map.nodes.values().cycle().skip(from).take(count.min(ASKED)).cloned().collect()
     }
 
     /// Learns the map from one server.
@@ -90,14 +100,22 @@ impl Cluster {
         let asked: Result<Vec<Vec<Value>>, _> = question.arg("SLOTS").query_async(connection).await;
         let ranges = asked.map_err(|error| reason(&error))?;
         let mut slots = vec![None; SLOTS];
+        let mut masters = HashSet::new();
         for range in ranges {
             let (from, to, place) = read_range(range, &node.host).ok_or(LimiterError::Unavailable)?;
             let master = self.at(&place)?;
             for slot in slots.iter_mut().take(usize::from(to) + 1).skip(usize::from(from)) {
                 *slot = Some(master.clone());
             }
+            masters.insert(place);
         }
-        self.map.write().unwrap_or_else(PoisonError::into_inner).slots = slots;
+        // One that was thrown out of the cluster knows nothing.
+        if masters.is_empty() {
+            return Err(LimiterError::Unavailable);
+        }
+        let mut map = self.write();
+        map.slots = slots;
+        map.nodes.retain(|place, _| masters.contains(place) || self.seeds.contains(place));
         Ok(())
     }
 }

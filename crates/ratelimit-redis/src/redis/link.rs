@@ -1,6 +1,6 @@
 //! The way to the servers: one long-lived connection to each, that all callers of a runtime share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -106,6 +106,12 @@ impl Link {
     /// whoever is the master then.
     fn disconnect(&self, node: &Node) {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&node.number);
+    }
+
+    /// Lets go of all connections but those to these servers.
+    pub(crate) fn keep(&self, numbers: &HashSet<usize>) {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|number, _| numbers.contains(number));
     }
 
     /// How long a decision may take.

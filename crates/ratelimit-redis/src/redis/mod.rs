@@ -36,7 +36,7 @@ use crate::redis::batch::{Batch, are_told_apart};
 use crate::redis::denials::Denials;
 use crate::redis::link::{Link, Server};
 use crate::redis::outage::Outage;
-use crate::redis::place::Node;
+use crate::redis::place::{Node, Place};
 use crate::redis::queue::Queue;
 
 #[cfg(feature = "testing")]
@@ -126,6 +126,12 @@ impl RedisLimiter {
             link.look_around();
             return Err(LimiterError::Unavailable);
         };
+        // Those to servers that left the cluster.
+        if let Place::Cluster(cluster) = &self.server.place {
+            let known = cluster.numbers();
+            lanes.retain(|number, _| known.contains(number));
+            link.keep(&known);
+        }
         let queue = Queue::start(link, &node, self.in_flight);
         let lane = Lane { node: node.clone(), queue };
         lanes.insert(node.number, lane.clone());

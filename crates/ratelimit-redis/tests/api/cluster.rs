@@ -41,7 +41,7 @@ async fn one_for_each(cluster: &RedisCluster) -> [String; 3] {
     while found.iter().any(String::is_empty) {
         let name = format!("{{bucket-{number}}}");
         let owner = usize::from(slot(cluster, &name).await) * 3 / 16_384;
-        found[owner] = name;
+        *found.get_mut(owner).unwrap() = name;
         number += 1;
     }
     found
@@ -146,6 +146,36 @@ async fn a_server_that_is_gone_stops_only_its_own_buckets() {
     while (left(&limiter, &first).await, left(&limiter, &second).await) != (5, 10) {
         assert!(started.elapsed() < Duration::from_secs(5), "what was taken is not given back");
     }
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_is_not_sent_again() {
+    let cluster = RedisCluster::start().await;
+    let limiter = connect(&cluster, Duration::from_millis(100)).await;
+    let [first, _, third] = one_for_each(&cluster).await;
+    assert_eq!((left(&limiter, &first).await, left(&limiter, &third).await), (10, 10));
+    let evaluated = async || {
+        let said = cluster.server(2).ask_lines("INFO commandstats").await;
+        let line = said.iter().find_map(|line| line.strip_prefix("cmdstat_set:calls="));
+        line.and_then(|rest| rest.split(',').next()?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    let before = evaluated().await;
+    cluster.server(2).freeze(true).await;
+    let both = [charge(&first, 1), charge(&third, 1)];
+    assert_eq!(limiter.reserve(&both).await.unwrap_err(), LimiterError::Unavailable);
+    // The server has it, and does it once it can.
+    cluster.server(2).freeze(false).await;
+    let started = Instant::now();
+    loop {
+        let standings = limiter.peek(&[charge(&first, 0), charge(&third, 0)]).await.unwrap_or_default();
+        if standings.len() == 2 && standings.iter().all(|one| one.remaining == 10) {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(5), "{standings:?}");
+        // The server has to answer, and to be told what to give back; nothing tells when.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(evaluated().await - before <= 1, "it was taken once, and given back");
 }
 
 #[tokio::test]

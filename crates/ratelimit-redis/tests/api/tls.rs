@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ratelimit_redis::*;
-use testkit::{Certificates, RedisTls as Server};
+use testkit::{Certificates, RedisCluster, RedisTls as Server};
 
 fn config(server: &Server, tls: RedisTls) -> RedisConfig {
     let mut config = RedisConfig::new(&server.url()).tls(tls);
@@ -47,4 +47,21 @@ async fn a_server_may_want_to_see_a_certificate() {
     assert!(!format!("{tls:?}").contains("PRIVATE"), "{tls:?}");
     let limiter = RedisLimiter::connect(&config(&server, tls)).await.unwrap();
     assert!(limiter.check("a", Quota::per_day(std::num::NonZeroU32::MIN)).await.is_ok());
+}
+
+#[tokio::test]
+async fn all_servers_of_a_cluster_are_asked_over_tls() {
+    let certificates = Certificates::new();
+    let tls = trusting(&certificates);
+    let cluster = RedisCluster::start_tls(certificates).await;
+    // One is known, and names the others.
+    let url = cluster.url();
+    let url = url.split(',').next().unwrap();
+    let mut config = RedisConfig::new(url).tls(tls);
+    config.deadline = Duration::from_secs(2);
+    let limiter = RedisLimiter::connect(&config).await.unwrap();
+    for bucket in 0..20 {
+        let taken = limiter.check(&format!("bucket-{bucket}"), Quota::per_day(std::num::NonZeroU32::MIN)).await;
+        assert!(matches!(taken.unwrap(), Decision::Allow(_)));
+    }
 }
