@@ -102,8 +102,12 @@ fn sentinels(scheme: &str, rest: &str, config: &RedisConfig) -> Result<Address, 
 
 fn cluster(scheme: &str, rest: &str, config: &RedisConfig) -> Result<Address, LimiterError> {
     let (login, hosts) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let hosts = hosts.trim_end_matches('/');
     // A cluster has one database.
-    let hosts = hosts.trim_end_matches('/').split(',');
+    if hosts.contains('/') {
+        return Err(LimiterError::Settings);
+    }
+    let hosts = hosts.split(',');
     let hosts: Result<Vec<Host>, LimiterError> =
         hosts.map(|host| Host::new(&format!("{scheme}://{login}@{host}"), &config.tls)).collect();
     Ok(Address::Cluster(hosts?))
@@ -156,6 +160,7 @@ mod tests {
             "redis+sentinel:///main",
             "redis+cluster://",
             "redis+cluster://a,,b",
+            "redis+cluster://a,b/1",
             "rediss://host#insecure",
             "rediss+cluster://host#insecure",
         ] {

@@ -95,11 +95,8 @@ impl Link {
             return Ok(connection);
         }
         let made = node.connect().await?;
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(node.number, (node.turn(), made.clone()));
-        Ok(made)
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).insert(node.number, made.clone());
+        Ok(made.1)
     }
 
     /// Lets go of a connection that does not work: the next call asks for a new one, and by it

@@ -104,10 +104,10 @@ impl Node {
         Ok(Self { number, host: host.place().0, breaker: Breaker::default(), way })
     }
 
-    /// A new connection.
-    pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, LimiterError> {
+    /// A new connection, and its turn.
+    pub(crate) async fn connect(&self) -> Result<(u64, MultiplexedConnection), LimiterError> {
         match &self.way {
-            Way::Server(pool) => connect(pool).await,
+            Way::Server(pool) => connect(pool).await.map(|made| (0, made)),
             Way::Master(sentinels) => sentinels.connect().await,
         }
     }

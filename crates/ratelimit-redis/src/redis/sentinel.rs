@@ -51,15 +51,15 @@ impl Sentinels {
         Ok(Self { sentinels: sentinels?, name, server, seen })
     }
 
-    /// A connection to the master, if it says itself that it is.
-    pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, LimiterError> {
-        let place = self.look().await?;
+    /// A connection to the master, if it says itself that it is, and the turn in which it is.
+    pub(crate) async fn connect(&self) -> Result<(u64, MultiplexedConnection), LimiterError> {
+        let (turn, place) = self.look().await?;
         let mut master = connect(&pool(&self.server.at(&place))?).await?;
         // Sentinels that were cut off name an old master, which may be a replica now.
         let role: Result<Vec<redis::Value>, _> = redis::cmd("ROLE").query_async(&mut master).await;
         let role = role.map_err(|error| reason(&error))?;
         let role = role.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
-        if role.as_deref() == Some("master") { Ok(master) } else { Err(LimiterError::Unavailable) }
+        if role.as_deref() == Some("master") { Ok((turn, master)) } else { Err(LimiterError::Unavailable) }
     }
 
     /// How often the master changed, as far as that is known: connections of an earlier turn lead elsewhere.
@@ -77,8 +77,8 @@ impl Sentinels {
         is_due
     }
 
-    /// Where the master is, as the sentinel says that has heard the latest.
-    pub(crate) async fn look(&self) -> Result<(String, u16), LimiterError> {
+    /// Where the master is, as the sentinel says that has heard the latest, and how often it changed.
+    pub(crate) async fn look(&self) -> Result<(u64, (String, u16)), LimiterError> {
         let mut asked: FuturesUnordered<_> = self.sentinels.iter().map(|sentinel| sentinel.ask(&self.name)).collect();
         let (mut best, mut worst) = (None, LimiterError::Unavailable);
         while let Some(said) = asked.next().await {
@@ -103,7 +103,7 @@ impl Sentinels {
             seen.master = Some(place.clone());
             seen.turn += 1;
         }
-        Ok(place)
+        Ok((seen.turn, place))
     }
 }
 
