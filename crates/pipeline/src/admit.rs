@@ -7,12 +7,13 @@ use core_validate::{InferenceRequest, Operation, Usage};
 use ratelimit_redis::{Decision, Denial, Standing};
 
 use crate::about::About;
+use crate::closer::Tickets;
 use crate::code::{Code, Step};
 use crate::plan::Cost;
 use crate::policy::{Model, Policy};
 use crate::read::Parsed;
 use crate::rejection::Rejection;
-use crate::ticket::{Opening, Ticket, Tickets};
+use crate::ticket::{Opening, Ticket};
 
 /// A request that may be answered, and whose cost is held.
 pub struct Admitted {
@@ -49,10 +50,7 @@ impl Parsed {
             return Err(rejection.retry_after_of(Duration::from_secs(1)));
         };
         let cost = Cost { usage: reserved, price: model.price(), is_under_way: true };
-        let charges = plan.charges(&cost);
-        let decided = tickets.limiter().reserve(&charges).await;
-        drop(charges);
-        match decided {
+        match tickets.reserve(&plan.charges(&cost)).await {
             Ok(Decision::Allow(held)) => {
                 let standings = held.standings().to_vec();
                 let opening = Opening { about, held, plan, model: model.clone(), estimate, reserved };

@@ -12,6 +12,7 @@
 mod about;
 mod admit;
 mod authenticate;
+mod closer;
 mod code;
 mod commit;
 mod convert;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::about::About;
 use crate::admit;
 use crate::authenticate::verify;
+use crate::closer::Tickets;
 use crate::code::{Code, Step};
 use crate::metrics::Metrics;
 use crate::plan::{Cost, Planned};
@@ -23,7 +24,6 @@ use crate::received::Received;
 use crate::refusals::Refusals;
 use crate::rejection::Rejection;
 use crate::screen_out::Answer;
-use crate::ticket::Tickets;
 
 /// What a pipeline is built from.
 pub struct Parts {

@@ -2,27 +2,22 @@
 //!
 //! A ticket is closed by being told how the request ended, or by being dropped, which says that the
 //! caller left. Closing only puts a note into a queue whose place was kept when the ticket opened,
-//! so it neither waits nor fails; the closer task settles and records.
+//! so it neither waits nor fails; the closer settles and records.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{Ended, Log, Outcome, Record};
+use audit::Ended;
 use core_validate::Usage;
 use futures_util::FutureExt as _;
-use ratelimit_redis::{Actual, Limiter, LimiterError, Reservation};
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use ratelimit_redis::{Actual, Limiter, Reservation};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use crate::about::{About, unix_millis};
-use crate::metrics::Metrics;
+use crate::about::About;
+use crate::closer::{Note, Place};
 use crate::plan::{Cost, Plan};
 use crate::policy::Model;
-use crate::refusals::Refusals;
-
-/// Requests that may be open at once.
-const OPEN: usize = 16_384;
 
 /// Most tokens that are believed of one request, each way.
 const MOST_TOKENS: u64 = 10_000_000;
@@ -33,10 +28,6 @@ pub const LEASE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is told in any case, to keep slots.
 const RENEW: Duration = Duration::from_secs(10);
-
-/// Requests that are closed together, and how long others are waited for.
-const TOGETHER: usize = 256;
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// How a request ended.
 #[derive(Debug, Clone, Default)]
@@ -101,29 +92,31 @@ struct Open {
     model: Arc<Model>,
     /// What the limiter knows of.
     told: Usage,
-    place: mpsc::OwnedPermit<Note>,
+    place: Place,
 }
 
 /// What is held, or the task that tells the limiter of it: a caller who leaves does not stop it half way, and
 /// nothing is settled before it is done.
-enum Held {
+pub(crate) enum Held {
     Still(Reservation),
     Telling(JoinHandle<Reservation>),
     Lost,
 }
 
-/// What the closer works on.
-pub(crate) struct Note {
-    about: About,
-    used: Used,
-    end: End,
-    latency_ms: u64,
-    held: Held,
-    plan: Arc<Plan>,
-    model: Arc<Model>,
-}
-
 impl Ticket {
+    pub(crate) fn open(
+        opening: Opening,
+        limiter: Arc<dyn Limiter>,
+        place: Place,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let Opening { about, held, plan, model, estimate, reserved: told } = opening;
+        let used = Used { estimate, corrected: Usage { output_tokens: 0, ..told }, ..Used::default() };
+        let open = Some(Open { held: Held::Still(held), plan: Arc::new(plan), model, told, place });
+        let now = Instant::now();
+        Self { about, used, open, limiter, looked_at: now, told_at: now, room }
+    }
+
     /// Notes how many bytes of output were seen so far.
     pub(crate) fn saw(&mut self, bytes: usize) {
         // Four bytes a token, when the server does not say.
@@ -205,7 +198,7 @@ impl Ticket {
     fn send(&mut self, end: End) {
         if let Some(Open { held, plan, model, place, .. }) = self.open.take() {
             let used = std::mem::take(&mut self.used);
-            let latency_ms = millis(&self.about);
+            let latency_ms = u64::try_from(self.about.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             place.send(Note { about: self.about.clone(), used, end, latency_ms, held, plan, model });
         }
     }
@@ -241,7 +234,7 @@ impl Held {
     }
 
     /// What is held, once nobody works with it.
-    async fn done(self) -> Option<Reservation> {
+    pub(crate) async fn done(self) -> Option<Reservation> {
         match self {
             Self::Still(held) => Some(held),
             Self::Telling(task) => task.await.ok(),
@@ -254,162 +247,4 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         self.send(End { ended: Some(Ended::HungUp), status: 499, code: Some("client_left") });
     }
-}
-
-/// Opens tickets and closes them in the background.
-pub(crate) struct Tickets {
-    limiter: Arc<dyn Limiter>,
-    sender: mpsc::Sender<Note>,
-    stop: Arc<Notify>,
-}
-
-impl Tickets {
-    /// Keeps a place in the queue; `None` when too many requests are open.
-    pub(crate) fn place(&self) -> Option<mpsc::OwnedPermit<Note>> {
-        self.sender.clone().try_reserve_owned().ok()
-    }
-
-    pub(crate) fn open(
-        &self,
-        opening: Opening,
-        place: mpsc::OwnedPermit<Note>,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Ticket {
-        let Opening { about, held, plan, model, estimate, reserved: told } = opening;
-        let used = Used { estimate, corrected: Usage { output_tokens: 0, ..told }, ..Used::default() };
-        let open = Some(Open { held: Held::Still(held), plan: Arc::new(plan), model, told, place });
-        let now = Instant::now();
-        Ticket { about, used, open, limiter: self.limiter.clone(), looked_at: now, told_at: now, room }
-    }
-
-    /// Who keeps the quotas.
-    pub(crate) fn limiter(&self) -> &dyn Limiter {
-        self.limiter.as_ref()
-    }
-
-    /// Opens no more tickets. The closer ends once those that are open are closed.
-    pub(crate) fn stop(&self) {
-        self.stop.notify_one();
-    }
-
-    /// Tickets, and the task that closes them.
-    pub(crate) fn start(
-        limiter: Arc<dyn Limiter>,
-        log: Log,
-        metrics: Metrics,
-        refusals: Arc<Refusals>,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (sender, receiver) = mpsc::channel(OPEN);
-        let closer = Closer { limiter: limiter.clone(), log, metrics, refusals };
-        let stop = Arc::<Notify>::default();
-        (Self { limiter, sender, stop: stop.clone() }, tokio::spawn(closer.run(receiver, stop)))
-    }
-}
-
-struct Closer {
-    limiter: Arc<dyn Limiter>,
-    log: Log,
-    metrics: Metrics,
-    refusals: Arc<Refusals>,
-}
-
-impl Closer {
-    async fn run(self, mut notes: mpsc::Receiver<Note>, stop: Arc<Notify>) {
-        let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
-        let mut batch = Vec::new();
-        loop {
-            tokio::select! {
-                count = notes.recv_many(&mut batch, TOGETHER) => {
-                    if count == 0 {
-                        break;
-                    }
-                    futures_util::future::join_all(batch.drain(..).map(|note| self.close_surely(note))).await;
-                    if count < TOGETHER {
-                        // Nobody waits for it, and each that is woken for costs those who serve.
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                }
-                _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
-                () = stop.notified() => notes.close(),
-            }
-        }
-        self.refusals.flush(&self.log, &self.metrics).await;
-    }
-
-    /// A panic over one request must not take the closer away from all others.
-    async fn close_surely(&self, note: Note) {
-        if AssertUnwindSafe(self.close(note)).catch_unwind().await.is_err() {
-            self.metrics.audit_failed();
-            tracing::error!("a request is not closed");
-        }
-    }
-
-    async fn close(&self, note: Note) {
-        let Note { about, used, end, latency_ms, held, plan, model } = note;
-        let cost = Cost { usage: used.tokens(), price: model.price(), is_under_way: false };
-        let settled = match held.done().await {
-            // A blocked prompt cost no tokens, but looking for what passes must not be free.
-            Some(held) if used.is_sent || end.ended == Some(Ended::Blocked) => {
-                self.limiter.settle(held, &plan.actual(&cost)).await
-            }
-            Some(held) => self.limiter.cancel(held).await,
-            None => Err(LimiterError::Unavailable),
-        };
-        if let Err(error) = settled {
-            tracing::warn!(request_id = about.request_id, %error, "charge stays as reserved");
-        }
-        if let Some(reported) = used.reported.filter(|_| used.is_sent) {
-            model.history().learn(used.estimate, reported);
-            self.metrics.estimated(&about, used.corrected, reported);
-        }
-        self.metrics.ended(&about, &used, &cost, &end, latency_ms);
-        log_line(&about, &used, &end, latency_ms);
-        if used.is_intended {
-            let record = Record::Outcome(outcome(about, used, end, latency_ms));
-            if let Err(error) = self.log.append(&record).await {
-                self.metrics.audit_failed();
-                tracing::error!(%error, "outcome is not recorded");
-            }
-        }
-    }
-}
-
-fn log_line(about: &About, used: &Used, end: &End, latency_ms: u64) {
-    let tokens = used.tokens();
-    tracing::info!(
-        request_id = about.request_id,
-        operation = about.operation_word(),
-        model = about.model.as_ref().map(|model| model.as_str()),
-        key = about.principal.as_ref().map(|principal| principal.key_id().to_string()),
-        status = end.status,
-        code = end.code,
-        backend = used.backend,
-        input_tokens = tokens.input_tokens,
-        output_tokens = tokens.output_tokens,
-        latency_ms,
-        "request ended"
-    );
-}
-
-/// From the arrival of the request until now.
-fn millis(about: &About) -> u64 {
-    u64::try_from(about.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn outcome(about: About, used: Used, end: End, latency_ms: u64) -> Outcome {
-    let tokens = used.tokens();
-    let mut outcome = Outcome::new(about.request_id.clone(), unix_millis());
-    outcome.who = about.who();
-    outcome.status = end.status;
-    outcome.code = end.code.map(str::to_owned);
-    outcome.ended = end.ended.unwrap_or(Ended::Complete);
-    outcome.latency_ms = latency_ms;
-    outcome.backend = used.backend;
-    outcome.input_tokens = tokens.input_tokens;
-    outcome.output_tokens = tokens.output_tokens;
-    outcome.first_byte_ms = used.first_byte_ms;
-    outcome.output_bytes = used.output_bytes;
-    outcome.output_digest = used.output_digest;
-    outcome.findings = about.findings;
-    outcome
 }

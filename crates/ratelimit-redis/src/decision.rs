@@ -56,6 +56,12 @@ impl Denial {
         self.policy
     }
 
+    /// Whether slots deny, which are free when their holders give them back.
+    pub fn is_of_slots(&self) -> bool {
+        let mut denying = self.standings.iter().filter(|standing| standing.policy == self.policy);
+        denying.any(|standing| standing.quota.lease().is_some())
+    }
+
     /// How the buckets stand; only the one that denies when that is known without asking.
     pub fn standings(&self) -> &[Standing] {
         &self.standings

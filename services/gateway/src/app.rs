@@ -10,7 +10,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use keys::{Issuer, Verifier};
 use pipeline::{Parts, Pipeline};
-use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisConfig, RedisLimiter};
+use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisLimiter};
 
 use crate::admin::{self, Admin, Reloader};
 use crate::config::{InvalidSettings, RedisSettings, Settings};
@@ -45,9 +45,9 @@ pub enum StartError {
     /// A key of the audit trail cannot be used.
     #[error("audit trail: {0}")]
     AuditKey(#[from] audit::KeyError),
-    /// Redis does not answer.
-    #[error("redis.url: the server does not answer")]
-    Redis,
+    /// Redis is of no use.
+    #[error("redis.url: {0}")]
+    Redis(&'static str),
     /// A listener cannot be bound.
     #[error("{address}: {source}")]
     Bind {
@@ -99,6 +99,8 @@ impl Gateway {
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
         let parts = Parts { verifier: verifier.clone(), limiter, log, digests, policy, max_buffered_bytes };
         let pipeline = Arc::new(Pipeline::start(parts));
+        // What has ended is settled from this runtime.
+        pipeline.warm_up().await;
         let reloader = Arc::new(Reloader::new(source, pipeline.clone()));
         let metrics_from = settings.server.metrics_from.clone();
         let admin = Admin {
@@ -219,13 +221,16 @@ async fn stop(handles: &[ServerHandle]) {
 
 /// Quotas in Redis when an address is set, else in this process.
 async fn limiter(settings: &RedisSettings) -> Result<Arc<dyn Limiter>, StartError> {
-    let Some(url) = settings.url.reveal() else { return Ok(Arc::new(MemoryLimiter::new())) };
-    let mut config = RedisConfig::new(url);
-    config.prefix.clone_from(&settings.prefix);
-    config.deadline = Duration::from_millis(settings.deadline_milliseconds);
+    let Some(config) = settings.config()? else { return Ok(Arc::new(MemoryLimiter::new())) };
     let limiter = RedisLimiter::connect(&config).await.map_err(|error| match error {
-        LimiterError::Settings => InvalidSettings::new("redis.url", "expected redis://host:port").into(),
-        _ => StartError::Redis,
+        LimiterError::Settings => InvalidSettings::new(
+            "redis.url",
+            "expected redis://host:port, or one of the other forms that default.toml explains, with certificates in PEM form",
+        )
+        .into(),
+        LimiterError::Refused => StartError::Redis("the server refuses the user, the password or a right"),
+        LimiterError::Untrusted => StartError::Redis("the server's certificate is not trusted, or it does not trust ours"),
+        _ => StartError::Redis("the server does not answer"),
     })?;
     Ok(Arc::new(limiter))
 }

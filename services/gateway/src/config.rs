@@ -96,6 +96,12 @@ pub struct LimitSettings {
 #[expect(missing_docs, reason = "explained in config/default.toml")]
 pub struct RedisSettings {
     pub url: Secret,
+    pub tls_ca: PathBuf,
+    pub tls_cert: PathBuf,
+    pub tls_key: PathBuf,
+    pub sentinel_user: String,
+    pub sentinel_password: Secret,
+    pub sentinel_password_file: PathBuf,
     pub prefix: String,
     pub deadline_milliseconds: u64,
     pub replicas: u32,

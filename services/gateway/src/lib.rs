@@ -13,6 +13,7 @@ mod http;
 mod key_form;
 mod key_store;
 mod quotas;
+mod redis;
 mod request_id;
 mod rules;
 mod telemetry;

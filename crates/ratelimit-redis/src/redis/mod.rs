@@ -196,12 +196,18 @@ impl RedisLimiter {
             self.outage.replace(held, actual, slots);
             return Ok(());
         };
-        if let Some(slot) = self.server.place.same_slot(&held.held) {
-            let op = Op::replace(&held.held, actual, slots, permit);
-            return if op.is_idle() { Ok(()) } else { self.run(op, slot).await.map(drop) };
-        }
         let op = |charges: &[Held]| Some(Op::replace(charges, &actual, slots, permit)).filter(|op| !op.is_idle());
-        self.run_across(&held.held, op).await.map(drop)
+        let replaced = match self.server.place.same_slot(&held.held) {
+            Some(slot) => match op(&held.held) {
+                Some(op) => self.run(op, slot).await.map(drop),
+                None => Ok(()),
+            },
+            None => self.run_across(&held.held, op).await.map(drop),
+        };
+        if let Some(denials) = &self.denials {
+            denials.forget(held.held.iter().filter(|held| actual(held) < held.cost));
+        }
+        replaced
     }
 }
 

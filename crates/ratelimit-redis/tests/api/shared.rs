@@ -131,3 +131,13 @@ async fn addresses_that_are_none_are_named() {
     let nobody = RedisLimiter::connect(&RedisConfig::new("redis://127.0.0.1:1")).await;
     assert_eq!(nobody.unwrap_err(), LimiterError::Unavailable);
 }
+
+#[tokio::test]
+async fn what_is_given_back_ends_a_denial() {
+    let server = RedisServer::start().await;
+    let limiter = connect(&server).await;
+    let Decision::Allow(held) = limiter.reserve(&charge("a", 10)).await.unwrap() else { panic!("fits") };
+    assert!(matches!(limiter.check("a", SLOW).await.unwrap(), Decision::Deny(_)));
+    limiter.settle(held, &Actual::as_charged().unit("requests", 9)).await.unwrap();
+    assert!(matches!(limiter.check("a", SLOW).await.unwrap(), Decision::Allow(_)), "not denied from memory");
+}

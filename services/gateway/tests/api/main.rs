@@ -21,6 +21,7 @@ mod errors;
 mod helpers;
 mod limit_reports;
 mod quotas;
+mod redis_places;
 mod screen;
 mod stream;
 mod tensors;

@@ -236,6 +236,18 @@ async fn requests_under_way_are_counted_until_they_end() {
 }
 
 #[tokio::test]
+async fn whoever_asks_again_at_once_finds_what_was_given_back() {
+    let redis = RedisServer::start().await;
+    let app = echo_with(&format!("[redis]\nurl = \"{}\"\ndeadline_milliseconds = 2000", redis.url())).await;
+    // One at a time, and the whole of the tokens for it.
+    let key = limited(&app, json!({"concurrent": 1, "tokens": "1200/day"})).await;
+    for n in 0..20 {
+        let (status, body) = answer(app.chat(&key, "echo-chat", "hi").await).await;
+        assert_eq!(status, 200, "{n}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_charged_while_it_lives() {
     let piece = "four".repeat(100);
     let server = FakeServer::start(Say::StuckEvents(vec![chunk(&piece); 20])).await;

@@ -1,0 +1,251 @@
+//! Closes tickets in the background: settles what they held, then records how they ended.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use audit::{Ended, Log, Outcome, Record};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use ratelimit_redis::{Charge, Decision, Limiter, LimiterError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::about::{About, unix_millis};
+use crate::metrics::Metrics;
+use crate::plan::{Cost, Plan};
+use crate::policy::Model;
+use crate::refusals::Refusals;
+use crate::ticket::{End, Held, Opening, Ticket, Used};
+
+/// Requests that may be open at once.
+const OPEN: usize = 16_384;
+/// Requests that are closed together, and how long others are waited for.
+const TOGETHER: usize = 256;
+const PAUSE: Duration = Duration::from_millis(1);
+/// How long somebody waits for others to be settled.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a request that ended at another gateway may take to be settled.
+const ELSEWHERE: Duration = Duration::from_millis(5);
+
+/// A closed ticket.
+pub(crate) struct Note {
+    pub(crate) about: About,
+    pub(crate) used: Used,
+    pub(crate) end: End,
+    pub(crate) latency_ms: u64,
+    pub(crate) held: Held,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) model: Arc<Model>,
+}
+
+enum Message {
+    Closed(Box<Note>),
+    /// Somebody waits until what was closed before is settled.
+    Settled(oneshot::Sender<()>),
+}
+
+/// A place in the queue of the closer.
+pub(crate) struct Place {
+    permit: mpsc::OwnedPermit<Message>,
+    unsettled: Arc<AtomicUsize>,
+}
+
+impl Place {
+    pub(crate) fn send(self, note: Note) {
+        self.unsettled.fetch_add(1, Ordering::Relaxed);
+        self.permit.send(Message::Closed(Box::new(note)));
+    }
+}
+
+/// Opens tickets and closes them in the background.
+pub(crate) struct Tickets {
+    limiter: Arc<dyn Limiter>,
+    sender: mpsc::Sender<Message>,
+    /// Tickets that are closed and not settled yet.
+    unsettled: Arc<AtomicUsize>,
+    stop: Arc<Notify>,
+}
+
+impl Tickets {
+    /// Tickets, and the task that closes them.
+    pub(crate) fn start(
+        limiter: Arc<dyn Limiter>,
+        log: Log,
+        metrics: Metrics,
+        refusals: Arc<Refusals>,
+    ) -> (Self, JoinHandle<()>) {
+        let (sender, receiver) = mpsc::channel(OPEN);
+        let (unsettled, stop) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
+        let closer = Closer { limiter: limiter.clone(), log, metrics, refusals, unsettled: unsettled.clone() };
+        let closer = tokio::spawn(closer.run(receiver, stop.clone()));
+        (Self { limiter, sender, unsettled, stop }, closer)
+    }
+
+    /// Keeps a place in the queue; `None` when too many requests are open.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let permit = self.sender.clone().try_reserve_owned().ok()?;
+        Some(Place { permit, unsettled: self.unsettled.clone() })
+    }
+
+    pub(crate) fn open(&self, opening: Opening, place: Place, room: Option<OwnedSemaphorePermit>) -> Ticket {
+        Ticket::open(opening, self.limiter.clone(), place, room)
+    }
+
+    /// Takes all charges or none. A caller who asks again as soon as an answer is there must not find its cost
+    /// still reserved: what is refused is tried once more, when what has ended is settled.
+    pub(crate) async fn reserve(&self, charges: &[Charge<'_>]) -> Result<Decision, LimiterError> {
+        let is_unsettled = || self.unsettled.load(Ordering::Relaxed) > 0;
+        let was_unsettled = is_unsettled();
+        let decision = self.limiter.reserve(charges).await;
+        match &decision {
+            Ok(Decision::Deny(denial)) if denial.is_outage() => return decision,
+            Ok(Decision::Deny(_)) if is_unsettled() => self.settled().await,
+            Ok(Decision::Deny(_)) if was_unsettled => {}
+            Ok(Decision::Deny(denial)) if denial.is_of_slots() => tokio::time::sleep(ELSEWHERE).await,
+            _ => return decision,
+        }
+        self.limiter.reserve(charges).await
+    }
+
+    /// Waits, not for long, until what is closed is settled.
+    async fn settled(&self) {
+        let (done, settled) = oneshot::channel();
+        if self.sender.try_send(Message::Settled(done)).is_ok() {
+            let _ = tokio::time::timeout(PATIENCE, settled).await;
+        }
+    }
+
+    /// Opens no more tickets. The closer ends once those that are open are closed.
+    pub(crate) fn stop(&self) {
+        self.stop.notify_one();
+    }
+}
+
+struct Closer {
+    limiter: Arc<dyn Limiter>,
+    log: Log,
+    metrics: Metrics,
+    refusals: Arc<Refusals>,
+    unsettled: Arc<AtomicUsize>,
+}
+
+impl Closer {
+    async fn run(self, mut messages: mpsc::Receiver<Message>, stop: Arc<Notify>) {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                count = messages.recv_many(&mut batch, TOGETHER) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.close(batch.drain(..)).await;
+                    if count < TOGETHER {
+                        // Nobody waits for it, and each that is woken for costs those who serve.
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+                _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
+                () = stop.notified() => messages.close(),
+            }
+        }
+        self.refusals.flush(&self.log, &self.metrics).await;
+    }
+
+    async fn close(&self, messages: impl Iterator<Item = Message>) {
+        let (mut closed, mut waiting) = (Vec::new(), Vec::new());
+        for message in messages {
+            match message {
+                Message::Closed(note) => closed.push(self.surely(self.settle(*note))),
+                Message::Settled(done) => waiting.push(done),
+            }
+        }
+        let count = closed.len();
+        let settled = join_all(closed).await;
+        self.unsettled.fetch_sub(count, Ordering::Relaxed);
+        for done in waiting {
+            // Whoever has left does not wait any more.
+            let _ = done.send(());
+        }
+        let records = settled.into_iter().flatten().flatten();
+        join_all(records.map(|record| self.surely(self.record(record)))).await;
+    }
+
+    /// A panic over one request must not take the closer away from all others.
+    async fn surely<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        if done.is_err() {
+            self.metrics.audit_failed();
+            tracing::error!("a request is not closed");
+        }
+        done.ok()
+    }
+
+    /// Settles; gives what is to be recorded.
+    async fn settle(&self, note: Note) -> Option<Record> {
+        let Note { about, used, end, latency_ms, held, plan, model } = note;
+        let cost = Cost { usage: used.tokens(), price: model.price(), is_under_way: false };
+        let settled = match held.done().await {
+            // A blocked prompt cost no tokens, but looking for what passes must not be free.
+            Some(held) if used.is_sent || end.ended == Some(Ended::Blocked) => {
+                self.limiter.settle(held, &plan.actual(&cost)).await
+            }
+            Some(held) => self.limiter.cancel(held).await,
+            None => Err(LimiterError::Unavailable),
+        };
+        if let Err(error) = settled {
+            tracing::warn!(request_id = about.request_id, %error, "charge stays as reserved");
+        }
+        if let Some(reported) = used.reported.filter(|_| used.is_sent) {
+            model.history().learn(used.estimate, reported);
+            self.metrics.estimated(&about, used.corrected, reported);
+        }
+        self.metrics.ended(&about, &used, &cost, &end, latency_ms);
+        log_line(&about, &used, &end, latency_ms);
+        used.is_intended.then(|| Record::Outcome(outcome(about, used, end, latency_ms)))
+    }
+
+    async fn record(&self, record: Record) {
+        if let Err(error) = self.log.append(&record).await {
+            self.metrics.audit_failed();
+            tracing::error!(%error, "outcome is not recorded");
+        }
+    }
+}
+
+fn log_line(about: &About, used: &Used, end: &End, latency_ms: u64) {
+    let tokens = used.tokens();
+    tracing::info!(
+        request_id = about.request_id,
+        operation = about.operation_word(),
+        model = about.model.as_ref().map(|model| model.as_str()),
+        key = about.principal.as_ref().map(|principal| principal.key_id().to_string()),
+        status = end.status,
+        code = end.code,
+        backend = used.backend,
+        input_tokens = tokens.input_tokens,
+        output_tokens = tokens.output_tokens,
+        latency_ms,
+        "request ended"
+    );
+}
+
+fn outcome(about: About, used: Used, end: End, latency_ms: u64) -> Outcome {
+    let tokens = used.tokens();
+    let mut outcome = Outcome::new(about.request_id.clone(), unix_millis());
+    outcome.who = about.who();
+    outcome.status = end.status;
+    outcome.code = end.code.map(str::to_owned);
+    outcome.ended = end.ended.unwrap_or(Ended::Complete);
+    outcome.latency_ms = latency_ms;
+    outcome.backend = used.backend;
+    outcome.input_tokens = tokens.input_tokens;
+    outcome.output_tokens = tokens.output_tokens;
+    outcome.first_byte_ms = used.first_byte_ms;
+    outcome.output_bytes = used.output_bytes;
+    outcome.output_digest = used.output_digest;
+    outcome.findings = about.findings;
+    outcome
+}
