@@ -16,6 +16,15 @@ class Gateway:
     address: str
     key: str
     authority: str
+    admin: str = ""
+
+    def issue(self, *limits):
+        """A key with these limits, made by the command line while the gateway runs."""
+        command = [BINARY, "keys", "issue", "--name", "limited", *limits]
+        folder = pathlib.Path(self.authority).parents[2]
+        environment = os.environ | {"PORTCULLIS_ADMIN_KEY": self.admin}
+        done = subprocess.run(command, cwd=folder, env=environment, check=True, timeout=30, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip()
 
     @property
     def url(self):
@@ -30,7 +39,8 @@ def first_start(children):
     folder = children.folder("first-gateway")
     child = children.start([BINARY, "--port", "0"], folder)
     address = ready(child)
-    return reached(child, folder, address, re.search(r"^demo key +(\S+)", child.said(), re.M).group(1))
+    said = lambda key: re.search(rf"^{key} key +(\S+)", child.said(), re.M).group(1)
+    return dataclasses.replace(reached(child, folder, address, said("demo")), admin=said("admin"))
 
 
 def with_settings(children, parts):

@@ -1,5 +1,5 @@
 """The openai SDK against the echo models."""
-import openai
+import httpx, openai
 
 from client_cases.case import case
 
@@ -20,6 +20,7 @@ def cases(gateway):
     completion = client.completions.create(model="echo-chat", prompt="Once upon a time")
     case("openai completions", completion.choices[0].text.startswith("Once upon a time"))
     refusals(gateway, client, hello)
+    limits(gateway, hello)
 
 
 def refusals(gateway, client, hello):
@@ -42,3 +43,21 @@ def refusals(gateway, client, hello):
         case("openai burst", error.response.headers["retry-after"] == "1", error.code)
     answers = [client.chat.completions.create(model="echo-chat", messages=hello) for _ in range(8)]
     case("openai waits and tries again by itself", len(answers) == 8)
+
+
+def limits(gateway, hello):
+    asked = []
+    hooks = httpx.Client(event_hooks={"request": [asked.append]})
+    key = gateway.issue("--requests", "2/total", "--concurrent", "1")
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, timeout=30, http_client=hooks)
+    # One after the other, as soon as the answer is there: the slot must be free.
+    answers = [client.chat.completions.create(model="echo-chat", messages=hello) for _ in range(2)]
+    case("openai one at a time", len(answers) == 2 and len(asked) == 2, f"{len(asked)} requests")
+    try:
+        client.chat.completions.create(model="echo-chat", messages=hello)
+        case("openai spent budget", False)
+    except openai.RateLimitError as error:
+        # Its way of saying so; asking again would be useless, and the SDK does not.
+        case("openai spent budget", error.code == "insufficient_quota" and len(asked) == 3, f"{error.code}, asked once")
+    stands = {quota["name"]: quota["remaining"] for quota in client.get("/limits", cast_to=httpx.Response).json()["data"]}
+    case("openai limits", stands == {"requests": 0, "concurrent": 1}, stands)

@@ -15,6 +15,9 @@ use crate::read::Parsed;
 use crate::rejection::Rejection;
 use crate::ticket::{Opening, Ticket};
 
+/// When to ask again, if nobody knows.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// A request that may be answered, and whose cost is held.
 pub struct Admitted {
     pub(crate) ticket: Ticket,
@@ -47,7 +50,7 @@ impl Parsed {
         let reserved = Usage { output_tokens: output, ..model.history().correct(estimate) };
         let Some(place) = tickets.place() else {
             let rejection = Rejection::new(about, Step::Admit, Code::Busy);
-            return Err(rejection.retry_after_of(Duration::from_secs(1)));
+            return Err(rejection.retry_after_of(AGAIN));
         };
         let cost = Cost { usage: reserved, price: model.price(), is_under_way: true };
         match tickets.reserve(&plan.charges(&cost)).await {
@@ -58,7 +61,7 @@ impl Parsed {
                 Ok(Admitted { ticket, request, model, standings, body_bytes })
             }
             Ok(decision) => Err(refusal(about, decision)),
-            Err(_) => Err(Rejection::new(about, Step::Admit, Code::LimitsUnavailable)),
+            Err(_) => Err(Rejection::new(about, Step::Admit, Code::LimitsUnavailable).retry_after_of(AGAIN)),
         }
     }
 }
@@ -78,10 +81,11 @@ fn refusal(about: About, decision: Decision) -> Rejection {
 /// A quota does not hold the cost now, or never will again.
 pub(crate) fn denied(about: About, denial: &Denial) -> Rejection {
     let policy = denial.policy();
+    if denial.is_outage() {
+        let wait = denial.retry_after().unwrap_or(AGAIN);
+        return Rejection::new(about, Step::Admit, Code::LimitsUnavailable).retry_after_of(wait);
+    }
     let rejection = match denial.retry_after() {
-        Some(wait) if denial.is_outage() => {
-            return Rejection::new(about, Step::Admit, Code::LimitsUnavailable).retry_after_of(wait);
-        }
         Some(wait) => Rejection::new(about, Step::Admit, Code::RateLimitExceeded)
             .message_of(format!("the quota {policy} is used up for now"))
             .retry_after_of(wait),

@@ -1,4 +1,5 @@
-//! Closes tickets in the background: settles what they held, then records how they ended.
+//! Closes tickets in the background: one task settles what they held, another records how they ended, so that a
+//! slow disk keeps nobody's slots.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -78,8 +79,16 @@ impl Tickets {
     ) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(OPEN);
         let (unsettled, stop) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
-        let closer = Closer { limiter: limiter.clone(), log, metrics, refusals, unsettled: unsettled.clone() };
-        let closer = tokio::spawn(closer.run(receiver, stop.clone()));
+        let (records, ended) = mpsc::channel(OPEN);
+        let recorder = tokio::spawn(Recorder { log, metrics: metrics.clone(), refusals }.run(ended));
+        let closer = Closer { limiter: limiter.clone(), metrics, unsettled: unsettled.clone(), records };
+        let closing = closer.run(receiver, stop.clone());
+        let closer = tokio::spawn(async move {
+            closing.await;
+            if recorder.await.is_err() {
+                tracing::error!("the task that records failed");
+            }
+        });
         (Self { limiter, sender, unsettled, stop }, closer)
     }
 
@@ -125,15 +134,14 @@ impl Tickets {
 
 struct Closer {
     limiter: Arc<dyn Limiter>,
-    log: Log,
     metrics: Metrics,
-    refusals: Arc<Refusals>,
     unsettled: Arc<AtomicUsize>,
+    /// Outcomes to record. As many may wait as requests may be open.
+    records: mpsc::Sender<Record>,
 }
 
 impl Closer {
     async fn run(self, mut messages: mpsc::Receiver<Message>, stop: Arc<Notify>) {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut batch = Vec::new();
         loop {
             tokio::select! {
@@ -147,18 +155,16 @@ impl Closer {
                         tokio::time::sleep(PAUSE).await;
                     }
                 }
-                _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
                 () = stop.notified() => messages.close(),
             }
         }
-        self.refusals.flush(&self.log, &self.metrics).await;
     }
 
     async fn close(&self, messages: impl Iterator<Item = Message>) {
         let (mut closed, mut waiting) = (Vec::new(), Vec::new());
         for message in messages {
             match message {
-                Message::Closed(note) => closed.push(self.surely(self.settle(*note))),
+                Message::Closed(note) => closed.push(surely(&self.metrics, self.settle(*note))),
                 Message::Settled(done) => waiting.push(done),
             }
         }
@@ -169,25 +175,19 @@ impl Closer {
             // Whoever has left does not wait any more.
             let _ = done.send(());
         }
-        let records = settled.into_iter().flatten().flatten();
-        join_all(records.map(|record| self.surely(self.record(record)))).await;
-    }
-
-    /// A panic over one request must not take the closer away from all others.
-    async fn surely<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let done = AssertUnwindSafe(work).catch_unwind().await;
-        if done.is_err() {
-            self.metrics.audit_failed();
-            tracing::error!("a request is not closed");
+        for record in settled.into_iter().flatten().flatten() {
+            if self.records.send(record).await.is_err() {
+                self.metrics.audit_failed();
+                tracing::error!("an outcome is not recorded");
+            }
         }
-        done.ok()
     }
 
     /// Settles; gives what is to be recorded.
     async fn settle(&self, note: Note) -> Option<Record> {
         let Note { about, used, end, latency_ms, held, plan, model } = note;
         let cost = Cost { usage: used.tokens(), price: model.price(), is_under_way: false };
-        let settled = match held.done().await {
+        let settled = match held.take().await {
             // A blocked prompt cost no tokens, but looking for what passes must not be free.
             Some(held) if used.is_sent || end.ended == Some(Ended::Blocked) => {
                 self.limiter.settle(held, &plan.actual(&cost)).await
@@ -205,6 +205,41 @@ impl Closer {
         self.metrics.ended(&about, &used, &cost, &end, latency_ms);
         log_line(&about, &used, &end, latency_ms);
         used.is_intended.then(|| Record::Outcome(outcome(about, used, end, latency_ms)))
+    }
+}
+
+/// A panic over one request must not take its task away from all others.
+async fn surely<T>(metrics: &Metrics, work: impl Future<Output = T>) -> Option<T> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    if done.is_err() {
+        metrics.audit_failed();
+        tracing::error!("a request is not closed");
+    }
+    done.ok()
+}
+
+struct Recorder {
+    log: Log,
+    metrics: Metrics,
+    refusals: Arc<Refusals>,
+}
+
+impl Recorder {
+    async fn run(self, mut records: mpsc::Receiver<Record>) {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                count = records.recv_many(&mut batch, TOGETHER) => {
+                    if count == 0 {
+                        break;
+                    }
+                    join_all(batch.drain(..).map(|record| surely(&self.metrics, self.record(record)))).await;
+                }
+                _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
+            }
+        }
+        self.refusals.flush(&self.log, &self.metrics).await;
     }
 
     async fn record(&self, record: Record) {

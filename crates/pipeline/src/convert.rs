@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use core_validate::Operation;
 use keys::{Per, Rate};
-use ratelimit_redis::{Quota, Window};
+use ratelimit_redis::{Quota, TooLarge, Window};
 
 /// The operation in the words of `keys`. A new operation that keys do not know is never permitted.
 pub fn to_operation(operation: Operation) -> Option<keys::Operation> {
@@ -17,19 +17,28 @@ pub fn to_operation(operation: Operation) -> Option<keys::Operation> {
     }
 }
 
-/// A key's rate as a quota. Rates beyond what a bucket counts exactly, nine billion units a second, hold as
-/// that; bursts beyond four billion as that.
-pub fn to_quota(rate: &Rate) -> Quota {
-    let window = match rate.per {
+/// A rate as a quota.
+///
+/// # Errors
+/// [`TooLarge`] when a bucket cannot count it exactly: beyond nine billion units a second, ten billion a day.
+pub fn to_quota(rate: &Rate) -> Result<Quota, TooLarge> {
+    Quota::new(rate.units, to_window(rate.per))?.large_burst(rate.burst)
+}
+
+/// The same for a key that was issued already: what is too large holds as the largest there is.
+pub(crate) fn to_largest_quota(rate: &Rate) -> Quota {
+    to_quota(rate).unwrap_or_else(|TooLarge { most }| {
+        let units = NonZeroU64::new(most).unwrap_or(NonZeroU64::MIN);
+        Quota::new(units, to_window(rate.per)).unwrap_or(Quota::per_second(NonZeroU32::MIN))
+    })
+}
+
+const fn to_window(per: Per) -> Window {
+    match per {
         Per::Second => Window::Second,
         Per::Minute => Window::Minute,
         Per::Hour => Window::Hour,
         Per::Day => Window::Day,
         Per::Total => Window::Total,
-    };
-    let clamp = |units: NonZeroU64| NonZeroU32::try_from(units).unwrap_or(NonZeroU32::MAX);
-    let quota = Quota::new(rate.units, window)
-        .or_else(|error| Quota::new(NonZeroU64::new(error.most).unwrap_or(NonZeroU64::MIN), window));
-    let quota = quota.unwrap_or_else(|_| Quota::per_second(NonZeroU32::MIN));
-    if rate.burst == rate.units { quota } else { quota.burst(clamp(rate.burst)) }
+    }
 }

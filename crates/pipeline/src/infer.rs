@@ -11,7 +11,7 @@ use ratelimit_redis::Standing;
 use crate::code::{Code, Step};
 use crate::commit::Committed;
 use crate::metrics::Metrics;
-use crate::policy::{Entered, InFlight, Model, ServedBy};
+use crate::policy::{Entered, InFlight, LONGEST_REST, Model, ServedBy};
 use crate::rejection::Rejection;
 use crate::ticket::{End, Ticket};
 
@@ -31,7 +31,11 @@ impl Committed {
     pub(crate) async fn infer(self, metrics: &Metrics) -> Result<Answering, Rejection> {
         let Self { mut ticket, mut request, model, standings } = self;
         let wants_usage = request.wants_stream_usage();
-        let mut last = BackendError::Unreachable;
+        // What is said when all servers are to be left alone.
+        let mut last = match model.rests() {
+            Some(wait) => BackendError::Overloaded { retry_after: Some(wait) },
+            None => BackendError::Unreachable,
+        };
         for (server, in_flight) in model.candidates() {
             match ask(server, in_flight, &mut request, &mut ticket).await {
                 Ok((response, in_flight)) => {
@@ -42,7 +46,7 @@ impl Committed {
                     metrics.backend_failed(&server.label, &error);
                     tracing::warn!(request_id = ticket.about.request_id, backend = server.label, %error, "no answer");
                     if let BackendError::Overloaded { retry_after: Some(wait) } = &error {
-                        ticket.rest(*wait);
+                        model.rest(&server.label, *wait);
                     }
                     last = error;
                     if !error.is_retryable() {
@@ -89,7 +93,7 @@ pub(crate) fn refuse(ticket: Ticket, error: BackendError) -> Rejection {
     ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) });
     let rejection = Rejection::new(about, Step::Infer, code);
     match error {
-        BackendError::Overloaded { retry_after: Some(wait) } => rejection.retry_after_of(wait),
+        BackendError::Overloaded { retry_after: Some(wait) } => rejection.retry_after_of(wait.min(LONGEST_REST)),
         BackendError::Overloaded { .. } | BackendError::Unreachable => {
             rejection.retry_after_of(std::time::Duration::from_secs(1))
         }

@@ -7,7 +7,7 @@ use core_validate::{ModelName, Usage};
 use keys::Principal;
 use ratelimit_redis::{Actual, Charge, OnOutage, Quota};
 
-use crate::convert::to_quota;
+use crate::convert::to_largest_quota;
 use crate::estimate::Price;
 
 /// The units of a key's own quotas, which no other quota may be called.
@@ -76,8 +76,10 @@ impl Whose {
 /// A quota of the settings.
 #[derive(Debug, Clone)]
 pub struct QuotaRule {
-    /// Its name, in refusals, headers and metrics; also its unit.
+    /// Its name, in refusals, headers and metrics.
     pub name: &'static str,
+    /// Its unit in a bucket; another one for each thing that it may count.
+    pub unit: &'static str,
     /// Whose requests it counts.
     pub whose: Whose,
     /// For these models only; for all of them, if there are none.
@@ -128,8 +130,28 @@ pub(crate) struct Plan {
 struct Bucket {
     name: String,
     whose: Whose,
-    is_of_one_model: bool,
-    quotas: Vec<(&'static str, Counts, Quota)>,
+    apart: Apart,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    name: &'static str,
+    unit: &'static str,
+    counts: Counts,
+    quota: Quota,
+}
+
+/// What shares a bucket: only quotas that always count together, because a bucket refills those that a request
+/// names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Apart {
+    /// Quotas over all models.
+    No,
+    /// Those that each model has for itself.
+    EachModel,
+    /// A quota over some models.
+    Rule(&'static str),
 }
 
 /// A quota of a plan, beside its standing.
@@ -152,7 +174,7 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn bucket(&self, whose: Whose, model: Option<&ModelName>) -> String {
+    fn bucket(&self, whose: Whose, apart: Apart, model: Option<&ModelName>) -> String {
         let (tenant, principal) = (self.principal.tenant(), self.principal);
         let mut name = match whose {
             Whose::Key => format!("{{{tenant}}}key:{}", principal.key_id()),
@@ -161,9 +183,11 @@ impl Subject<'_> {
             Whose::Address => format!("address:{}", keys::network_of(self.address)),
             Whose::All => "all".to_owned(),
         };
-        if let Some(model) = model {
-            let _ = write!(name, "/{model}");
-        }
+        let _ = match (apart, model) {
+            (Apart::EachModel, Some(model)) => write!(name, "/{model}"),
+            (Apart::Rule(rule), _) => write!(name, "#{rule}"),
+            _ => Ok(()),
+        };
         name
     }
 }
@@ -180,7 +204,7 @@ impl Plan {
         let subject = Subject { principal, address };
         let mut plan = Self::default();
         for (unit, counts, quota) in own(principal, on_outage) {
-            plan.add(&subject, Whose::Family, None, (unit, counts, quota));
+            plan.add(&subject, Whose::Family, Apart::No, model, Entry { name: unit, unit, counts, quota });
         }
         for rule in rules {
             let is_meant = if rule.models.is_empty() {
@@ -189,37 +213,34 @@ impl Plan {
                 model.is_some_and(|model| rule.models.contains(model))
             };
             if is_meant {
-                let apart = if rule.each_model { model } else { None };
-                plan.add(&subject, rule.whose, apart, (rule.name, rule.counts, rule.quota));
+                let apart = match rule.each_model {
+                    true => Apart::EachModel,
+                    false if rule.models.is_empty() => Apart::No,
+                    false => Apart::Rule(rule.name),
+                };
+                let QuotaRule { name, unit, counts, quota, .. } = *rule;
+                plan.add(&subject, rule.whose, apart, model, Entry { name, unit, counts, quota });
             }
         }
         plan
     }
 
-    fn add(
-        &mut self,
-        subject: &Subject<'_>,
-        whose: Whose,
-        model: Option<&ModelName>,
-        quota: (&'static str, Counts, Quota),
-    ) {
-        let is_of_one_model = model.is_some();
-        let is_same = |bucket: &&mut Bucket| (bucket.whose, bucket.is_of_one_model) == (whose, is_of_one_model);
-        match self.buckets.iter_mut().find(is_same) {
-            Some(bucket) => bucket.quotas.push(quota),
+    fn add(&mut self, subject: &Subject<'_>, whose: Whose, apart: Apart, model: Option<&ModelName>, entry: Entry) {
+        match self.buckets.iter_mut().find(|bucket| (bucket.whose, bucket.apart) == (whose, apart)) {
+            Some(bucket) => bucket.entries.push(entry),
             None => {
-                let name = subject.bucket(whose, model);
-                self.buckets.push(Bucket { name, whose, is_of_one_model, quotas: vec![quota] });
+                let name = subject.bucket(whose, apart, model);
+                self.buckets.push(Bucket { name, whose, apart, entries: vec![entry] });
             }
         }
     }
 
     /// What the request costs in each quota.
     pub(crate) fn charges(&self, cost: &Cost) -> Vec<Charge<'_>> {
-        let mut charges = Vec::with_capacity(self.quotas().count());
+        let mut charges = Vec::with_capacity(self.entries().count());
         for bucket in &self.buckets {
-            for &(unit, counts, quota) in &bucket.quotas {
-                charges.push(Charge::new(&bucket.name, unit, quota, cost.of(counts)));
+            for Entry { name, unit, counts, quota } in &bucket.entries {
+                charges.push(Charge::new(&bucket.name, unit, *quota, cost.of(*counts)).policy(name));
             }
         }
         charges
@@ -227,34 +248,27 @@ impl Plan {
 
     /// What it cost in the end.
     pub(crate) fn actual(&self, cost: &Cost) -> Actual {
-        let units = self.quotas().filter(|(_, counts, _)| !matches!(counts, Counts::Requests | Counts::Concurrent));
-        units.fold(Actual::as_charged(), |actual, &(unit, counts, _)| actual.unit(unit, cost.of(counts)))
-    }
-
-    /// The quotas that everybody shares, as charges of nothing.
-    pub(crate) fn shared_by_all(&self) -> Vec<Charge<'_>> {
-        let of_all = self.buckets.iter().filter(|bucket| bucket.whose == Whose::All);
-        of_all
-            .flat_map(|bucket| bucket.quotas.iter().map(|&(unit, _, quota)| Charge::new(&bucket.name, unit, quota, 0)))
-            .collect()
+        let is_known = |entry: &&Entry| !matches!(entry.counts, Counts::Requests | Counts::Concurrent);
+        let entries = self.entries().filter(is_known);
+        entries.fold(Actual::as_charged(), |actual, entry| actual.unit(entry.unit, cost.of(entry.counts)))
     }
 
     /// Whether a quota counts spend, so that a model must have a price.
     pub(crate) fn counts_spend(&self) -> bool {
-        self.quotas().any(|(_, counts, _)| *counts == Counts::Spend)
+        self.entries().any(|entry| entry.counts == Counts::Spend)
     }
 
     /// Whether a quota counts what is under way, so that it must be told who still is.
     pub(crate) fn has_slots(&self) -> bool {
-        self.quotas().any(|(_, counts, _)| *counts == Counts::Concurrent)
+        self.entries().any(|entry| entry.counts == Counts::Concurrent)
     }
 
     /// What each of its charges is about.
     pub(crate) fn planned(&self, rules: &[QuotaRule], model: Option<&ModelName>) -> Vec<Planned> {
         let mut planned = Vec::new();
-        for Bucket { name, whose, quotas, .. } in &self.buckets {
-            for (unit, counts, _) in quotas {
-                let models = match rules.iter().find(|rule| rule.name == *unit) {
+        for Bucket { name, whose, entries, .. } in &self.buckets {
+            for Entry { unit, counts, .. } in entries {
+                let models = match rules.iter().find(|rule| rule.unit == *unit) {
                     Some(rule) if rule.each_model => model.cloned().into_iter().collect(),
                     Some(rule) => rule.models.clone(),
                     None => Vec::new(),
@@ -265,8 +279,8 @@ impl Plan {
         planned
     }
 
-    fn quotas(&self) -> impl Iterator<Item = &(&'static str, Counts, Quota)> {
-        self.buckets.iter().flat_map(|bucket| &bucket.quotas)
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.buckets.iter().flat_map(|bucket| &bucket.entries)
     }
 }
 
@@ -275,7 +289,7 @@ fn own(principal: &Principal, on_outage: OnOutage) -> impl Iterator<Item = (&'st
     let limits = principal.limits();
     let rate = |unit, counts, rate: Option<keys::Rate>| {
         rate.map(|rate| {
-            let quota = to_quota(&rate);
+            let quota = to_largest_quota(&rate);
             let is_budget = rate.per == keys::Per::Total || counts == Counts::Spend;
             (unit, counts, if is_budget { quota } else { quota.on_outage(on_outage) })
         })

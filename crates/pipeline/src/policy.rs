@@ -1,9 +1,9 @@
 //! What may be changed while the gateway runs: models, limits, screening. Swapped as a whole.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use backend::ModelBackend;
 use core_validate::{ModelName, ModelSpec, Operation, Validator};
@@ -16,6 +16,8 @@ use crate::convert::to_operation;
 use crate::estimate::{History, Price};
 use crate::plan::{Plan, QuotaRule};
 
+/// How long a server is left alone at most, whatever it says.
+pub(crate) const LONGEST_REST: Duration = Duration::from_secs(60);
 /// How long a server may take to say whether it is ready, or what its tensors are.
 const PROBE: Duration = Duration::from_secs(5);
 
@@ -78,6 +80,16 @@ pub struct ServedBy {
 struct Server {
     served_by: ServedBy,
     in_flight: Arc<AtomicUsize>,
+    /// It said that it is to be left alone until then.
+    rests_until: Mutex<Option<Instant>>,
+}
+
+impl Server {
+    /// How long it is to be left alone, if it is.
+    fn rests(&self, now: Instant) -> Option<Duration> {
+        let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
 }
 
 /// A model that cannot work.
@@ -110,7 +122,12 @@ impl Model {
         if operations.is_empty() {
             return Err(InvalidPolicy::NoOperation);
         }
-        let servers = servers.into_iter().map(|served_by| Server { served_by, in_flight: Arc::default() }).collect();
+        let servers = servers.into_iter().map(|served_by| Server {
+            served_by,
+            in_flight: Arc::default(),
+            rests_until: Mutex::default(),
+        });
+        let servers = servers.collect();
         let created = crate::about::unix_millis() / 1_000;
         let (price, history) = (None, History::default());
         Ok(Self { name, operations, max_output_tokens, spec, price, history, servers, created })
@@ -156,9 +173,25 @@ impl Model {
         self.max_output_tokens
     }
 
+    /// Notes that a server wants to be left alone, for a minute at most.
+    pub(crate) fn rest(&self, label: &str, wait: Duration) {
+        for server in self.servers.iter().filter(|server| server.served_by.label == label) {
+            let until = Instant::now() + wait.min(LONGEST_REST);
+            *server.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        }
+    }
+
+    /// How long all servers are to be left alone, if they are.
+    pub(crate) fn rests(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let rests: Option<Vec<Duration>> = self.servers.iter().map(|server| server.rests(now)).collect();
+        rests?.into_iter().min()
+    }
+
     /// Two servers to try, the least busy first.
     pub(crate) fn candidates(&self) -> Vec<(&ServedBy, InFlight)> {
-        let mut servers: Vec<&Server> = self.servers.iter().collect();
+        let now = Instant::now();
+        let mut servers: Vec<&Server> = self.servers.iter().filter(|server| server.rests(now).is_none()).collect();
         servers.sort_by_key(|server| server.in_flight.load(Ordering::Relaxed));
         servers.into_iter().take(2).map(|server| (&server.served_by, InFlight(server.in_flight.clone()))).collect()
     }

@@ -1,11 +1,13 @@
 //! The line itself, from the first step to the last.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
+use core_validate::ModelName;
 use keys::{Principal, Verifier};
 use ratelimit_redis::{Charge, Decision, Limiter, LimiterError, MAX_CHARGES, Quota, Standing};
 use tokio::sync::{Mutex, Semaphore};
@@ -17,7 +19,7 @@ use crate::authenticate::verify;
 use crate::closer::Tickets;
 use crate::code::{Code, Step};
 use crate::metrics::Metrics;
-use crate::plan::{Cost, Planned};
+use crate::plan::{Cost, Plan, Planned};
 use crate::policy::Policy;
 use crate::read::Room;
 use crate::received::Received;
@@ -212,24 +214,24 @@ impl Pipeline {
     pub async fn standings(&self, about: &About, principal: &Principal) -> Result<Vec<Stand>, LimiterError> {
         let policy = self.policy.load_full();
         let models = policy.models_for(principal.scopes()).map(|model| Some(model.name()));
-        let mut stands: Vec<Stand> = Vec::new();
-        for model in std::iter::once(None).chain(models) {
-            let plan = policy.plan(about, principal, model);
-            let charges = plan.charges(&Cost::default());
-            let mut planned = plan.planned(&policy.quotas, model).into_iter();
-            for charges in charges.chunks(MAX_CHARGES) {
-                let standings = self.limiter.peek(charges).await?;
-                for (standing, planned) in standings.into_iter().zip(&mut planned) {
-                    let is_new = |stand: &Stand| {
-                        stand.planned.bucket != planned.bucket || stand.standing.policy != standing.policy
-                    };
-                    if stands.iter().all(is_new) {
-                        stands.push(Stand { standing, planned });
-                    }
+        let plan = |model| (policy.plan(about, principal, model), model);
+        let plans: Vec<(Plan, Option<&ModelName>)> = std::iter::once(None).chain(models).map(plan).collect();
+        // Each bucket once, however many models it is about.
+        let mut seen = HashSet::new();
+        let (mut charges, mut planned) = (Vec::new(), Vec::new());
+        for (plan, model) in &plans {
+            for (charge, what) in plan.charges(&Cost::default()).into_iter().zip(plan.planned(&policy.quotas, *model)) {
+                if seen.insert((what.bucket.clone(), charge.unit())) {
+                    charges.push(charge);
+                    planned.push(what);
                 }
             }
         }
-        Ok(stands)
+        let mut standings = Vec::with_capacity(charges.len());
+        for charges in charges.chunks(MAX_CHARGES) {
+            standings.extend(self.limiter.peek(charges).await?);
+        }
+        Ok(standings.into_iter().zip(planned).map(|(standing, planned)| Stand { standing, planned }).collect())
     }
 
     /// Connects the runtime it is called in with the limiter, so that its first request does not have to.

@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 
 use audit::Ended;
 use core_validate::Usage;
-use futures_util::FutureExt as _;
 use ratelimit_redis::{Actual, Limiter, Reservation};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, oneshot};
 
 use crate::about::About;
 use crate::closer::{Note, Place};
@@ -26,7 +24,7 @@ const MOST_TOKENS: u64 = 10_000_000;
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How often it is looked whether the limiter must be told of a request that is still under way.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often it is told in any case, to keep slots.
+/// How often slots are renewed.
 const RENEW: Duration = Duration::from_secs(10);
 
 /// How a request ended.
@@ -71,7 +69,6 @@ pub(crate) struct Ticket {
     open: Option<Open>,
     limiter: Arc<dyn Limiter>,
     looked_at: Instant,
-    told_at: Instant,
     /// The room that a large body takes; given back with the ticket.
     room: Option<OwnedSemaphorePermit>,
 }
@@ -93,15 +90,14 @@ struct Open {
     /// What the limiter knows of.
     told: Usage,
     place: Place,
+    /// Ends the renewal of slots when it is dropped.
+    _renewal: Option<oneshot::Sender<()>>,
 }
 
-/// What is held, or the task that tells the limiter of it: a caller who leaves does not stop it half way, and
-/// nothing is settled before it is done.
-pub(crate) enum Held {
-    Still(Reservation),
-    Telling(JoinHandle<Reservation>),
-    Lost,
-}
+/// What is held. Whoever tells the limiter of it has it locked meanwhile, in a task that a caller who leaves does
+/// not stop half way, and nothing is settled before it is done.
+#[derive(Clone)]
+pub(crate) struct Held(Arc<Mutex<Option<Reservation>>>);
 
 impl Ticket {
     pub(crate) fn open(
@@ -112,9 +108,14 @@ impl Ticket {
     ) -> Self {
         let Opening { about, held, plan, model, estimate, reserved: told } = opening;
         let used = Used { estimate, corrected: Usage { output_tokens: 0, ..told }, ..Used::default() };
-        let open = Some(Open { held: Held::Still(held), plan: Arc::new(plan), model, told, place });
-        let now = Instant::now();
-        Self { about, used, open, limiter, looked_at: now, told_at: now, room }
+        let held = Held(Arc::new(Mutex::new(Some(held))));
+        let renewal = plan.has_slots().then(|| {
+            let (open, closed) = oneshot::channel();
+            tokio::spawn(held.clone().renew(limiter.clone(), closed));
+            open
+        });
+        let open = Some(Open { held, plan: Arc::new(plan), model, told, place, _renewal: renewal });
+        Self { about, used, open, limiter, looked_at: Instant::now(), room }
     }
 
     /// Notes how many bytes of output were seen so far.
@@ -137,42 +138,25 @@ impl Ticket {
         }
     }
 
-    /// Now and then, tells the limiter of what was used beyond what is held, so that others see it, and that
-    /// the slots are still needed.
+    /// Now and then, tells the limiter of what was used beyond what is held, so that others see it.
     pub(crate) fn keep(&mut self) {
         if self.looked_at.elapsed() < LOOK {
             return;
         }
         self.looked_at = Instant::now();
-        let is_due = self.told_at.elapsed() >= RENEW;
         let used = self.used.tokens();
         let Some(open) = &mut self.open else { return };
-        open.held.look();
         let more = Usage {
             input_tokens: used.input_tokens.max(open.told.input_tokens),
             output_tokens: used.output_tokens.max(open.told.output_tokens),
         };
-        if more == open.told && !(is_due && open.plan.has_slots()) {
+        if more == open.told {
             return;
         }
         let cost = Cost { usage: more, price: open.model.price(), is_under_way: true };
         if open.held.tell(self.limiter.clone(), open.plan.actual(&cost)) {
             open.told = more;
-            self.told_at = Instant::now();
         }
-    }
-
-    /// Tells everybody who shares quotas over the model that its server wants rest.
-    pub(crate) fn rest(&self, wait: Duration) {
-        let plan = self.open.as_ref().map(|open| open.plan.clone());
-        let Some(plan) = plan.filter(|plan| !plan.shared_by_all().is_empty()) else { return };
-        let limiter = self.limiter.clone();
-        tokio::spawn(async move {
-            let shared = plan.shared_by_all();
-            if let Err(error) = limiter.penalize(&shared, wait).await {
-                tracing::warn!(%error, "a busy server is asked as before");
-            }
-        });
     }
 
     /// Lends the body's room to work that may outlive the ticket.
@@ -205,41 +189,29 @@ impl Ticket {
 }
 
 impl Held {
-    /// Takes back what a task is done with.
-    fn look(&mut self) {
-        if let Self::Telling(task) = self
-            && let Some(done) = task.now_or_never()
-        {
-            *self = done.map_or(Self::Lost, Self::Still);
-        }
+    /// Starts a task that tells the limiter what it has cost so far; `false` while another one is at it.
+    fn tell(&self, limiter: Arc<dyn Limiter>, so_far: Actual) -> bool {
+        let Ok(mut held) = self.0.clone().try_lock_owned() else { return false };
+        tokio::spawn(async move {
+            if let Some(held) = held.as_mut()
+                && let Err(error) = limiter.charge(held, &so_far).await
+            {
+                tracing::warn!(%error, "a request under way is not charged");
+            }
+        });
+        true
     }
 
-    /// Starts a task that tells the limiter what it has cost so far; `false` while another one is at it.
-    fn tell(&mut self, limiter: Arc<dyn Limiter>, so_far: Actual) -> bool {
-        match std::mem::replace(self, Self::Lost) {
-            Self::Still(mut held) => {
-                *self = Self::Telling(tokio::spawn(async move {
-                    if let Err(error) = limiter.charge(&mut held, &so_far).await {
-                        tracing::warn!(%error, "a request under way is not charged");
-                    }
-                    held
-                }));
-                true
-            }
-            other => {
-                *self = other;
-                false
-            }
+    /// Renews slots until the ticket is closed, whether or not anybody reads the answer meanwhile.
+    async fn renew(self, limiter: Arc<dyn Limiter>, mut closed: oneshot::Receiver<()>) {
+        while tokio::time::timeout(RENEW, &mut closed).await.is_err() {
+            self.tell(limiter.clone(), Actual::as_charged());
         }
     }
 
     /// What is held, once nobody works with it.
-    pub(crate) async fn done(self) -> Option<Reservation> {
-        match self {
-            Self::Still(held) => Some(held),
-            Self::Telling(task) => task.await.ok(),
-            Self::Lost => None,
-        }
+    pub(crate) async fn take(self) -> Option<Reservation> {
+        self.0.lock().await.take()
     }
 }
 

@@ -235,6 +235,23 @@ impl Quota {
         }
     }
 
+    /// Most units at once, as [`burst`](Self::burst), where four billion are too few.
+    ///
+    /// # Errors
+    /// [`TooLarge`] beyond what fits into the window, as for [`new`](Self::new).
+    pub const fn large_burst(self, burst: NonZeroU64) -> Result<Self, TooLarge> {
+        match self.kind {
+            Kind::Bucket(Refill { window: Window::Total, .. }) | Kind::Slots { .. } => Ok(self),
+            Kind::Bucket(refill) => {
+                let most = MOST / refill.window.ticks();
+                if burst.get() > most {
+                    return Err(TooLarge { most });
+                }
+                Ok(Self { kind: Kind::Bucket(Refill { burst: burst.get(), ..refill }), ..self })
+            }
+        }
+    }
+
     /// What is decided while the bucket cannot be reached.
     #[must_use]
     pub const fn on_outage(self, on_outage: OnOutage) -> Self {

@@ -1,6 +1,8 @@
 //! A new key, as the admin API and the command line ask for it.
 
-use keys::{KeyLimits, NewKey, Scopes, Tenant};
+use keys::{InvalidTenant, KeyLimits, NewKey, Scopes, Tenant};
+use pipeline::to_quota;
+use ratelimit_redis::TooLarge;
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /admin/keys`.
@@ -18,15 +20,33 @@ pub(crate) struct KeyForm {
 }
 
 impl KeyForm {
-    /// The key to issue at `now`; `None` when the tenant's name is not one.
-    pub(crate) fn into_new_key(self, now: u64) -> Option<NewKey> {
+    /// The key to issue at `now`.
+    ///
+    /// # Errors
+    /// What cannot be used: a tenant that is none, a limit that cannot be counted.
+    pub(crate) fn into_new_key(self, now: u64) -> Result<NewKey, InvalidForm> {
         let tenant = match self.tenant {
-            Some(tenant) => tenant.parse().ok()?,
+            Some(tenant) => tenant.parse()?,
             None => Tenant::default(),
         };
+        let KeyLimits { requests, tokens, input_tokens, output_tokens, spend, .. } = &self.limits;
+        for rate in [requests, tokens, input_tokens, output_tokens, spend].into_iter().flatten() {
+            to_quota(rate)?;
+        }
         let expires_at = self.expires_in_seconds.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000)));
-        Some(NewKey { name: self.name, tenant, scopes: self.scopes, limits: self.limits, expires_at })
+        Ok(NewKey { name: self.name, tenant, scopes: self.scopes, limits: self.limits, expires_at })
     }
+}
+
+/// A form that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidForm {
+    /// The tenant's name is not one.
+    #[error("tenant: {0}")]
+    Tenant(#[from] InvalidTenant),
+    /// A bucket cannot count the limit.
+    #[error("limits: {0}")]
+    Limit(#[from] TooLarge),
 }
 
 /// The body of `POST /admin/keys/{id}/rotate`.

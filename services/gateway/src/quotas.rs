@@ -34,8 +34,10 @@ pub(crate) fn rules(settings: &Settings, models: &Models) -> Result<Vec<QuotaRul
     let mut rules: Vec<QuotaRule> = Vec::with_capacity(settings.quotas.len());
     for (name, quota) in &settings.quotas {
         let rule = rule(name, quota, models, settings.redis.replicas)?;
-        if rules.iter().any(|other| ratelimit_redis::is_same_unit(other.name, rule.name)) {
-            return Err(InvalidSettings::new(format!("quotas.{name}"), "another name is needed beside the others"));
+        let others = rules.iter().map(|other| other.unit).chain(OWN_UNITS);
+        if let Some(other) = others.into_iter().find(|other| ratelimit_redis::is_same_unit(other, rule.unit)) {
+            let problem = format!("it is stored like {other}; another name is needed");
+            return Err(InvalidSettings::new(format!("quotas.{name}"), problem));
         }
         rules.push(rule);
     }
@@ -49,8 +51,8 @@ fn rule(name: &str, settings: &QuotaSettings, models: &Models, replicas: u32) ->
         let problem = format!("a name is 1 to {NAME_BYTES} of a-z 0-9 - _");
         return Err(InvalidSettings::new(at(""), problem));
     }
-    if OWN_UNITS.iter().any(|unit| ratelimit_redis::is_same_unit(unit, name)) {
-        return Err(InvalidSettings::new(at(""), "a quota of keys has this name, or one that is stored alike"));
+    if OWN_UNITS.contains(&name) {
+        return Err(InvalidSettings::new(at(""), "a quota of keys has this name"));
     }
     let named = named(&at(".models"), &settings.models, models)?;
     let counts = counts(settings.counts);
@@ -63,6 +65,10 @@ fn rule(name: &str, settings: &QuotaSettings, models: &Models, replicas: u32) ->
     // What never comes back, and money, is not given away unseen.
     let is_budget = counts == Counts::Spend || quota.window() == Some(Window::Total);
     let on_outage = match settings.on_outage {
+        Some(QuotaOnOutage::Share) if is_budget => {
+            let problem = "spend and totals are not shared out: a gateway that starts anew has a whole share again";
+            return Err(InvalidSettings::new(at(".on_outage"), problem));
+        }
         Some(QuotaOnOutage::Share) if replicas == 0 => {
             return Err(InvalidSettings::new(at(".on_outage"), "share needs redis.replicas"));
         }
@@ -74,6 +80,8 @@ fn rule(name: &str, settings: &QuotaSettings, models: &Models, replicas: u32) ->
     };
     Ok(QuotaRule {
         name: lasting(name),
+        // What was counted of one thing means nothing for another.
+        unit: lasting(&format!("{name}.{}", counts.as_str())),
         whose: whose(settings.of),
         models: named,
         each_model: settings.each_model,
@@ -110,7 +118,7 @@ fn limit(settings: &QuotaSettings, at: &str) -> Result<Quota, InvalidSettings> {
         return Ok(Quota::at_once(most, LEASE));
     }
     let rate: Rate = settings.limit.parse().map_err(|error: keys::InvalidRate| wrong(error.to_string()))?;
-    Ok(to_quota(&rate))
+    to_quota(&rate).map_err(|error| wrong(error.to_string()))
 }
 
 fn whose(of: QuotaOf) -> Whose {

@@ -11,9 +11,17 @@ impl RedisSettings {
     /// Where Redis is; `None` when no address is set.
     ///
     /// # Errors
-    /// [`InvalidSettings`] for a file that cannot be read, and for what goes together and does not.
+    /// [`InvalidSettings`] for a file that cannot be read, and for settings that say nothing beside others.
     pub(crate) fn config(&self) -> Result<Option<RedisConfig>, InvalidSettings> {
-        let Some(url) = self.url.reveal() else { return Ok(None) };
+        let Some(url) = self.url.reveal() else {
+            return self.lonely("").map_or(Ok(None), |at| Err(InvalidSettings::new(at, "there is no redis.url")));
+        };
+        if let Some(at) = self.lonely(url) {
+            return Err(InvalidSettings::new(at, "it says nothing to the address in redis.url"));
+        }
+        if self.prefix.contains(['{', '}']) {
+            return Err(InvalidSettings::new("redis.prefix", "expected a text without braces"));
+        }
         let mut config = RedisConfig::new(url);
         config.prefix.clone_from(&self.prefix);
         config.deadline = Duration::from_millis(self.deadline_milliseconds);
@@ -28,10 +36,31 @@ impl RedisSettings {
         }
         config = config.tls(tls);
         let password = self.sentinel_password.or_file("redis.sentinel_password", &self.sentinel_password_file)?;
-        Ok(Some(match password {
-            Some(password) => config.sentinel_login(&self.sentinel_user, &password),
-            None => config,
-        }))
+        match password {
+            Some(password) => config = config.sentinel_login(&self.sentinel_user, &password),
+            None if self.sentinel_user.is_empty() => {}
+            None => return Err(InvalidSettings::new("redis.sentinel_user", "there is no redis.sentinel_password")),
+        }
+        Ok(Some(config))
+    }
+
+    /// The first setting that an address of this kind has no use for.
+    fn lonely(&self, url: &str) -> Option<&'static str> {
+        let is_set = |path: &Path| !path.as_os_str().is_empty();
+        let of_tls = [
+            ("redis.tls_ca", is_set(&self.tls_ca)),
+            ("redis.tls_cert", is_set(&self.tls_cert)),
+            ("redis.tls_key", is_set(&self.tls_key)),
+        ];
+        let of_sentinels = [
+            ("redis.sentinel_user", !self.sentinel_user.is_empty()),
+            ("redis.sentinel_password", self.sentinel_password.reveal().is_some()),
+            ("redis.sentinel_password_file", is_set(&self.sentinel_password_file)),
+        ];
+        let (is_tls, is_sentinel) = (url.starts_with("rediss"), url.contains("+sentinel://"));
+        let of_tls = of_tls.into_iter().filter(|_| !is_tls);
+        let lonely = of_tls.chain(of_sentinels.into_iter().filter(|_| !is_sentinel)).find(|(_, is_set)| *is_set);
+        lonely.map(|(at, _)| at)
     }
 }
 

@@ -63,6 +63,7 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("server.max_connections", server.max_connections as u64),
         ("redis.deadline_milliseconds", settings.redis.deadline_milliseconds),
     ];
+    settings.redis.config()?;
     if let Some((at, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
         return Err(InvalidSettings::new(at, "expected a number of 1 or more"));
     }

@@ -53,8 +53,9 @@ impl Asked<'_> {
 
     async fn issue(self, body: &Body) -> Result<HttpResponse, Rejection> {
         let (asked, form) = self.form::<KeyForm>(body).await?;
-        let Some(new) = form.into_new_key(unix_millis()) else {
-            return Err(asked.refuse(Step::Read, Code::InvalidForm));
+        let new = match form.into_new_key(unix_millis()) {
+            Ok(new) => new,
+            Err(error) => return Err(asked.refuse_form(error.to_string())),
         };
         let asked = asked.begin("keys.issue", None).await?;
         let issued = asked.admin.issuer.issue(&asked.principal, new, unix_millis()).await;
@@ -134,8 +135,7 @@ impl Asked<'_> {
             Err(error) => {
                 let message =
                     format!("the body is not what is asked for (line {}, column {})", error.line(), error.column());
-                let rejection = Rejection::new(self.about, Step::Read, Code::InvalidForm);
-                Err(self.admin.pipeline.noted(rejection.message_of(message)))
+                Err(self.refuse_form(message))
             }
         }
     }

@@ -149,6 +149,11 @@ impl Asked<'_> {
         self.admin.pipeline.refuse(self.about, step, code)
     }
 
+    fn refuse_form(self, message: String) -> Rejection {
+        let rejection = Rejection::new(self.about, Step::Read, Code::InvalidForm);
+        self.admin.pipeline.noted(rejection.message_of(message))
+    }
+
     fn done(&self, body: &Value) -> HttpResponse {
         render::json(self.about.request_id(), body)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pipeline::Pipeline;
 
-use crate::config::{InvalidSettings, Settings};
+use crate::config::{InvalidSettings, RedisSettings, Settings};
 
 /// Reads the settings from where they came.
 pub struct Reloader {
@@ -65,6 +65,8 @@ impl Reloader {
 fn fixed(settings: &Settings) -> Option<String> {
     let Settings { server, log, limits, redis, database, keys, .. } = settings;
     let (server, log) = toml::to_string(server).ok().zip(toml::to_string(log).ok())?;
+    // How many share is read with the quotas.
+    let redis = &RedisSettings { replicas: 0, ..redis.clone() };
     let shared = toml::to_string(redis).ok()? + &toml::to_string(database).ok()? + &toml::to_string(keys).ok()?;
     Some(format!("{server}{log}{shared}{} {}", limits.failures_per_minute, limits.max_buffered_bytes))
 }

@@ -141,7 +141,7 @@ async fn here(settings: &Settings, data_dir: &DataDir, command: KeysCommand) -> 
             }
         }
         KeysCommand::Issue(arguments) => {
-            let new = arguments.form()?.into_new_key(now).ok_or_else(|| Failure::new("--tenant is no name"))?;
+            let new = arguments.form()?.into_new_key(now).map_err(Failure::new)?;
             print(issuer.issue(&by, new, now).await.map_err(Failure::new)?.secret());
         }
         KeysCommand::Rotate { id, grace } => {

@@ -267,17 +267,99 @@ async fn a_stream_is_charged_while_it_lives() {
 }
 
 #[tokio::test]
-async fn a_busy_server_empties_the_quota_that_everybody_shares() {
+async fn a_busy_server_is_left_alone_and_nobody_elses_quota_is_touched() {
     let busy = Say::Answer(429, vec![("retry-after", "600".to_owned())], b"slow down".to_vec());
     let server = FakeServer::start(busy).await;
-    let app = priced(&server, "[quotas.server]\nof = \"all\"\ncounts = \"requests\"\nlimit = \"100/second\"").await;
+    let quota = "[quotas.server]\nof = \"all\"\ncounts = \"requests\"\nlimit = \"100/day\"";
+    let app = priced(&server, quota).await;
     let key = app.key().await;
-    assert_eq!(status(&app, &key, "fake").await, 503);
-    until_left(&app, &key, "server", |left| left == 0).await;
-    let refused = app.chat(&key, "fake", "hi").await;
-    assert_eq!(refused.status(), 429);
-    assert!(header(&refused, "retry-after").parse::<u64>().unwrap() > 500);
+    for _ in 0..3 {
+        let refused = app.chat(&key, "fake", "hi").await;
+        assert_eq!(refused.status(), 503);
+        assert!((50..=60).contains(&header(&refused, "retry-after").parse::<u64>().unwrap()), "a minute at most");
+    }
     assert_eq!(server.asked().len(), 1, "the server is left alone");
+    until_left(&app, &key, "server", |left| left >= 99).await;
+}
+
+/// What a bucket does not hear of does not refill: a quota over some models has one of its own.
+#[tokio::test]
+async fn a_quota_over_some_models_refills_while_others_are_asked() {
+    let app = echo_with(
+        "[models.second]\nbackends = [\"echo\"]\noperations = [\"chat\"]\n\
+         [quotas.some]\nof = \"tenant\"\ncounts = \"requests\"\nlimit = \"2/second\"\nmodels = [\"second\"]\n\
+         [quotas.any]\nof = \"tenant\"\ncounts = \"requests\"\nlimit = \"1000000/day\"",
+    )
+    .await;
+    let key = app.key().await;
+    let mut refused = 0;
+    while status(&app, &key, "second").await == 200 {}
+    let started = std::time::Instant::now();
+    while status(&app, &key, "second").await != 200 {
+        assert_eq!(status(&app, &key, "echo-chat").await, 200);
+        refused += 1;
+        assert!(started.elapsed() < Duration::from_secs(20), "it never refills: {refused}");
+    }
+}
+
+/// Nobody reads the answer, and nothing of it is asked for; it is still under way.
+#[tokio::test]
+async fn a_slot_is_kept_for_a_caller_who_does_not_read() {
+    let text = "word ".repeat(2_000);
+    let server = FakeServer::start(Say::StuckEvents(vec![chunk(&text); 2_000])).await;
+    let redis = RedisServer::start().await;
+    let quota = "[quotas.lanes]\nof = \"all\"\ncounts = \"concurrent\"\nlimit = \"1\"";
+    let app =
+        priced(&server, &format!("[redis]\nurl = \"{}\"\ndeadline_milliseconds = 2000\n{quota}", redis.url())).await;
+    let key = app.key().await;
+    let body = streamed("fake", 10).to_string();
+    let open = app.post("/v1/chat/completions", &key).body(body).send().await.unwrap();
+    assert_eq!(open.status(), 200);
+    let score = "ZRANGE portcullis:s:lanes.concurrent{:all} 0 -1 WITHSCORES";
+    let before = redis.ask_lines(score).await;
+    // A lease is thirty seconds, and is renewed every ten.
+    for _ in 0..1_500 {
+        if redis.ask_lines(score).await != before {
+            assert_eq!(status(&app, &key, "fake").await, 429);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the slot is not renewed: {before:?}");
+}
+
+#[tokio::test]
+async fn a_share_that_is_used_up_is_an_outage_and_no_spent_budget() {
+    let mut redis = RedisServer::start().await;
+    let app =
+        echo_with(&format!("[redis]\nurl = \"{}\"\ndeadline_milliseconds = 2000\nreplicas = 5", redis.url())).await;
+    let key = limited(&app, json!({"requests": "10/day"})).await;
+    redis.kill().await;
+    let mut codes = Vec::new();
+    for _ in 0..4 {
+        let response = app.chat(&key, "echo-chat", "hi").await;
+        codes.push(header(&response, "x-error-code").to_owned());
+    }
+    assert_eq!(codes, ["", "", "limits_unavailable", "limits_unavailable"]);
+}
+
+#[tokio::test]
+async fn a_limit_that_cannot_be_counted_is_refused_when_it_is_made() {
+    let app = helpers::echo().await;
+    let admin = app.admin_key().await;
+    let scopes = json!({"inference": {"models": ["*"], "operations": ["chat"]}});
+    for (limits, wanted) in [
+        (json!({"spend": "20000000000/day"}), "limits: at most 10424999137 units fit into this window"),
+        (json!({"requests": "1/hour burst 90000000000"}), "limits: at most 25019997929 units fit into this window"),
+    ] {
+        let form = json!({"name": "a", "scopes": scopes, "limits": limits});
+        let (status, body) = answer(app.admin_post("/admin/keys", &admin, &form).send().await.unwrap()).await;
+        assert_eq!((status, body["detail"].as_str()), (400, Some(wanted)), "{body}");
+    }
+    let large = json!({"name": "a", "scopes": scopes, "limits": {"spend": "5000000000/hour burst 6000000000"}});
+    let (status, body) = answer(app.admin_post("/admin/keys", &admin, &large).send().await.unwrap()).await;
+    let key = body["key"].as_str().unwrap().to_owned();
+    assert_eq!((status, left(&app, &key, "spend").await), (200, 6_000_000_000), "{body}");
 }
 
 #[tokio::test]
@@ -329,9 +411,14 @@ async fn quotas_that_mean_nothing_stop_the_start() {
     };
     for (quota, wanted) in [
         (with("money", "spend", "5/day", ""), "quotas.money.counts: model echo-chat has no price"),
+        (with("requests", "requests", "5/day", ""), "quotas.requests: a quota of keys has this name"),
         (
-            with("requests", "requests", "5/day", ""),
-            "quotas.requests: a quota of keys has this name, or one that is stored alike",
+            with("a", "requests", "20000000000/day", ""),
+            "quotas.a.limit: at most 10424999137 units fit into this window",
+        ),
+        (
+            with("a", "requests", "5/total", "on_outage = \"share\""),
+            "quotas.a.on_outage: spend and totals are not shared out: a gateway that starts anew has a whole share again",
         ),
         (with("\"A B\"", "requests", "5/day", ""), "quotas.A B: a name is 1 to 32 of a-z 0-9 - _"),
         (with("a", "concurrent", "5/day", ""), "quotas.a.limit: expected a number of 1 or more, as text"),
@@ -346,5 +433,23 @@ async fn quotas_that_mean_nothing_stop_the_start() {
         (with("a", "requests", "5/day", "on_outage = \"share\""), "quotas.a.on_outage: share needs redis.replicas"),
     ] {
         assert_eq!(start(&quota).await, wanted);
+    }
+    for (redis, wanted) in [
+        ("url = \"redis://127.0.0.1:1\"\nprefix = \"a{b\"", "redis.prefix: expected a text without braces"),
+        (
+            "url = \"redis://127.0.0.1:1\"\ntls_ca = \"ca.pem\"",
+            "redis.tls_ca: it says nothing to the address in redis.url",
+        ),
+        (
+            "url = \"redis://127.0.0.1:1\"\nsentinel_password = \"a\"",
+            "redis.sentinel_password: it says nothing to the address in redis.url",
+        ),
+        (
+            "url = \"redis+sentinel://127.0.0.1:1/main\"\nsentinel_user = \"a\"",
+            "redis.sentinel_user: there is no redis.sentinel_password",
+        ),
+        ("sentinel_user = \"a\"", "redis.sentinel_user: there is no redis.url"),
+    ] {
+        assert_eq!(start(&format!("[redis]\n{redis}")).await, wanted);
     }
 }
