@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::LimiterError;
 use crate::quota::Quota;
+use crate::unit::is_same_unit;
 
 /// Most bytes of a bucket's name.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -69,13 +70,16 @@ pub(crate) struct Held {
     pub(crate) unit: &'static str,
     pub(crate) policy: &'static str,
     pub(crate) quota: Quota,
+    /// What is charged for certain.
     pub(crate) cost: u64,
+    /// What may be charged beyond it: nobody knows whether the call that said so has run.
+    pub(crate) doubt: u64,
     pub(crate) floor: u64,
 }
 
 impl Held {
     pub(crate) fn as_charge(&self) -> Charge<'_> {
-        let Self { bucket, unit, policy, quota, cost, floor } = self;
+        let Self { bucket, unit, policy, quota, cost, floor, .. } = self;
         Charge { bucket, unit, policy, quota: *quota, cost: *cost, floor: *floor }
     }
 }
@@ -83,7 +87,7 @@ impl Held {
 /// The charges of one call, each bucket's unit once.
 ///
 /// # Errors
-/// [`LimiterError::Charges`].
+/// [`LimiterError::Charges`], [`LimiterError::SameUnit`].
 pub(crate) fn merge(charges: &[Charge<'_>]) -> Result<Vec<Held>, LimiterError> {
     if charges.len() > MAX_CHARGES {
         return Err(LimiterError::Charges);
@@ -97,6 +101,10 @@ pub(crate) fn merge(charges: &[Charge<'_>]) -> Result<Vec<Held>, LimiterError> {
         if bucket.len() > MAX_NAME_BYTES {
             return Err(LimiterError::Charges);
         }
+        let is_like = |held: &Held| held.unit != unit && *held.bucket == *bucket && is_same_unit(held.unit, unit);
+        if !is_slot && merged.iter().any(|held| held.quota.lease().is_none() && is_like(held)) {
+            return Err(LimiterError::SameUnit);
+        }
         match merged.iter_mut().find(|held| *held.bucket == *bucket && held.unit == unit) {
             Some(same) => {
                 same.cost = if is_slot { same.cost.max(cost) } else { same.cost.saturating_add(cost) };
@@ -106,7 +114,7 @@ pub(crate) fn merge(charges: &[Charge<'_>]) -> Result<Vec<Held>, LimiterError> {
                 // One name for all quotas of a bucket, which follow each other.
                 let last = merged.last().filter(|held| *held.bucket == *bucket);
                 let bucket = last.map_or_else(|| bucket.into(), |held| held.bucket.clone());
-                merged.push(Held { bucket, unit, policy, quota, cost, floor });
+                merged.push(Held { bucket, unit, policy, quota, cost, doubt: 0, floor });
             }
         }
     }

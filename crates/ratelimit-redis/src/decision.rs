@@ -67,7 +67,8 @@ impl Denial {
         &self.standings
     }
 
-    /// Whether nobody knows how the bucket stands, and the quota says [`Deny`](crate::OnOutage::Deny).
+    /// Whether nobody knows how the bucket stands: the quota says [`Deny`](crate::OnOutage::Deny), or this
+    /// process's share is used up.
     pub fn is_outage(&self) -> bool {
         self.is_outage
     }
@@ -124,7 +125,17 @@ impl Reservation {
     /// What is held is what it has cost so far.
     pub(crate) fn note(&mut self, so_far: &Actual) {
         for held in &mut self.held {
-            held.cost = so_far.of(held);
+            (held.cost, held.doubt) = (so_far.of(held), 0);
+        }
+    }
+
+    /// The same, when nobody knows whether it was heard: what is given back must have been charged, and what is
+    /// charged must not be charged already.
+    pub(crate) fn doubt(&mut self, so_far: &Actual) {
+        for held in &mut self.held {
+            let (so_far, most) = (so_far.of(held), held.cost.saturating_add(held.doubt));
+            held.cost = held.cost.min(so_far);
+            held.doubt = most.max(so_far) - held.cost;
         }
     }
 }

@@ -29,13 +29,22 @@ pub enum LimiterError {
     /// What is stored under a bucket's name is no bucket; somebody else wrote it.
     #[error("a stored bucket is broken")]
     Corrupt,
-    /// The settings name no usable server.
-    #[error("the settings of the limiter are not usable")]
-    Settings,
+    /// The settings name no usable server, for this reason.
+    #[error("the settings of the limiter cannot be used: {0}")]
+    Settings(&'static str),
+    /// The sentinels do not know the name of the master. Later that is an outage.
+    #[error("the sentinels do not know this master")]
+    UnknownMaster,
+    /// The server is one of a cluster, whose address begins with `redis+cluster`.
+    #[error("the server is one of a cluster: its address begins with redis+cluster")]
+    Cluster,
     /// A bucket's name is longer than [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES), a unit of slots has a brace,
     /// or a call has more charges than [`MAX_CHARGES`](crate::MAX_CHARGES). A bug of the caller.
     #[error("the charges cannot be made")]
     Charges,
+    /// Two units of a bucket are stored alike; see [`is_same_unit`](crate::is_same_unit). A bug of the caller.
+    #[error("two units of a bucket are stored alike")]
+    SameUnit,
 }
 
 /// Keeps buckets. Every call is atomic over all the charges it is given.

@@ -71,7 +71,7 @@ impl Op {
         let step = |held: &Held| match held.quota.kind() {
             Kind::Bucket(refill) => {
                 let actual = actual(held);
-                let more = refill.ticks(actual.saturating_sub(held.cost));
+                let more = refill.ticks(actual.saturating_sub(held.cost.saturating_add(held.doubt)));
                 let less = refill.ticks(held.cost.saturating_sub(actual));
                 Step::Adjust { level: 0, more, less, ceiling: refill.debt() }
             }

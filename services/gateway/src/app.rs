@@ -223,13 +223,13 @@ async fn stop(handles: &[ServerHandle]) {
 async fn limiter(settings: &RedisSettings) -> Result<Arc<dyn Limiter>, StartError> {
     let Some(config) = settings.config()? else { return Ok(Arc::new(MemoryLimiter::new())) };
     let limiter = RedisLimiter::connect(&config).await.map_err(|error| match error {
-        LimiterError::Settings => InvalidSettings::new(
-            "redis.url",
-            "expected redis://host:port, or one of the other forms that default.toml explains, with certificates in PEM form",
-        )
-        .into(),
+        LimiterError::Settings(problem) => InvalidSettings::new("redis.url", problem).into(),
+        LimiterError::UnknownMaster => StartError::Redis("the sentinels do not know this master"),
+        LimiterError::Cluster => StartError::Redis("the server is one of a cluster: write redis+cluster://"),
         LimiterError::Refused => StartError::Redis("the server refuses the user, the password or a right"),
-        LimiterError::Untrusted => StartError::Redis("the server's certificate is not trusted, or it does not trust ours"),
+        LimiterError::Untrusted => {
+            StartError::Redis("the server's certificate is not trusted, or it does not trust ours")
+        }
         _ => StartError::Redis("the server does not answer"),
     })?;
     Ok(Arc::new(limiter))

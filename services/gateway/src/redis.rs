@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ratelimit_redis::{RedisConfig, RedisTls};
+use ratelimit_redis::{LimiterError, RedisConfig, RedisTls};
 
 use crate::config::{InvalidSettings, RedisSettings};
 
@@ -19,7 +19,7 @@ impl RedisSettings {
         if let Some(at) = self.lonely(url) {
             return Err(InvalidSettings::new(at, "it says nothing to the address in redis.url"));
         }
-        if self.prefix.contains(['{', '}']) {
+        if self.prefix.contains('{') {
             return Err(InvalidSettings::new("redis.prefix", "expected a text without braces"));
         }
         let mut config = RedisConfig::new(url);
@@ -41,6 +41,10 @@ impl RedisSettings {
             None if self.sentinel_user.is_empty() => {}
             None => return Err(InvalidSettings::new("redis.sentinel_user", "there is no redis.sentinel_password")),
         }
+        config.check().map_err(|error| match error {
+            LimiterError::Settings(problem) => InvalidSettings::new("redis.url", problem),
+            other => InvalidSettings::new("redis", other.to_string()),
+        })?;
         Ok(Some(config))
     }
 

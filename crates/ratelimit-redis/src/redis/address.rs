@@ -6,6 +6,9 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use crate::LimiterError;
 use crate::redis::config::{RedisConfig, RedisTls};
 
+const NO_ADDRESS: &str = "the address is none";
+const NO_NAME: &str = "the address of sentinels ends in /NAME, that of the master";
+
 /// What an address says.
 pub(crate) enum Address {
     Server(Host),
@@ -20,10 +23,12 @@ pub(crate) struct Host(ConnectionInfo);
 impl Host {
     /// `with` says who connects, and by which certificates.
     fn new(url: &str, with: &RedisTls) -> Result<Self, LimiterError> {
-        let info = url.into_connection_info().map_err(|_| LimiterError::Settings)?;
+        let info = url.into_connection_info().map_err(|_| LimiterError::Settings(NO_ADDRESS))?;
         match info.addr() {
             // No certificate would be checked.
-            ConnectionAddr::TcpTls { insecure: true, .. } => Err(LimiterError::Settings),
+            ConnectionAddr::TcpTls { insecure: true, .. } => {
+                Err(LimiterError::Settings("certificates are always checked"))
+            }
             ConnectionAddr::TcpTls { .. } => {
                 // redis takes the provider of the process, and panics where there is none to choose.
                 if CryptoProvider::get_default().is_none() {
@@ -33,11 +38,12 @@ impl Host {
                 let client_tls =
                     client_tls.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
                 let certificates = TlsCertificates { client_tls, root_cert: with.ca.clone() };
-                let client = Client::build_with_tls(info, certificates).map_err(|_| LimiterError::Settings)?;
+                let client = Client::build_with_tls(info, certificates);
+                let client = client.map_err(|_| LimiterError::Settings("the certificates cannot be read"))?;
                 Ok(Self(client.get_connection_info().clone()))
             }
             // Certificates without TLS are a mistake.
-            _ if !with.is_empty() => Err(LimiterError::Settings),
+            _ if !with.is_empty() => Err(LimiterError::Settings("certificates go with rediss")),
             _ => Ok(Self(info)),
         }
     }
@@ -70,7 +76,7 @@ impl Host {
 /// # Errors
 /// [`LimiterError::Settings`].
 pub(crate) fn parse(config: &RedisConfig) -> Result<Address, LimiterError> {
-    let (scheme, rest) = config.url.split_once("://").ok_or(LimiterError::Settings)?;
+    let (scheme, rest) = config.url.split_once("://").ok_or(LimiterError::Settings(NO_ADDRESS))?;
     match scheme {
         "redis+sentinel" => sentinels("redis", rest, config),
         "rediss+sentinel" => sentinels("rediss", rest, config),
@@ -81,10 +87,10 @@ pub(crate) fn parse(config: &RedisConfig) -> Result<Address, LimiterError> {
 }
 
 fn sentinels(scheme: &str, rest: &str, config: &RedisConfig) -> Result<Address, LimiterError> {
-    let (authority, path) = rest.split_once('/').ok_or(LimiterError::Settings)?;
+    let (authority, path) = rest.split_once('/').ok_or(LimiterError::Settings(NO_NAME))?;
     let (name, database) = path.split_once('/').unwrap_or((path, ""));
     if name.is_empty() {
-        return Err(LimiterError::Settings);
+        return Err(LimiterError::Settings(NO_NAME));
     }
     let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     // The place is the master's, which only the sentinels know.
@@ -105,7 +111,7 @@ fn cluster(scheme: &str, rest: &str, config: &RedisConfig) -> Result<Address, Li
     let hosts = hosts.trim_end_matches('/');
     // A cluster has one database.
     if hosts.contains('/') {
-        return Err(LimiterError::Settings);
+        return Err(LimiterError::Settings("a cluster has one database, without a number"));
     }
     let hosts = hosts.split(',');
     let hosts: Result<Vec<Host>, LimiterError> =
@@ -164,9 +170,9 @@ mod tests {
             "rediss://host#insecure",
             "rediss+cluster://host#insecure",
         ] {
-            assert!(matches!(read(url), Err(LimiterError::Settings)), "{url}");
+            assert!(matches!(read(url), Err(LimiterError::Settings(_))), "{url}");
         }
         let tls = RedisTls::default().ca("no certificate");
-        assert!(matches!(parse(&RedisConfig::new("redis://host").tls(tls)), Err(LimiterError::Settings)));
+        assert!(matches!(parse(&RedisConfig::new("redis://host").tls(tls)), Err(LimiterError::Settings(_))));
     }
 }

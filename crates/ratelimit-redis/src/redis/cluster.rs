@@ -38,7 +38,7 @@ struct Map {
 
 impl Cluster {
     pub(crate) fn new(hosts: &[Host]) -> Result<Self, LimiterError> {
-        let like = hosts.first().ok_or(LimiterError::Settings)?.clone();
+        let like = hosts.first().ok_or(LimiterError::Settings("the address names no server"))?.clone();
         let seeds = hosts.iter().map(Host::place).collect();
         let map = Map { nodes: HashMap::new(), slots: vec![None; SLOTS], count: 0, asked: 0 };
         let cluster = Self { seeds, like, map: RwLock::new(map) };

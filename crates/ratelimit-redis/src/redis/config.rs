@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::LimiterError;
+use crate::redis::link::Server;
+
 /// Where Redis is, and how it is asked.
 #[non_exhaustive]
 #[derive(Clone)]
@@ -44,7 +47,8 @@ impl RedisConfig {
         }
     }
 
-    /// Certificates for an address with `rediss`.
+    /// Certificates for an address with `rediss`. If the process has no default crypto provider for rustls when it
+    /// connects, it gets aws-lc-rs; install another one before, if you want it.
     #[must_use]
     pub fn tls(mut self, tls: RedisTls) -> Self {
         self.tls = tls;
@@ -56,6 +60,14 @@ impl RedisConfig {
     pub fn sentinel_login(mut self, user: &str, password: &str) -> Self {
         self.sentinel_login = Some((user.to_owned(), password.to_owned()));
         self
+    }
+
+    /// Reads the address, the certificates and the prefix, without connecting.
+    ///
+    /// # Errors
+    /// [`LimiterError::Settings`], with the reason.
+    pub fn check(&self) -> Result<(), LimiterError> {
+        Server::new(self).map(drop)
     }
 
     /// Takes the time from the fields `s` and `us` of a hash in Redis, which a test sets.

@@ -66,7 +66,7 @@ enum Next {
 impl Server {
     pub(crate) fn new(config: &RedisConfig) -> Result<Self, LimiterError> {
         if is_in_the_way(&config.prefix) {
-            return Err(LimiterError::Settings);
+            return Err(LimiterError::Settings("a prefix has no braces"));
         }
         let script = match &config.clock {
             Some(key) => SCRIPT.replace("redis.call('TIME')", &format!("redis.call('HMGET', '{key}', 's', 'us')")),

@@ -85,7 +85,7 @@ impl RedisLimiter {
     /// Tokio runtime that asks has connections and tasks of its own, made at its first decision.
     ///
     /// # Errors
-    /// [`LimiterError::Settings`] for an address that is none, [`LimiterError::Refused`] for a user who may
+    /// [`LimiterError::Settings`] for settings that cannot be used, [`LimiterError::Refused`] for a user who may
     /// not, [`LimiterError::Untrusted`] for a certificate, [`LimiterError::Unavailable`] when nobody answers
     /// within a second.
     pub async fn connect(config: &RedisConfig) -> Result<Self, LimiterError> {
@@ -231,8 +231,12 @@ impl Limiter for RedisLimiter {
     fn charge<'a>(&'a self, held: &'a mut Reservation, so_far: &'a Actual) -> BoxFuture<'a, Result<(), LimiterError>> {
         Box::pin(async move {
             let told = self.replace(held, |held| so_far.of(held), Slots::Renew).await;
-            // Also without an answer: it may have run, and is never told twice.
-            held.note(so_far);
+            // Without an answer it may have run, and is never told twice.
+            if told.is_ok() {
+                held.note(so_far)
+            } else {
+                held.doubt(so_far)
+            }
             told
         })
     }

@@ -60,7 +60,7 @@ impl Outage {
                 // A share never holds it; the whole might.
                 Decision::NeverFits(too_dear) => return Ok(Decision::Deny(denial(too_dear.policy))),
                 Decision::Deny(denied) => {
-                    let retry_after = denied.retry_after;
+                    let retry_after = denied.retry_after.or(Some(AGAIN));
                     return Ok(Decision::Deny(Denial { retry_after, ..denial(denied.policy) }));
                 }
             }
@@ -111,7 +111,7 @@ impl Outage {
         for name in piece {
             let Some((quota, units)) = owed.get(&name).copied() else { continue };
             let (bucket, unit) = name.clone();
-            let held = Held { bucket, unit, policy: unit, quota, cost: 0, floor: 0 };
+            let held = Held { bucket, unit, policy: unit, quota, cost: 0, doubt: 0, floor: 0 };
             if !take(Op::replace(&[held], |_| units, Slots::Leave, 0)) {
                 break;
             }

@@ -130,11 +130,13 @@ impl Node {
     }
 }
 
+const UNUSABLE: &str = "the address cannot be connected to";
+
 /// A supplier of connections to one server. Its manager takes the address as redis knows it, certificates
 /// included; the pool's own settings and the pools for sentinels and clusters have no place for those.
 pub(crate) fn pool(host: &Host) -> Result<Pool, LimiterError> {
-    let manager = Manager::new(host.info()).map_err(|_| LimiterError::Settings)?;
-    Pool::builder(manager).runtime(Runtime::Tokio1).build().map_err(|_| LimiterError::Settings)
+    let manager = Manager::new(host.info()).map_err(|_| LimiterError::Settings(UNUSABLE))?;
+    Pool::builder(manager).runtime(Runtime::Tokio1).build().map_err(|_| LimiterError::Settings(UNUSABLE))
 }
 
 pub(crate) async fn connect(pool: &Pool) -> Result<MultiplexedConnection, LimiterError> {

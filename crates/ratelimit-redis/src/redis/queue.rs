@@ -33,6 +33,20 @@ struct Waiting {
     reply: Reply,
 }
 
+impl Waiting {
+    /// Whoever has left takes nothing, and renews no slots that may be released by now; what was used is told.
+    fn wanted(mut self) -> Option<Self> {
+        if self.reply.is_closed() {
+            match self.op.act {
+                Act::Take => return None,
+                Act::Adjust(Slots::Renew) => self.op.act = Act::Adjust(Slots::Leave),
+                Act::Adjust(_) => {}
+            }
+        }
+        Some(self)
+    }
+}
+
 type Reply = oneshot::Sender<Result<Answered, LimiterError>>;
 
 /// What came of an act, on its way to the caller. If it does not arrive, what was taken is given back.
@@ -102,13 +116,7 @@ impl Worker {
     async fn run(self) {
         let mut waiting = Vec::with_capacity(TOGETHER);
         while self.receiver.lock().await.recv_many(&mut waiting, TOGETHER).await > 0 {
-            // Whoever has left takes nothing, and renews nothing that may be released by now.
-            let is_wanted = |waiting: &Waiting| {
-                let is_late =
-                    matches!(waiting.op.act, Act::Take | Act::Adjust(Slots::Renew)) && waiting.reply.is_closed();
-                !is_late
-            };
-            let wanted: Vec<Waiting> = waiting.drain(..).filter(is_wanted).collect();
+            let wanted: Vec<Waiting> = waiting.drain(..).filter_map(Waiting::wanted).collect();
             if wanted.is_sorted_by(|one, other| one.slot == other.slot) {
                 self.send_all(wanted.into()).await;
             } else {

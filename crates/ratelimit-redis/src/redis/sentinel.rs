@@ -12,8 +12,8 @@ use deadpool_redis::Pool;
 use futures_util::StreamExt as _;
 use futures_util::future::select_ok;
 use futures_util::stream::FuturesUnordered;
-use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, RedisError};
 
 use crate::LimiterError;
 use crate::redis::address::Host;
@@ -21,6 +21,8 @@ use crate::redis::place::{connect, pool, reason};
 
 /// Between two looks at who is the master.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// Answers in a row that may know an older master only.
+const OLDER: u32 = 6;
 /// How long other sentinels may take after the first, which may not have heard of the newest master.
 const OTHERS: Duration = Duration::from_millis(20);
 
@@ -40,6 +42,9 @@ struct Seen {
     master: Option<(String, u16)>,
     /// How often it changed.
     turn: u64,
+    /// The newest change that a sentinel has told of, and how many answers since then knew an older one only.
+    epoch: u64,
+    older: u32,
     at: Instant,
 }
 
@@ -47,7 +52,7 @@ impl Sentinels {
     pub(crate) fn new(sentinels: &[Host], name: String, server: Host) -> Result<Self, LimiterError> {
         let sentinel = |host| Ok(Sentinel { pool: pool(host)?, connection: Mutex::default() });
         let sentinels: Result<Vec<Sentinel>, LimiterError> = sentinels.iter().map(sentinel).collect();
-        let seen = Mutex::new(Seen { master: None, turn: 0, at: Instant::now() });
+        let seen = Mutex::new(Seen { master: None, turn: 0, epoch: 0, older: 0, at: Instant::now() });
         Ok(Self { sentinels: sentinels?, name, server, seen })
     }
 
@@ -97,8 +102,17 @@ impl Sentinels {
             }
         };
         let _ = tokio::time::timeout(OTHERS, others).await;
-        let (_, place) = best.ok_or(worst)?;
+        let (epoch, place) = best.ok_or(worst)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Sentinels that were cut off know an older master. If nobody knows of a newer one for a while, as after
+        // the sentinels were set up anew, they are right.
+        if epoch < seen.epoch && seen.older < OLDER {
+            seen.older += 1;
+            if let Some(known) = seen.master.clone() {
+                return Ok((seen.turn, known));
+            }
+        }
+        (seen.epoch, seen.older) = (epoch, 0);
         if seen.master.as_ref() != Some(&place) {
             seen.master = Some(place.clone());
             seen.turn += 1;
@@ -127,7 +141,12 @@ impl Sentinel {
         let mut question = Pipeline::with_capacity(2);
         question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name).cmd("SENTINEL").arg("MASTER").arg(name);
         let said = question.query_async(&mut connection).await;
-        let (place, facts): (Option<(String, u16)>, Vec<String>) = said.map_err(|error| reason(&error))?;
+        let (place, facts): (Option<(String, u16)>, Vec<String>) = said.map_err(|error: RedisError| {
+            let is_unknown = error.clone().into_server_errors().is_some_and(|said| {
+                said.iter().any(|(_, said)| said.details().is_some_and(|text| text.contains("No such master")))
+            });
+            if is_unknown { LimiterError::UnknownMaster } else { reason(&error) }
+        })?;
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         // One that does not know the name, as when it has just started.
         let place = place.ok_or(LimiterError::Unavailable)?;

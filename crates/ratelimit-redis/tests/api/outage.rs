@@ -132,7 +132,8 @@ async fn no_slot_leaks_however_callers_leave() {
         .map(|caller| {
             let limiter = limiter.clone();
             tokio::spawn(async move {
-                for turn in 0..60_u64 {
+                // A hundred thousand in all.
+                for turn in 0..1_600_u64 {
                     let charges = [Charge::new("a", "slots", slots, 1)];
                     let patience = Duration::from_micros((caller * 37 + turn * 101) % 900);
                     let asked = tokio::time::timeout(patience, limiter.reserve(&charges)).await;
@@ -215,4 +216,23 @@ async fn a_key_of_another_type_stops_only_its_own_act() {
     let (bad, good) = tokio::join!(limiter.reserve(&bad), limiter.reserve(&good));
     assert_eq!(bad.unwrap_err(), LimiterError::Corrupt);
     assert!(matches!(good.unwrap(), Decision::Allow(_)));
+}
+
+#[tokio::test]
+async fn what_may_have_been_charged_is_neither_charged_again_nor_given_back() {
+    let server = RedisServer::start().await;
+    let limiter = connect(&server, Duration::from_millis(200)).await;
+    let thousand = Quota::per_day(NonZeroU32::new(1_000).unwrap());
+    for (bucket, actual, left) in [("a", 50, 750), ("b", 200, 700), ("c", 350, 650)] {
+        let charge = |cost| [Charge::new(bucket, "requests", thousand, cost)];
+        let Decision::Allow(mut held) = limiter.reserve(&charge(100)).await.unwrap() else { panic!("fits") };
+        // The server gets it, and does it when it can: nobody hears that 300 are charged now.
+        server.freeze(true).await;
+        let told = limiter.charge(&mut held, &Actual::as_charged().unit("requests", 300)).await;
+        assert_eq!(told.unwrap_err(), LimiterError::Unavailable);
+        server.freeze(false).await;
+        limiter.settle(held, &Actual::as_charged().unit("requests", actual)).await.unwrap();
+        let standings = limiter.peek(&charge(0)).await.unwrap();
+        assert_eq!(standings.first().unwrap().remaining, left, "100 to 300 were charged, {actual} used");
+    }
 }

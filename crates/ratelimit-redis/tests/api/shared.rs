@@ -126,7 +126,7 @@ async fn foreign_bytes_under_a_buckets_name_are_no_decision() {
 async fn addresses_that_are_none_are_named() {
     for url in ["", "http://localhost", "redis://"] {
         let error = RedisLimiter::connect(&RedisConfig::new(url)).await.unwrap_err();
-        assert!(matches!(error, LimiterError::Settings | LimiterError::Unavailable), "{url}: {error}");
+        assert!(matches!(error, LimiterError::Settings(_) | LimiterError::Unavailable), "{url}: {error}");
     }
     let nobody = RedisLimiter::connect(&RedisConfig::new("redis://127.0.0.1:1")).await;
     assert_eq!(nobody.unwrap_err(), LimiterError::Unavailable);
