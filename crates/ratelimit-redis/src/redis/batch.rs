@@ -9,6 +9,7 @@ use crate::decision::Seen;
 use crate::op::{Act, Done, Op, Part, Slots, Step};
 use crate::quota::{Kind, Refill};
 use crate::redis::keys::{is_in_the_way, record_key, slots_key};
+use crate::redis::takes;
 
 /// Most keys and parts of one call: it keeps Redis busy for a fraction of a millisecond.
 const MAX_KEYS: usize = 32;
@@ -17,12 +18,19 @@ const MAX_PARTS: usize = 256;
 /// What the script says of an act on bytes that are no bucket.
 const BROKEN: u64 = 0xffff_ffff;
 
+/// Which script does a batch: the one for takes from buckets with so many quotas, or the one for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Short(usize),
+    Long,
+}
+
 /// Acts that go to the server in one call.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    records: Vec<Record>,
-    slots: Vec<SlotsKey>,
-    acts: Vec<Together>,
+    pub(super) records: Vec<Record>,
+    pub(super) slots: Vec<SlotsKey>,
+    pub(super) acts: Vec<Together>,
     parts: usize,
     /// Acts by their hash, as far as they can go together.
     same: HashMap<u64, usize>,
@@ -30,13 +38,13 @@ pub(crate) struct Batch {
 }
 
 #[derive(Debug)]
-struct Record {
+pub(super) struct Record {
     bucket: Arc<str>,
     quotas: Vec<(&'static str, Refill)>,
 }
 
 #[derive(Debug)]
-struct SlotsKey {
+pub(super) struct SlotsKey {
     bucket: Arc<str>,
     unit: &'static str,
     lease_millis: u64,
@@ -44,9 +52,9 @@ struct SlotsKey {
 
 /// One act, done so many times.
 #[derive(Debug)]
-struct Together {
-    op: Op,
-    times: u32,
+pub(super) struct Together {
+    pub(super) op: Op,
+    pub(super) times: u32,
 }
 
 /// Which act of a batch, and the how manieth of its kind.
@@ -148,11 +156,23 @@ impl Batch {
         self.slots.iter().rposition(|slots| slots.bucket == part.bucket && slots.unit == part.unit)
     }
 
-    /// The keys, and the arguments after them.
-    pub(crate) fn encode(&self, prefix: &str) -> (Vec<String>, Vec<Vec<u8>>) {
+    /// Which script does it.
+    pub(crate) fn way(&self) -> Way {
+        takes::quotas(self).map_or(Way::Long, Way::Short)
+    }
+
+    /// The keys.
+    pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
         let records = self.records.iter().map(|record| record_key(prefix, &record.bucket));
         let slots = self.slots.iter().map(|slots| slots_key(prefix, slots.unit, &slots.bucket));
-        let keys = records.chain(slots).collect();
+        records.chain(slots).collect()
+    }
+
+    /// The arguments after the keys.
+    pub(crate) fn encode(&self, way: Way) -> Vec<Vec<u8>> {
+        if let Way::Short(_) = way {
+            return vec![takes::encode(self)];
+        }
         let (mut numbers, mut permits) = (Numbers(Vec::with_capacity(64 + 40 * self.parts)), Vec::new());
         numbers.put(self.records.len() as u64);
         for record in &self.records {
@@ -173,7 +193,7 @@ impl Batch {
             let tags = record.quotas.iter().map(|(unit, refill)| tag(unit, *refill));
             tags.flat_map(u16::to_le_bytes).collect()
         });
-        (keys, [numbers.0, permits].into_iter().chain(tags).collect())
+        [numbers.0, permits].into_iter().chain(tags).collect()
     }
 
     fn encode_act(&self, op: &Op, times: u32, permit: usize, numbers: &mut Numbers) {
@@ -280,7 +300,7 @@ fn is_slots(part: &Part) -> bool {
 }
 
 /// 13 bits of the unit, 3 of the window.
-fn tag(unit: &str, refill: Refill) -> u16 {
+pub(super) fn tag(unit: &str, refill: Refill) -> u16 {
     (crate::unit::tag(unit) << 3) | refill.window().class()
 }
 
@@ -299,15 +319,19 @@ pub(crate) fn are_told_apart(op: &Op) -> bool {
     })
 }
 
-struct Numbers(Vec<u8>);
+pub(super) struct Numbers(pub(super) Vec<u8>);
 
 impl Numbers {
     /// Below 2^53, so that a double holds it.
     fn put(&mut self, number: u64) {
-        self.0.extend((number as f64).to_le_bytes());
+        self.put_double(number as f64);
     }
 
-    fn put_all(&mut self, numbers: &[u64]) {
+    pub(super) fn put_double(&mut self, number: f64) {
+        self.0.extend(number.to_le_bytes());
+    }
+
+    pub(super) fn put_all(&mut self, numbers: &[u64]) {
         numbers.iter().for_each(|number| self.put(*number));
     }
 }

@@ -9,15 +9,32 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind};
 
 use crate::LimiterError;
-use crate::redis::batch::Batch;
+use crate::redis::batch::{Batch, Way};
 use crate::redis::cluster::read_place;
 use crate::redis::config::RedisConfig;
 use crate::redis::keys::is_in_the_way;
 use crate::redis::place::{Node, Place, reason};
 use crate::redis::sentinel::first;
+use crate::redis::takes::{self, MOST_QUOTAS};
 
 /// The whole arithmetic of a batch, on the server and by its clock.
 const SCRIPT: &str = include_str!("script.lua");
+
+/// A script, and the name that the server gives it.
+struct Known {
+    script: String,
+    digest: String,
+}
+
+impl Known {
+    fn new(script: &str, clock: Option<&str>) -> Self {
+        let script = match clock {
+            Some(key) => script.replace("redis.call('TIME')", &format!("redis.call('HMGET', '{key}', 's', 'us')")),
+            None => script.to_owned(),
+        };
+        Self { digest: Script::new(&script).get_hash().to_owned(), script }
+    }
+}
 
 /// How long an answer is waited for that nobody needs in time, to give back what was taken; and a
 /// connection.
@@ -31,8 +48,9 @@ const REDIRECTIONS: usize = 8;
 /// What all links have in common.
 pub(crate) struct Server {
     pub(crate) place: Place,
-    script: String,
-    digest: String,
+    script: Known,
+    /// For buckets with one quota, with two, and so on.
+    takes: Vec<Known>,
     pub(crate) prefix: String,
     pub(crate) deadline: Duration,
 }
@@ -68,17 +86,19 @@ impl Server {
         if is_in_the_way(&config.prefix) {
             return Err(LimiterError::Settings("a prefix has no braces"));
         }
-        let script = match &config.clock {
-            Some(key) => SCRIPT.replace("redis.call('TIME')", &format!("redis.call('HMGET', '{key}', 's', 'us')")),
-            None => SCRIPT.to_owned(),
-        };
+        let clock = config.clock.as_deref();
         Ok(Self {
             place: Place::new(config)?,
-            digest: Script::new(&script).get_hash().to_owned(),
-            script,
+            script: Known::new(SCRIPT, clock),
+            takes: (1..=MOST_QUOTAS).map(|quotas| Known::new(&takes::script(quotas), clock)).collect(),
             prefix: config.prefix.clone(),
             deadline: config.deadline,
         })
+    }
+
+    fn script(&self, way: Way) -> &Known {
+        let short = if let Way::Short(quotas) = way { self.takes.get(quotas.wrapping_sub(1)) } else { None };
+        short.unwrap_or(&self.script)
     }
 }
 
@@ -168,13 +188,13 @@ impl Link {
     async fn ask(&self, node: &Node, is_asking: bool, batch: &Batch) -> Result<Vec<u8>, Next> {
         let asked = tokio::time::timeout(self.server.deadline + PATIENCE, async {
             let mut connection = self.connection(node).await.map_err(Next::Fail)?;
-            match self.send(&mut connection, is_asking, "EVALSHA", batch).await {
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    self.send(&mut connection, is_asking, "EVAL", batch).await
-                }
-                other => other,
+            let way = batch.way();
+            let mut ran = self.run(&mut connection, is_asking, way, batch).await;
+            // The short way has done nothing, as something else is stored.
+            if way != Way::Long && ran.as_ref().is_ok_and(Vec::is_empty) {
+                ran = self.run(&mut connection, is_asking, Way::Long, batch).await;
             }
-            .map_err(|error| {
+            ran.map_err(|error| {
                 if is_of_connection(&error) {
                     self.disconnect(node);
                 }
@@ -187,17 +207,34 @@ impl Link {
         })
     }
 
+    /// By the digest of the script, or by the script where it is not known.
+    async fn run(
+        &self,
+        connection: &mut MultiplexedConnection,
+        is_asking: bool,
+        way: Way,
+        batch: &Batch,
+    ) -> RedisResult<Vec<u8>> {
+        let script = self.server.script(way);
+        match self.send(connection, is_asking, ("EVALSHA", &script.digest), way, batch).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.send(connection, is_asking, ("EVAL", &script.script), way, batch).await
+            }
+            other => other,
+        }
+    }
+
     async fn send(
         &self,
         connection: &mut MultiplexedConnection,
         is_asking: bool,
-        name: &str,
+        (name, script): (&str, &str),
+        way: Way,
         batch: &Batch,
     ) -> RedisResult<Vec<u8>> {
-        let (keys, arguments) = batch.encode(&self.server.prefix);
+        let keys = batch.keys(&self.server.prefix);
         let mut command = redis::cmd(name);
-        command.arg(if name == "EVAL" { &self.server.script } else { &self.server.digest });
-        command.arg(keys.len()).arg(&keys).arg(&arguments);
+        command.arg(script).arg(keys.len()).arg(&keys).arg(batch.encode(way));
         if !is_asking {
             return command.query_async(connection).await;
         }
@@ -210,7 +247,8 @@ impl Link {
     pub(crate) async fn probe(self: &Arc<Self>, slot: u16, take: &Batch, undo: &Batch) -> Result<(), LimiterError> {
         let node = self.server.place.node(slot).ok_or(LimiterError::Unavailable)?;
         let mut connection = self.connection(&node).await?;
-        match self.send(&mut connection, false, "EVAL", take).await {
+        let script = &self.server.script(Way::Long).script;
+        match self.send(&mut connection, false, ("EVAL", script), Way::Long, take).await {
             Ok(_) => {}
             // The map that was just learnt is old, but this server let us in.
             Err(error) if error.is_cluster_error() => {}

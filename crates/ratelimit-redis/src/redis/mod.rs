@@ -15,6 +15,7 @@ mod outage;
 mod place;
 mod queue;
 mod sentinel;
+mod takes;
 
 use std::collections::HashMap;
 use std::fmt;
