@@ -109,6 +109,7 @@ impl Bench {
         let cases = [
             ("redis-cell's algorithm, one limit", What::Cell),
             ("limitador's way, four limits", What::Limitador),
+            ("limitador's way, tells what is left", What::LimitadorLeft),
             ("an envoy-like pipeline, four limits", What::Envoy),
             ("hash token buckets, four limits", What::Hashes),
             ("ours, four limits, own call", What::FourAlone),
@@ -209,6 +210,7 @@ enum What {
     Get,
     Cell,
     Limitador,
+    LimitadorLeft,
     Envoy,
     Hashes,
     Alone,
@@ -222,7 +224,8 @@ impl What {
         match self {
             Self::Get => peers.get(key).await.unwrap(),
             Self::Cell => peers.cell(key).await.unwrap(),
-            Self::Limitador => peers.limitador(key).await.unwrap(),
+            Self::Limitador => peers.limitador(key, false).await.unwrap(),
+            Self::LimitadorLeft => peers.limitador(key, true).await.unwrap(),
             Self::Envoy => peers.envoy(key).await.unwrap(),
             Self::Hashes => peers.hashes(key).await.unwrap(),
             Self::Alone => assert!(ours.reserve_alone(&[Charge::new(key, "requests", MANY, 1)], alone).await.unwrap()),
