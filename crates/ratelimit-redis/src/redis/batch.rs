@@ -103,7 +103,12 @@ impl Batch {
 
     fn has_room(&self, op: &Op) -> bool {
         let mut keys = self.records.len() + self.slots.len();
-        for (at, part) in op.parts.iter().enumerate() {
+        let mut fresh: Option<&Arc<str>> = None;
+        for part in &op.parts {
+            // A bucket's quotas follow each other, and are one key.
+            if !is_slots(part) && fresh.is_some_and(|fresh| Arc::ptr_eq(fresh, &part.bucket)) {
+                continue;
+            }
             let is_known = match part.kind {
                 Kind::Bucket(refill) => self.record(&part.bucket).and_then(|at| self.records.get(at)).map(|record| {
                     let same = record.quotas.iter().find(|(unit, _)| *unit == part.unit);
@@ -117,11 +122,12 @@ impl Batch {
             match is_known {
                 Some(false) => return false,
                 Some(true) => {}
-                // A bucket's quotas follow each other, and are one key.
-                None if !is_slots(part)
-                    && at > 0
-                    && op.parts.get(at - 1).is_some_and(|last| last.bucket == part.bucket) => {}
-                None => keys += 1,
+                None => {
+                    keys += 1;
+                    if !is_slots(part) {
+                        fresh = Some(&part.bucket);
+                    }
+                }
             }
         }
         keys <= MAX_KEYS && self.parts + op.parts.len() <= MAX_PARTS
@@ -252,8 +258,18 @@ impl Batch {
         let mut numbers = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes) as u64);
         let now = numbers.next().ok_or(LimiterError::Corrupt)?;
         let mut acts = Vec::with_capacity(self.acts.len());
+        let is_short = self.way() != Way::Long;
         for Together { op, .. } in &self.acts {
             let times = numbers.next().ok_or(LimiterError::Corrupt)?;
+            if is_short {
+                // A record has the quotas of its act, in their order.
+                let used: Vec<u64> = numbers.by_ref().take(op.parts.len()).collect();
+                if used.len() < op.parts.len() {
+                    return Err(LimiterError::Corrupt);
+                }
+                acts.push((times, used));
+                continue;
+            }
             let mut used = vec![0; op.parts.len()];
             for part in self.keys_of(op).into_iter().flat_map(|(_, parts)| parts) {
                 let number = numbers.next().ok_or(LimiterError::Corrupt)?;

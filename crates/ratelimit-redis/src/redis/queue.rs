@@ -1,17 +1,21 @@
-//! Acts that wait are sent together: a call takes along whatever queued while those before it were under
-//! way. There is no timer, so an act that is alone waits for nobody. In a cluster, one call is about one slot, and
-//! each server has a queue of its own, so that one that is gone holds up nobody else.
+//! Acts that wait are sent together: a call takes along whatever queued while those before it were under way. There
+//! is no timer, and an act that is alone is sent by its caller, who wakes no other task. In a cluster, one call is
+//! about one slot, and each server has a queue of its own, so that one that is gone holds up nobody else.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::LimiterError;
 use crate::op::{Act, Done, Op, Slots};
-use crate::redis::batch::{Batch, Place};
+use crate::redis::batch::{Answer, Batch, Place};
 use crate::redis::link::{Fault, Link};
 use crate::redis::place::Node;
 
@@ -21,9 +25,10 @@ const WAITING: usize = 16_384;
 const TOGETHER: usize = 256;
 
 /// Where acts are handed in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Queue {
     sender: mpsc::Sender<Waiting>,
+    caller: Arc<Caller>,
 }
 
 #[derive(Debug)]
@@ -36,7 +41,7 @@ struct Waiting {
 impl Waiting {
     /// Whoever has left takes nothing, and renews no slots that may be released by now; what was used is told.
     fn wanted(mut self) -> Option<Self> {
-        if self.reply.is_closed() {
+        if self.reply.to.is_closed() {
             match self.op.act {
                 Act::Take => return None,
                 Act::Adjust(Slots::Renew) => self.op.act = Act::Adjust(Slots::Leave),
@@ -47,19 +52,61 @@ impl Waiting {
     }
 }
 
-type Reply = oneshot::Sender<Result<Answered, LimiterError>>;
+#[derive(Debug)]
+struct Reply {
+    to: oneshot::Sender<Result<Answered, LimiterError>>,
+    counted: Counted,
+}
+
+/// One of the acts that were handed in and have no answer yet.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(acts: &Arc<AtomicUsize>) -> Self {
+        acts.fetch_add(1, Ordering::AcqRel);
+        Self(acts.clone())
+    }
+
+    /// If there is no other: what is handed in later must not be sent earlier.
+    fn if_alone(acts: &Arc<AtomicUsize>) -> Option<Self> {
+        acts.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).ok().map(|_| Self(acts.clone()))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Reply {
+    fn send(self, answered: Result<Answered, LimiterError>) {
+        drop(self.counted);
+        // What does not arrive gives back what it took.
+        drop(self.to.send(answered));
+    }
+}
 
 /// What came of an act, on its way to the caller. If it does not arrive, what was taken is given back.
 #[derive(Debug)]
 struct Answered {
     done: Done,
-    undo: Option<(mpsc::WeakSender<Waiting>, Op, u16)>,
+    undo: Option<Undo>,
+}
+
+#[derive(Debug)]
+struct Undo {
+    sender: mpsc::WeakSender<Waiting>,
+    acts: Arc<AtomicUsize>,
+    op: Op,
+    slot: u16,
 }
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        if let Some((sender, op, slot)) = self.undo.take() {
-            let is_told = sender.upgrade().is_some_and(|sender| tell(&sender, op, slot));
+        if let Some(Undo { sender, acts, op, slot }) = self.undo.take() {
+            let is_told = sender.upgrade().is_some_and(|sender| tell(&sender, &acts, op, slot));
             if !is_told {
                 tracing::warn!("a charge stays although its caller has left");
             }
@@ -67,12 +114,48 @@ impl Drop for Answered {
     }
 }
 
-struct Worker {
+/// What sends.
+struct Caller {
     link: Arc<Link>,
     node: Arc<Node>,
-    receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     /// Does not keep the queue open.
     sender: mpsc::WeakSender<Waiting>,
+    /// Those without an answer.
+    acts: Arc<AtomicUsize>,
+}
+
+struct Worker {
+    caller: Arc<Caller>,
+    receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+}
+
+/// A call that goes on without its caller: only its answer says what is to be given back.
+struct GoesOn {
+    call: Option<Call>,
+    runtime: Handle,
+}
+
+type Call = Pin<Box<dyn Future<Output = Result<Answered, LimiterError>> + Send>>;
+
+impl Future for GoesOn {
+    type Output = Result<Answered, LimiterError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(call) = &mut self.call else { return Poll::Pending };
+        let polled = call.as_mut().poll(context);
+        if polled.is_ready() {
+            self.call = None;
+        }
+        polled
+    }
+}
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.runtime.spawn(call);
+        }
+    }
 }
 
 impl Queue {
@@ -80,12 +163,12 @@ impl Queue {
     pub(crate) fn start(link: &Arc<Link>, node: &Arc<Node>, in_flight: usize) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
+        let (link, node) = (link.clone(), node.clone());
+        let caller = Arc::new(Caller { link, node, sender: sender.downgrade(), acts: Arc::default() });
         for _ in 0..in_flight.max(1) {
-            let (link, node) = (link.clone(), node.clone());
-            let worker = Worker { link, node, receiver: receiver.clone(), sender: sender.downgrade() };
-            tokio::spawn(worker.run());
+            tokio::spawn(Worker { caller: caller.clone(), receiver: receiver.clone() }.run());
         }
-        Self { sender }
+        Self { sender, caller }
     }
 
     /// Whether the runtime of its tasks is gone.
@@ -95,7 +178,16 @@ impl Queue {
 
     /// Does one act. If the caller goes away before the answer is there, what was taken is given back.
     pub(crate) async fn run(&self, op: Op, slot: u16) -> Result<Done, LimiterError> {
-        let (reply, answer) = oneshot::channel();
+        if let Ok(runtime) = Handle::try_current()
+            && let Some(counted) = Counted::if_alone(&self.caller.acts)
+        {
+            let call = self.caller.clone().send_at_once(op, slot, counted);
+            let mut answered = GoesOn { call: Some(Box::pin(call)), runtime }.await?;
+            answered.undo = None;
+            return Ok(answered.done.clone());
+        }
+        let (to, answer) = oneshot::channel();
+        let reply = Reply { to, counted: Counted::new(&self.caller.acts) };
         self.sender.try_send(Waiting { op, slot, reply }).map_err(|_| LimiterError::Unavailable)?;
         let mut answered = answer.await.map_err(|_| LimiterError::Unavailable)??;
         answered.undo = None;
@@ -104,12 +196,13 @@ impl Queue {
 
     /// Hands an act in whose answer nobody needs. `false` when the queue is full.
     pub(crate) fn tell(&self, op: Op, slot: u16) -> bool {
-        tell(&self.sender, op, slot)
+        tell(&self.sender, &self.caller.acts, op, slot)
     }
 }
 
-fn tell(sender: &mpsc::Sender<Waiting>, op: Op, slot: u16) -> bool {
-    sender.try_send(Waiting { op, slot, reply: oneshot::channel().0 }).is_ok()
+fn tell(sender: &mpsc::Sender<Waiting>, acts: &Arc<AtomicUsize>, op: Op, slot: u16) -> bool {
+    let reply = Reply { to: oneshot::channel().0, counted: Counted::new(acts) };
+    sender.try_send(Waiting { op, slot, reply }).is_ok()
 }
 
 impl Worker {
@@ -118,11 +211,21 @@ impl Worker {
         while self.receiver.lock().await.recv_many(&mut waiting, TOGETHER).await > 0 {
             let wanted: Vec<Waiting> = waiting.drain(..).filter_map(Waiting::wanted).collect();
             if wanted.is_sorted_by(|one, other| one.slot == other.slot) {
-                self.send_all(wanted.into()).await;
+                self.caller.send_all(wanted.into()).await;
             } else {
-                join_all(by_slot(wanted).into_iter().map(|wanted| self.send_all(wanted))).await;
+                join_all(by_slot(wanted).into_iter().map(|wanted| self.caller.send_all(wanted))).await;
             }
         }
+    }
+}
+
+impl Caller {
+    /// Sends one act that is alone.
+    async fn send_at_once(self: Arc<Self>, op: Op, slot: u16, _counted: Counted) -> Result<Answered, LimiterError> {
+        let mut batch = Batch::default();
+        let place = batch.push(op).map_err(|_| LimiterError::Charges)?;
+        let answered = self.call(slot, &batch).await.map_err(|_| LimiterError::Unavailable)?;
+        self.answered(slot, &batch, &batch.decode(&answered)?, place)
     }
 
     /// Sends acts of one slot.
@@ -167,16 +270,18 @@ impl Worker {
         let decoded = answered.as_deref().map_err(|_| LimiterError::Unavailable).and_then(|bytes| batch.decode(bytes));
         let answer = match decoded {
             Ok(answer) => answer,
-            Err(error) => return sent.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error)))),
+            Err(error) => return sent.into_iter().for_each(|(_, reply)| reply.send(Err(error))),
         };
         for (place, reply) in sent {
-            let answered = answer.of(place).map(|done| {
-                let op = batch.op(place).filter(|op| done.is_taken && op.act == Act::Take);
-                Answered { done, undo: op.map(|op| (self.sender.clone(), op.undo(), slot)) }
-            });
-            // What does not arrive gives back what it took.
-            drop(reply.send(answered));
+            reply.send(self.answered(slot, batch, &answer, place));
         }
+    }
+
+    fn answered(&self, slot: u16, batch: &Batch, answer: &Answer<'_>, place: Place) -> Result<Answered, LimiterError> {
+        let done = answer.of(place)?;
+        let op = batch.op(place).filter(|op| done.is_taken && op.act == Act::Take);
+        let undo = |op: &Op| Undo { sender: self.sender.clone(), acts: self.acts.clone(), op: op.undo(), slot };
+        Ok(Answered { done, undo: op.map(undo) })
     }
 
     /// Waits for the answer longer than callers do, because only then is it known what was taken. Calls
