@@ -53,7 +53,7 @@ pub(super) struct SlotsKey {
 /// One act, done so many times.
 #[derive(Debug)]
 pub(super) struct Together {
-    pub(super) op: Op,
+    pub(super) op: Arc<Op>,
     pub(super) times: u32,
 }
 
@@ -87,7 +87,7 @@ impl Batch {
             self.add(part);
         }
         self.parts += op.parts.len();
-        self.acts.push(Together { op, times: 1 });
+        self.acts.push(Together { op: Arc::new(op), times: 1 });
         Ok(Place { act, nth: 0 })
     }
 
@@ -97,7 +97,7 @@ impl Batch {
     }
 
     /// The act at a place, by its caller's permit.
-    pub(crate) fn op(&self, place: Place) -> Option<&Op> {
+    pub(crate) fn op(&self, place: Place) -> Option<&Arc<Op>> {
         self.acts.get(place.act).map(|together| &together.op)
     }
 

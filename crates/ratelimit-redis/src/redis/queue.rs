@@ -99,14 +99,15 @@ struct Answered {
 struct Undo {
     sender: mpsc::WeakSender<Waiting>,
     acts: Arc<AtomicUsize>,
-    op: Op,
+    /// What was done.
+    op: Arc<Op>,
     slot: u16,
 }
 
 impl Drop for Answered {
     fn drop(&mut self) {
         if let Some(Undo { sender, acts, op, slot }) = self.undo.take() {
-            let is_told = sender.upgrade().is_some_and(|sender| tell(&sender, &acts, op, slot));
+            let is_told = sender.upgrade().is_some_and(|sender| tell(&sender, &acts, op.undo(), slot));
             if !is_told {
                 tracing::warn!("a charge stays although its caller has left");
             }
@@ -252,7 +253,7 @@ impl Caller {
             // Acts whose keys are all on one side can be done; nothing has run.
             let alone = sent.into_iter().filter_map(|(place, reply)| {
                 let mut alone = Batch::default();
-                let place = alone.push(batch.op(place)?.clone()).ok()?;
+                let place = alone.push(Op::clone(batch.op(place)?)).ok()?;
                 Some(Box::pin(self.answer_alone(slot, alone, place, reply)))
             });
             join_all(alone).await;
@@ -280,8 +281,8 @@ impl Caller {
     fn answered(&self, slot: u16, batch: &Batch, answer: &Answer<'_>, place: Place) -> Result<Answered, LimiterError> {
         let done = answer.of(place)?;
         let op = batch.op(place).filter(|op| done.is_taken && op.act == Act::Take);
-        let undo = |op: &Op| Undo { sender: self.sender.clone(), acts: self.acts.clone(), op: op.undo(), slot };
-        Ok(Answered { done, undo: op.map(undo) })
+        let undo = |op: Arc<Op>| Undo { sender: self.sender.clone(), acts: self.acts.clone(), op, slot };
+        Ok(Answered { done, undo: op.cloned().map(undo) })
     }
 
     /// Waits for the answer longer than callers do, because only then is it known what was taken. Calls

@@ -231,6 +231,11 @@ async fn keys_that_end_when_they_say_change_no_answer() {
     agree(runs() / 10, true).await;
 }
 
+const ALONE: [Charge<'static>; 2] = {
+    let quota = Quota::per_day(NonZeroU32::new(1_000).unwrap());
+    [Charge::new("alone", "requests", quota, 1), Charge::new("alone", "tokens", quota, 3)]
+};
+
 #[tokio::test]
 async fn together_or_alone_is_the_same() {
     let server = RedisServer::start().await;
@@ -248,6 +253,12 @@ async fn together_or_alone_is_the_same() {
     });
     let taken: u64 = futures_util::future::join_all(taking).await.into_iter().flatten().sum();
     assert_eq!(taken, 1_000);
+    // Equal ones about one bucket go another way, as one act.
+    let taking = (0..900).map(|_| redis.reserve(&ALONE));
+    let taken = futures_util::future::join_all(taking).await;
+    assert_eq!(taken.iter().filter(|taken| matches!(taken, Ok(Decision::Allow(_)))).count(), 333);
+    let left = redis.peek(&ALONE).await.unwrap();
+    assert_eq!(left.iter().map(|standing| standing.remaining).collect::<Vec<_>>(), [667, 1]);
 }
 
 /// Many buckets with two sets of quotas wait for the same calls, some under quotas that others left there.
