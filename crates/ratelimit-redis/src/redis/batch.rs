@@ -320,19 +320,9 @@ pub(super) fn tag(unit: &str, refill: Refill) -> u16 {
     (crate::unit::tag(unit) << 3) | refill.window().class()
 }
 
-/// Whether the units of each bucket can be told apart, and leave the name its tag.
-pub(crate) fn are_told_apart(op: &Op) -> bool {
-    let tag = |part: &Part| match part.kind {
-        Kind::Bucket(refill) => Some(tag(part.unit, refill) >> 3),
-        Kind::Slots { .. } => None,
-    };
-    op.parts.iter().enumerate().all(|(at, one)| {
-        let is_other = |other: &Part| other.bucket != one.bucket || tag(other) != tag(one);
-        if is_slots(one) {
-            return !is_in_the_way(one.unit);
-        }
-        op.parts.iter().skip(at + 1).all(is_other)
-    })
+/// Whether the units of slots leave names their tags.
+pub(crate) fn leaves_tags(op: &Op) -> bool {
+    op.parts.iter().all(|part| !is_slots(part) || !is_in_the_way(part.unit))
 }
 
 pub(super) struct Numbers(pub(super) Vec<u8>);

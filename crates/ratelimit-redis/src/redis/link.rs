@@ -250,6 +250,9 @@ impl Link {
         let script = &self.server.script(Way::Long).script;
         match self.send(&mut connection, false, ("EVAL", script), Way::Long, take).await {
             Ok(_) => {}
+            Err(error) if is_of_cluster(&error) && matches!(self.server.place, Place::One(_)) => {
+                return Err(LimiterError::Cluster);
+            }
             // The map that was just learnt is old, but this server let us in.
             Err(error) if error.is_cluster_error() => {}
             Err(error) => return Err(reason(&error)),
@@ -306,6 +309,11 @@ impl Next {
     fn fault(self) -> Fault {
         if let Self::Fail(error) = self { Fault::Failed(error) } else { Fault::Failed(LimiterError::Unavailable) }
     }
+}
+
+/// What only nodes of a cluster say.
+fn is_of_cluster(error: &RedisError) -> bool {
+    error.is_cluster_error() || error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
 }
 
 /// Errors after which the connection is no good, or leads to a server that is not the master.

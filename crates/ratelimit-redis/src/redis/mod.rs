@@ -33,7 +33,7 @@ use crate::limiter::{BoxFuture, Limiter, LimiterError};
 use crate::op::{Act, Done, Op, Slots};
 use crate::quota::Quota;
 use crate::redis::across::standings_across;
-use crate::redis::batch::{Batch, are_told_apart};
+use crate::redis::batch::{Batch, leaves_tags};
 use crate::redis::denials::Denials;
 use crate::redis::link::{Link, Server};
 use crate::redis::outage::Outage;
@@ -144,7 +144,7 @@ impl RedisLimiter {
     }
 
     async fn run_in(&self, lane: &Lane, op: Op, slot: u16) -> Result<Done, LimiterError> {
-        if !are_told_apart(&op) {
+        if !leaves_tags(&op) {
             return Err(LimiterError::Charges);
         }
         // What was used is told in any case.
@@ -212,12 +212,14 @@ impl RedisLimiter {
     }
 }
 
-/// Takes from a bucket without a name, and gives back.
+/// Takes from a bucket without a name, and gives back. Where all is on one server, also from one that a cluster
+/// would have in another slot: its nodes refuse that.
 async fn probe(link: &Arc<Link>, server: &Server) -> Result<(), LimiterError> {
     let slots = Quota::at_once(NonZeroU32::MAX, Duration::from_millis(1));
     // Not full again at once: giving back has something to do.
     let quota = Quota::per_minute(NonZeroU32::new(60).unwrap_or(NonZeroU32::MIN)).burst(NonZeroU32::MAX);
-    let charges = [Charge::new("", "probe", quota, 1), Charge::new("", "slots", slots, 1)];
+    let other = if matches!(server.place, Place::One(_)) { "probe" } else { "" };
+    let charges = [Charge::new("", "slots", slots, 1), Charge::new(other, "probe", quota, 1)];
     let take = Op::take(&merge(&charges)?, RandomState::new().hash_one(0));
     let (mut taking, mut undoing) = (Batch::default(), Batch::default());
     let is_ready = undoing.push(take.undo()).is_ok() && taking.push(take).is_ok();

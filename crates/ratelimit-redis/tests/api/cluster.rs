@@ -279,3 +279,12 @@ async fn slots_that_move_under_load_admit_no_more_than_there_is() {
     assert!(admitted.iter().all(|sum| *sum >= 4_900), "{admitted:?}");
     assert!(longest < 3_000, "{longest} ms without a decision");
 }
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_no_server_of_its_own() {
+    let cluster = RedisCluster::start().await;
+    for node in cluster.url().trim_start_matches("redis+cluster://").split(',') {
+        let alone = RedisLimiter::connect(&RedisConfig::new(&format!("redis://{node}"))).await;
+        assert_eq!(alone.unwrap_err(), LimiterError::Cluster, "{node}");
+    }
+}

@@ -185,3 +185,16 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn units_that_are_stored_alike_are_refused_here_too() {
+    let quota = Quota::per_day(NonZeroU32::MIN);
+    // Any will do: there are 8,192 numbers for them.
+    let names: Vec<&'static str> = (0..400).map(|n| &*Box::leak(format!("u{n}").into_boxed_str())).collect();
+    let pairs = names.iter().enumerate().flat_map(|(at, one)| names[at + 1..].iter().map(move |other| (one, other)));
+    let (one, other) = pairs.into_iter().find(|(one, other)| is_same_unit(one, other)).unwrap();
+    let charges = [Charge::new("a", one, quota, 1), Charge::new("a", other, quota, 1)];
+    assert_eq!(MemoryLimiter::new().reserve(&charges).await.unwrap_err(), LimiterError::SameUnit);
+    let apart = [Charge::new("a", one, quota, 1), Charge::new("b", other, quota, 1)];
+    assert!(matches!(MemoryLimiter::new().reserve(&apart).await.unwrap(), Decision::Allow(_)));
+}
