@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ratelimit_redis::*;
@@ -235,4 +236,50 @@ async fn what_may_have_been_charged_is_neither_charged_again_nor_given_back() {
         let standings = limiter.peek(&charge(0)).await.unwrap();
         assert_eq!(standings.first().unwrap().remaining, left, "100 to 300 were charged, {actual} used");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_and_started_under_load_allows_as_much_once_more_at_most() {
+    let mut server = RedisServer::start().await;
+    let limiter = Arc::new(connect(&server, Duration::from_secs(1)).await);
+    let quota = Quota::per_day(NonZeroU32::new(5_000).unwrap());
+    let (allowed, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let (limiter, allowed, failed, is_over) = (limiter.clone(), allowed.clone(), failed.clone(), is_over.clone());
+        tasks.spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                match limiter.check("a", quota).await {
+                    Ok(Decision::Allow(_)) => allowed.fetch_add(1, Ordering::Relaxed),
+                    Ok(_) => 0,
+                    Err(error) => {
+                        assert_eq!(error, LimiterError::Unavailable);
+                        failed.fetch_add(1, Ordering::Relaxed)
+                    }
+                };
+                // Neither a denial from memory nor an open breaker waits for anything.
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let until = async |wanted: &dyn Fn() -> bool| {
+        for _ in 0..2_000 {
+            if wanted() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{allowed:?} were allowed, {failed:?} failed");
+    };
+    until(&|| allowed.load(Ordering::Relaxed) >= 500).await;
+    server.kill().await;
+    until(&|| failed.load(Ordering::Relaxed) > 0).await;
+    let before = allowed.load(Ordering::Relaxed);
+    server.restart().await;
+    until(&|| allowed.load(Ordering::Relaxed) >= before + 5_000).await;
+    is_over.store(true, Ordering::Relaxed);
+    while tasks.join_next().await.is_some_and(|task| task.is_ok()) {}
+    let allowed = allowed.load(Ordering::Relaxed);
+    assert!(before <= 5_000 && allowed == before + 5_000, "{before} and {allowed}");
 }
