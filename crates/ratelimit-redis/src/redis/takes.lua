@@ -17,7 +17,8 @@ local now = clock[1] * 1000000 + clock[2]
 local MOST, TEN_YEARS, SECOND = 9007199254740991, 315360000000000, 1000000
 local input, place = ARGV[1], 1
 local stored = call('MGET', unpack(KEYS))
-local answer, size, values, lasts = {now}, 1, {}, {}
+-- With room for one record: a table that grows costs more than one that need not.
+local answer, size, values, lasts = {now, 0, @(0)}, 1, {false}, {false}
 local tags, @(back@, step@, now@, tick@)
 
 for k = 1, #KEYS do
@@ -67,4 +68,5 @@ for k = 1, #KEYS do
     call('SET', KEYS[k], values[k], 'KEEPTTL')
   end
 end
-return pack('<' .. string.rep('d', size), unpack(answer))
+local format = #KEYS == 1 and '<dd@[d]' or '<' .. string.rep('d', size)
+return pack(format, unpack(answer))
