@@ -17,6 +17,8 @@ use redis::aio::MultiplexedConnection;
 use testkit::RedisServer;
 
 const MANY: Quota = Quota::per_minute(NonZeroU32::new(4_000_000_000).unwrap());
+/// No bucket is full again while others are taken from.
+const SLOW: Quota = Quota::per_day(NonZeroU32::new(100).unwrap());
 const NEVER: Quota = Quota::per_day(NonZeroU32::MIN);
 const KEYS: u64 = 10_000;
 /// How long each case runs, and how often; the middle of the ratios counts.
@@ -33,7 +35,11 @@ struct Bench {
 
 /// Four quotas of one bucket, as a key has them.
 fn four(name: &str) -> [Charge<'_>; 4] {
-    ["requests", "input_tokens", "output_tokens", "spend"].map(|unit| Charge::new(name, unit, MANY, 1))
+    each(name, MANY)
+}
+
+fn each(name: &str, quota: Quota) -> [Charge<'_>; 4] {
+    ["requests", "input_tokens", "output_tokens", "spend"].map(|unit| Charge::new(name, unit, quota, 1))
 }
 
 fn main() {
@@ -171,11 +177,11 @@ impl Bench {
     async fn memory(&self) {
         redis::cmd("FLUSHALL").exec_async(&mut self.connection.clone()).await.unwrap();
         let before = self.used_memory().await;
-        let count = 100_000_u64;
+        let count = 1_000_000_u64;
         let names: Vec<String> = (0..count).map(|at| format!("{{t{at:06}}}:k:{at}")).collect();
-        for names in names.chunks(200) {
+        for names in names.chunks(256) {
             let taking =
-                names.iter().map(|name| async move { self.ours.reserve(&four(name)).await.map(drop).unwrap() });
+                names.iter().map(|name| async move { self.ours.reserve(&each(name, SLOW)).await.map(drop).unwrap() });
             futures_util::future::join_all(taking).await;
         }
         let each = (self.used_memory().await - before) / count as f64;

@@ -141,7 +141,7 @@ impl Reservation {
 }
 
 /// What was seen of the buckets of a call, in the order of its charges, before it took anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Microseconds since the epoch of whoever keeps the buckets.
     pub(crate) now: u64,

@@ -51,7 +51,7 @@ pub(crate) enum Step {
 }
 
 /// What came of an act.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Done {
     pub(crate) is_taken: bool,
     pub(crate) seen: Seen,

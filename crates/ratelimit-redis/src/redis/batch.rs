@@ -68,7 +68,9 @@ impl Batch {
     /// Adds an act; gives it back if it is one too many, or a bucket has another quota in this batch.
     pub(crate) fn push(&mut self, op: Op) -> Result<Place, Op> {
         let is_plain = op.act == Act::Take && !op.parts.iter().any(is_slots);
-        let hash = is_plain.then(|| self.hasher.hash_one(&op.parts));
+        // By what they mostly differ in; whether they are the same is looked at.
+        let first = op.parts.first().filter(|_| is_plain);
+        let hash = first.map(|part| self.hasher.hash_one((&part.bucket, part.step)));
         if let Some(act) = hash.and_then(|hash| self.same.get(&hash)).copied()
             && let Some(together) = self.acts.get_mut(act).filter(|together| together.op.parts == op.parts)
         {

@@ -7,8 +7,8 @@
 /// The key of a bucket's record.
 pub(crate) fn record_key(prefix: &str, bucket: &str) -> String {
     match tag(bucket) {
-        Some(_) => format!("{prefix}b:{bucket}"),
-        None => format!("{prefix}b{{:{bucket}}}"),
+        Some(_) => [prefix, "b:", bucket].concat(),
+        None => [prefix, "b{:", bucket, "}"].concat(),
     }
 }
 

@@ -232,9 +232,11 @@ impl Link {
         way: Way,
         batch: &Batch,
     ) -> RedisResult<Vec<u8>> {
-        let keys = batch.keys(&self.server.prefix);
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(keys.len()).arg(&keys).arg(batch.encode(way));
+        let (keys, arguments) = (batch.keys(&self.server.prefix), batch.encode(way));
+        let bytes = keys.iter().map(String::len).chain(arguments.iter().map(Vec::len)).sum::<usize>();
+        // In one piece of memory.
+        let mut command = Cmd::with_capacity(3 + keys.len() + arguments.len(), 16 + script.len() + bytes);
+        command.arg(name).arg(script).arg(keys.len()).arg(&keys).arg(arguments);
         if !is_asking {
             return command.query_async(connection).await;
         }

@@ -95,6 +95,13 @@ struct Answered {
     undo: Option<Undo>,
 }
 
+impl Answered {
+    fn arrived(mut self) -> Done {
+        self.undo = None;
+        std::mem::take(&mut self.done)
+    }
+}
+
 #[derive(Debug)]
 struct Undo {
     sender: mpsc::WeakSender<Waiting>,
@@ -183,16 +190,12 @@ impl Queue {
             && let Some(counted) = Counted::if_alone(&self.caller.acts)
         {
             let call = self.caller.clone().send_at_once(op, slot, counted);
-            let mut answered = GoesOn { call: Some(Box::pin(call)), runtime }.await?;
-            answered.undo = None;
-            return Ok(answered.done.clone());
+            return Ok(GoesOn { call: Some(Box::pin(call)), runtime }.await?.arrived());
         }
         let (to, answer) = oneshot::channel();
         let reply = Reply { to, counted: Counted::new(&self.caller.acts) };
         self.sender.try_send(Waiting { op, slot, reply }).map_err(|_| LimiterError::Unavailable)?;
-        let mut answered = answer.await.map_err(|_| LimiterError::Unavailable)??;
-        answered.undo = None;
-        Ok(answered.done.clone())
+        Ok(answer.await.map_err(|_| LimiterError::Unavailable)??.arrived())
     }
 
     /// Hands an act in whose answer nobody needs. `false` when the queue is full.

@@ -7,15 +7,16 @@
 --       back and the microseconds of a step; for each slots key its lease in milliseconds; then the acts:
 --       what, times, place of its permit, count of keys, and for each key its place, and for each quota of
 --       its record, or once for slots, two numbers (to take) or four (to adjust).
--- A record is n tags, and as doubles n times ticks in use, the time of its last change, and that until which
--- it is kept; absent when nothing is in use. A tag is 13 bits of a hash of the unit and 3 of the window.
+-- A record is n tags, n times ticks in use, as integers of 7 bytes, and the time of its last change, as a double;
+-- absent when nothing is in use. Four quotas are 44 bytes, the most that Redis keeps in one piece of memory with
+-- what it knows of a value. A tag is 13 bits of a hash of the unit and 3 of the window.
 -- Answer, as doubles: the time; for each act how many times it was taken, and what was in use before, quota
 -- by quota of each of its keys.
 local pack, unpack_from, rep, max, min = struct.pack, struct.unpack, string.rep, math.max, math.min
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local MOST, FAR_AHEAD, BROKEN = 9007199254740991, 86400000000, 4294967295
-local SECOND, TEN_YEARS = 1000000, 315360000000000
+local TEN_YEARS = 315360000000000
 local TAKE, RENEW, RELEASE = 1, 3, 4
 local numbers = {unpack_from('<' .. rep('d', #ARGV[1] / 8), ARGV[1])}
 local count = numbers[1]
@@ -24,14 +25,14 @@ local records, rates, formats, extras, others, i = {}, {}, {}, {}, {}, 2
 
 for k = 1, count do
   local n, value = numbers[i], stored[k]
-  -- How ticks, times and all are packed: most buckets have equally many quotas.
-  formats[n] = formats[n] or '<' .. rep('d', n + 2)
+  -- How ticks and time are packed: most buckets have equally many quotas.
+  formats[n] = formats[n] or '<' .. rep('I7', n) .. 'd'
   if not value then
     local used = {}
     for d = 1, n do used[d] = 0 end
-    used[n + 1], used[n + 2] = now, 0
+    used[n + 1] = now
     records[k] = used
-  elseif #value == 16 + 10 * n and string.sub(value, 1, 2 * n) == ARGV[2 + k] then
+  elseif #value == 8 + 9 * n and string.sub(value, 1, 2 * n) == ARGV[2 + k] then
     records[k] = {unpack_from(formats[n], value, 2 * n + 1)}
   else
     others[#others + 1] = k
@@ -44,9 +45,9 @@ if #others > 0 then
   -- Stored under other quotas: what is asked for is looked for, what the others hold is kept.
   local ticks = {[0] = 1000000, 600000, 360000, 864000, 1}
   local function adopt(value, tags, n)
-    local quotas = (#value - 16) / 10
+    local quotas = (#value - 8) / 9
     if quotas % 1 ~= 0 or quotas < 1 then return nil end
-    local held = {unpack_from('<' .. rep('d', quotas + 2), value, 2 * quotas + 1)}
+    local held = {unpack_from('<' .. rep('I7', quotas) .. 'd', value, 2 * quotas + 1)}
     local used, extra = {}, {}
     for d = 1, n do used[d] = 0 end
     for c = 1, quotas do
@@ -67,7 +68,7 @@ if #others > 0 then
       end
       if not place and held[c] > 0 then extra[#extra + 1] = {string.sub(value, 2 * c - 1, 2 * c), held[c]} end
     end
-    used[n + 1], used[n + 2] = held[quotas + 1], held[quotas + 2]
+    used[n + 1] = held[quotas + 1]
     return used, extra
   end
   for _, k in ipairs(others) do
@@ -80,7 +81,7 @@ for k = 1, count do
   if used and stored[k] then
     local n = numbers[rate]
     local at = used[n + 1]
-    if not (at >= 0 and at <= MOST and used[n + 2] >= 0 and used[n + 2] <= MOST) then used = nil end
+    if not (at >= 0 and at <= MOST) then used = nil end
     -- A clock that was far ahead must not stop the bucket from refilling.
     if used and at > now + FAR_AHEAD then at = now end
     local step, steps = 0, 0
@@ -181,7 +182,7 @@ end
 for k in pairs(changed) do
   local used, tags, rate = records[k], ARGV[2 + k], rates[k]
   local n, longest = numbers[rate], 0
-  local at, till = used[n + 1], used[n + 2]
+  local at = used[n + 1]
   for d = 1, n do
     local held = used[d]
     if held > 0 then
@@ -191,29 +192,21 @@ for k in pairs(changed) do
       if full > longest then longest = full end
     end
   end
-  longest = min(longest, TEN_YEARS)
-  local ends = at + longest + SECOND
   for _, other in ipairs(extras[k] or {}) do
     -- How fast the others refill is not known, only that they were kept for long enough.
-    ends = max(ends, till)
-    tags, longest = tags .. other[1], max(longest, 1)
+    longest = max(longest, redis.call('PTTL', KEYS[k]) * 1000)
+    tags = tags .. other[1]
     table.insert(used, n + 1, other[2])
     n = n + 1
   end
   if longest == 0 then
     redis.call('DEL', KEYS[k])
   else
-    -- A full bucket is an absent one: it may expire once it is full, and a second later. It is kept for a while
-    -- longer, so that not every change has to set a new end. Where the clock stepped back, the end does.
-    local keeps = till >= ends and at == now
-    if not keeps then till = ends + longest / 4 + SECOND end
-    used[n + 1], used[n + 2] = at, till
-    local value = tags .. pack(formats[n] or '<' .. rep('d', n + 2), unpack(used, 1, n + 2))
-    if keeps then
-      redis.call('SET', KEYS[k], value, 'KEEPTTL')
-    else
-      redis.call('SET', KEYS[k], value, 'PX', (till - now - (till - now) % 1000) / 1000 + 1)
-    end
+    used[n + 1] = at
+    local value = tags .. pack(formats[n] or '<' .. rep('I7', n) .. 'd', unpack(used, 1, n + 1))
+    -- A full bucket is an absent one: it may expire once it is full, and a second later.
+    local lasts = at - now + min(longest, TEN_YEARS)
+    redis.call('SET', KEYS[k], value, 'PX', (lasts - lasts % 1000) / 1000 + 1001)
   end
 end
 return pack('<' .. rep('d', size), unpack(answer, 1, size))

@@ -14,7 +14,7 @@
 local pack, unpack_from, call = struct.pack, struct.unpack, redis.call
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local MOST, TEN_YEARS, SECOND = 9007199254740991, 315360000000000, 1000000
+local MOST, TEN_YEARS = 9007199254740991, 315360000000000
 local input, place = ARGV[1], 1
 local stored = call('MGET', unpack(KEYS))
 -- With room for one record: a table that grows costs more than one that need not.
@@ -22,7 +22,7 @@ local answer, size, values, lasts = {now, 0, @(0)}, 1, {false}, {false}
 local tags, @(back@, step@, now@, tick@)
 
 for k = 1, #KEYS do
-  local value, own, at, till, times, @(used@, cost@, most@) = stored[k]
+  local value, own, at, times, @(used@, cost@, most@) = stored[k]
   times, @(cost@, most@), place = unpack_from('<d@[dd]', input, place)
   if times < 0 then
     times = -times
@@ -31,14 +31,14 @@ for k = 1, #KEYS do
     now@, tick@ = now - now % step@, step@ / back@
   end
   if value then
-    if #value ~= 16 + 10 * QUOTAS then return '' end
-    own, @(used@), at, till = unpack_from('<cBYTES@[d]dd', value)
-    if own ~= tags or not (at >= 0 and at <= now and till <= MOST) then return '' end
-    if not (used@ >= 0 and used@ <= MOST) then return '' end
+    if #value ~= 8 + 9 * QUOTAS then return '' end
+    own, @(used@), at = unpack_from('<cBYTES@[I7]d', value)
+    if own ~= tags or not (at >= 0 and at <= now) then return '' end
+    if used@ > MOST then return '' end
     used@ = used@ - (now@ - at + at % step@) / step@ * back@
     if used@ < 0 then used@ = 0 end
   else
-    till, @(used@) = 0, @(0)
+    @(used@) = @(0)
   end
   answer[size + 1 + @] = used@
   -- Whole times that it fits, if it fits at all.
@@ -52,21 +52,14 @@ for k = 1, #KEYS do
     -- At most a step too much.
     if used@ * tick@ + step@ > longest then longest = used@ * tick@ + step@ end
     if longest > TEN_YEARS then longest = TEN_YEARS end
-    if till < now + longest + SECOND then
-      till = now + longest + longest / 4 + 2 * SECOND
-      lasts[k] = (till - now - (till - now) % 1000) / 1000 + 1
-    end
-    values[k] = pack('<cBYTES@[d]dd', tags, @(used@), now, till)
+    lasts[k] = (longest - longest % 1000) / 1000 + 1001
+    values[k] = pack('<cBYTES@[I7]d', tags, @(used@), now)
   end
 end
 
 -- Nothing is written before everything was read.
 for k = 1, #KEYS do
-  if lasts[k] then
-    call('SET', KEYS[k], values[k], 'PX', lasts[k])
-  elseif values[k] then
-    call('SET', KEYS[k], values[k], 'KEEPTTL')
-  end
+  if values[k] then call('SET', KEYS[k], values[k], 'PX', lasts[k]) end
 end
 local format = #KEYS == 1 and '<dd@[d]' or '<' .. string.rep('d', size)
 return pack(format, unpack(answer))

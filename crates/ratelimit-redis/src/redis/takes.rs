@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn each_number_of_quotas_has_its_script() {
         let two = script(2);
-        assert!(two.contains("unpack_from('<c4dddd', value)"), "{two}");
+        assert!(two.contains("unpack_from('<c4I7I7d', value)"), "{two}");
         assert!(two.contains("local tags, back1, step1, now1, tick1, back2, step2, now2, tick2\n"), "{two}");
         assert!(two.contains("    if used1 < 0 then used1 = 0 end\n    if used2 < 0 then"), "{two}");
         assert!(!two.contains('@') && !two.contains("QUOTAS") && !two.contains("BYTES"), "{two}");

@@ -65,7 +65,7 @@ async fn what_is_used_comes_back_by_the_servers_clock() {
     // The server's clock is the only one, and nobody can move it: what it promised has to pass.
     tokio::time::sleep(denial.retry_after().unwrap()).await;
     assert!(matches!(limiter.check("a", quota).await.unwrap(), Decision::Allow(_)));
-    assert_eq!(server.ask("TTL rl1:b{:a}").await, ":2", "a bucket ends two seconds after it is full");
+    assert_eq!(server.ask("TTL rl1:b{:a}").await, ":1", "a bucket ends a second after it is full");
 }
 
 #[tokio::test]
