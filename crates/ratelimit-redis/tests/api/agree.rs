@@ -202,7 +202,9 @@ async fn agree(runs: u32, expires: bool) {
                 clock.advance(*micros);
             }
             let now = clock.now();
-            server.ask(&format!("HSET clock s {} us {}", now / 1_000_000, now % 1_000_000)).await;
+            let mut set = redis::cmd("HSET");
+            set.arg("clock").arg("s").arg(now / 1_000_000).arg("us").arg(now % 1_000_000);
+            set.exec_async(&mut connection).await.unwrap();
             if expires {
                 redis::cmd("EVAL").arg(EXPIRE).arg(0).exec_async(&mut connection).await.unwrap();
             }
