@@ -48,7 +48,7 @@ bench-limits:
 # the limiter over four processes for a minute, then script and arithmetic over ten million acts; half an hour
 soak-limits:
     cargo run --release --locked --package bench-limits soak 60
-    AGREE_RUNS=340000 cargo test --release --locked --package ratelimit-redis agree -- --nocapture
+    AGREE_RUNS=340000 cargo nextest run --release --locked --package ratelimit-redis agree::the_script --no-capture
 
 # the unmodified client libraries against a gateway of their own
 clients:
