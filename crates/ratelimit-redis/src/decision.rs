@@ -111,6 +111,7 @@ pub struct Reservation {
 /// Whose slots they are, and where the charges were taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Permit {
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "nobody shares buckets without a server"))]
     Shared(u64),
     /// In this process, while the others could not be reached.
     Local(u64),
@@ -129,6 +130,7 @@ impl Reservation {
         }
     }
 
+    #[cfg(feature = "redis")]
     /// The same, when nobody knows whether it was heard: what is given back must have been charged, and what is
     /// charged must not be charged already.
     pub(crate) fn doubt(&mut self, so_far: &Actual) {

@@ -100,6 +100,7 @@ impl Op {
         Self { act: Act::Adjust(Slots::Leave), parts: parts(charges, step), permit: 0 }
     }
 
+    #[cfg(feature = "redis")]
     /// What gives back all that a take took.
     pub(crate) fn undo(&self) -> Self {
         let back = |part: &Part| {

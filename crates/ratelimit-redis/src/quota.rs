@@ -53,6 +53,7 @@ impl Window {
         }
     }
 
+    #[cfg(feature = "redis")]
     /// A number of three bits, as it is stored.
     pub(crate) const fn class(self) -> u16 {
         match self {
@@ -308,6 +309,7 @@ impl Quota {
         self.prepaid as u64
     }
 
+    #[cfg(feature = "redis")]
     pub(crate) const fn outage(self) -> OnOutage {
         self.on_outage
     }
