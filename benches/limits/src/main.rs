@@ -2,6 +2,7 @@
 //! run. Prints a line for each case and one for each goal.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking, and prints")]
 
+mod exact;
 mod measure;
 mod peers;
 mod soak;
@@ -59,6 +60,7 @@ fn main() {
         bench.hot().await;
         bench.denied().await;
         bench.memory().await;
+        bench.exact().await;
         bench.hang().await;
     });
 }
@@ -193,6 +195,15 @@ impl Bench {
         let mut connection = self.connection.clone();
         let text: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await.unwrap();
         text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap_or(f64::NAN)
+    }
+
+    async fn exact(&self) {
+        let wrong = exact::wrong_waits(&self.server.url(), self.connection.clone()).await;
+        println!("G8 waits that were told wrong, by a microsecond: {wrong}");
+        goal("G8", f64::from(wrong), 0.0);
+        let leaked = exact::leaked_slots(&self.server.url()).await;
+        println!("G9 slots that nobody gave back after a hundred thousand cancelled acquires: {leaked}");
+        goal("G9", leaked as f64, 0.0);
     }
 
     async fn hang(&self) {

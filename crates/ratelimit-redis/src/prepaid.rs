@@ -240,8 +240,18 @@ impl<L: Limiter> Limiter for PrepaidLimiter<L> {
     fn charge<'a>(&'a self, held: &'a mut Reservation, so_far: &'a Actual) -> BoxFuture<'a, Result<(), LimiterError>> {
         Box::pin(async move {
             let mut rest = self.replace(held, |charge| so_far.of(charge));
-            held.note(so_far);
-            self.inner.charge(&mut rest, so_far).await
+            let is_of_rest = |charge: &Held| rest.held.iter().any(|other| name(other) == name(charge));
+            for charge in held.held.iter_mut().filter(|charge| !is_of_rest(charge)) {
+                charge.cost = so_far.of(charge);
+            }
+            let told = self.inner.charge(&mut rest, so_far).await;
+            // What the limiter behind is not sure of is not sure here either.
+            for other in rest.held {
+                if let Some(charge) = held.held.iter_mut().find(|charge| name(charge) == name(&other)) {
+                    *charge = other;
+                }
+            }
+            told
         })
     }
 

@@ -100,6 +100,7 @@ impl RedisCluster {
             if seen.iter().any(|line| line == "master_link_status:up") {
                 return;
             }
+            // Waits for another process, which has no way to tell.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the replica does not follow");

@@ -1,5 +1,7 @@
 //! Settings: typed, layered, checked before anything starts. The only reader of the environment.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,8 +9,12 @@ use std::path::{Path, PathBuf};
 use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, ConfigError, File, FileFormat};
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
+
+pub use words::{
+    BackendKind, KeptText, LogFormat, LogLevel, OperationSetting, QuotaCounts, QuotaOf, QuotaOnOutage, Reaction,
+};
 
 /// The compiled-in defaults; also the documentation of every setting.
 pub const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -266,156 +272,6 @@ pub struct InputSettings {
     pub max: Option<f64>,
     #[serde(default)]
     pub max_elements: Option<u64>,
-}
-
-/// An enum of words, read and written as such. A wrong word is told the right ones.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$word_doc])* $variant,)*
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                match String::deserialize(deserializer)?.as_str() {
-                    $($word => Ok(Self::$variant),)*
-                    other => Err(serde::de::Error::unknown_variant(other, &[$($word),*])),
-                }
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(match self {
-                    $(Self::$variant => $word,)*
-                })
-            }
-        }
-    };
-}
-
-words! {
-    /// What happens when a detector finds something.
-    Reaction {
-        /// The request or answer is refused.
-        Block = "block",
-        /// What was found is removed.
-        Redact = "redact",
-        /// It is recorded, nothing else.
-        Observe = "observe",
-        /// Nobody looks.
-        Off = "off",
-    }
-}
-
-words! {
-    /// What of a text the audit trail keeps.
-    KeptText {
-        /// Its beginning, redacted.
-        Redacted = "redacted",
-        /// Nothing but a digest.
-        Digest = "digest",
-    }
-}
-
-words! {
-    /// How a log line looks.
-    LogFormat {
-        /// For people.
-        Pretty = "pretty",
-        /// For programs.
-        Json = "json",
-    }
-}
-
-words! {
-    /// The least severe line that is logged.
-    LogLevel {
-        /// Something is broken.
-        Error = "error",
-        /// Something may break.
-        Warn = "warn",
-        /// What happens.
-        Info = "info",
-        /// How it happens.
-        Debug = "debug",
-        /// Every step.
-        Trace = "trace",
-    }
-}
-
-words! {
-    /// What a backend speaks.
-    BackendKind {
-        /// OpenAI's API.
-        Openai = "openai",
-        /// The Open Inference Protocol.
-        Oip = "oip",
-        /// Nothing: it is the built-in model.
-        Echo = "echo",
-    }
-}
-
-words! {
-    /// Whose requests a quota counts together.
-    QuotaOf {
-        /// Those of one key.
-        Key = "key",
-        /// Those of a key and of what it was rotated from and into.
-        Family = "family",
-        /// Those of a tenant.
-        Tenant = "tenant",
-        /// Those from one address.
-        Address = "address",
-        /// Everybody's.
-        All = "all",
-    }
-}
-
-words! {
-    /// What a quota counts.
-    QuotaCounts {
-        /// Requests.
-        Requests = "requests",
-        /// Tokens, read and written.
-        Tokens = "tokens",
-        /// Tokens that models read.
-        InputTokens = "input_tokens",
-        /// Tokens that models write.
-        OutputTokens = "output_tokens",
-        /// Millionths of what prices are in.
-        Spend = "spend",
-        /// Requests under way.
-        Concurrent = "concurrent",
-    }
-}
-
-words! {
-    /// What a quota says while Redis is away.
-    QuotaOnOutage {
-        /// Nothing is let through.
-        Refuse = "refuse",
-        /// Each gateway lets its share through.
-        Share = "share",
-        /// Everything is let through.
-        DangerAllow = "danger_allow",
-    }
-}
-
-words! {
-    /// What a model does.
-    OperationSetting {
-        /// Chat.
-        Chat = "chat",
-        /// Text completion.
-        Complete = "complete",
-        /// Embeddings.
-        Embed = "embed",
-        /// Tensors.
-        Infer = "infer",
-    }
 }
 
 /// A secret setting: never shown, by no way of printing.

@@ -237,6 +237,7 @@ async fn slots_that_move_under_load_admit_no_more_than_there_is() {
                     }
                 }
                 failing_since = None;
+                // The quota must outlast the moves.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             admitted
@@ -264,6 +265,7 @@ async fn slots_that_move_under_load_admit_no_more_than_there_is() {
             break;
         }
         assert!(started.elapsed() < Duration::from_secs(20), "the buckets are never spent");
+        // The callers go on meanwhile.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     is_over.store(true, Ordering::Relaxed);

@@ -268,6 +268,7 @@ async fn a_server_that_is_killed_and_started_under_load_allows_as_much_once_more
             if wanted() {
                 return;
             }
+            // The breaker is open for a quarter of a second; nothing tells when it lets somebody ask.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("{allowed:?} were allowed, {failed:?} failed");

@@ -168,3 +168,22 @@ async fn four_limiters_together_never_let_more_through_than_the_quota() {
     let taken: u64 = tasks.join_all().await.into_iter().sum();
     assert!((60..=100).contains(&taken), "at most 10 of each are stranded: {taken}");
 }
+
+#[tokio::test]
+async fn what_the_limiter_behind_is_not_sure_of_is_not_given_back() {
+    let server = RedisServer::start().await;
+    let mut config = RedisConfig::new(&server.url());
+    config.deadline = Duration::from_millis(200);
+    let limiter = PrepaidLimiter::new(RedisLimiter::connect(&config).await.unwrap());
+    let exact = Quota::per_day(number(1_000));
+    for (bucket, actual, left) in [("a", 50, 750), ("b", 200, 700), ("c", 350, 650)] {
+        let charge = |cost| [Charge::new(bucket, "requests", exact, cost)];
+        let Decision::Allow(mut held) = limiter.reserve(&charge(100)).await.unwrap() else { panic!("fits") };
+        server.freeze(true).await;
+        let told = limiter.charge(&mut held, &Actual::as_charged().unit("requests", 300)).await;
+        assert_eq!(told.unwrap_err(), LimiterError::Unavailable);
+        server.freeze(false).await;
+        limiter.settle(held, &Actual::as_charged().unit("requests", actual)).await.unwrap();
+        assert_eq!(limiter.peek(&charge(0)).await.unwrap().first().unwrap().remaining, left);
+    }
+}

@@ -27,7 +27,7 @@ impl Reloader {
         Self { source, fixed, pipeline }
     }
 
-    /// Reloads models, limits and screening. Listeners, certificate and data folder stay as they
+    /// Reloads models, limits, quotas and screening. Listeners, certificate and data folder stay as they
     /// are until a restart; a change there is logged.
     ///
     /// # Errors

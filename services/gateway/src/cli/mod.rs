@@ -55,7 +55,7 @@ struct SettingsArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT; SIGHUP reloads models, limits and screening.
+    /// Serve until SIGTERM or SIGINT; SIGHUP reloads models, limits, quotas and screening.
     Serve,
     /// Look at the settings.
     #[command(subcommand)]

@@ -205,6 +205,7 @@ async fn no_fault_of_redis_is_permission() {
             if status().await == 200 {
                 return;
             }
+            // It is open for a quarter of a second.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("it does not recover");

@@ -323,6 +323,7 @@ async fn a_slot_is_kept_for_a_caller_who_does_not_read() {
             assert_eq!(status(&app, &key, "fake").await, 429);
             return;
         }
+        // The gateway renews by its own clock, and tells nobody.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the slot is not renewed: {before:?}");
