@@ -14,3 +14,12 @@ mod verify;
 async fn memory_store_passes_the_suite() {
     keys::testing::suite(async || keys::MemoryKeyStore::new()).await;
 }
+
+#[tokio::test]
+async fn memory_revocations_pass_the_suite() {
+    keys::testing::revocations_suite(async || {
+        let revocations = keys::MemoryRevocations::new();
+        (revocations.clone(), revocations)
+    })
+    .await;
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::panic, reason = "a conformance suite fails by panicking")]
 
+mod revocations;
+
 use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::error::StoreError;
@@ -11,6 +13,8 @@ use crate::limits::{Per, Rate};
 use crate::record::KeyRecord;
 use crate::scopes::{AdminScopes, InferenceScopes, Operation, Scopes};
 use crate::store::{KeyStore, Revoke};
+
+pub use revocations::revocations_suite;
 
 const NOW: u64 = 1_800_000_000_000;
 
