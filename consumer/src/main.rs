@@ -8,9 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use audit::{Act, Log, SegmentFile, SigningKey};
 use core_validate::{Dtype, TensorSpec};
-use keys::{
-    InferenceScopes, KeyLimits, MemoryKeyStore, NewKey, Operation, Peppers, Principal, Scopes, Tenant, Verifier,
-};
+use keys::{InferenceScopes, MemoryKeyStore, NewKey, Operation, Peppers, Principal, Scopes, Terms, Verifier};
 use ratelimit_redis::{Decision, Limiter, LimiterError, MemoryLimiter, Quota, RedisConfig, RedisLimiter};
 use sanitize::{Action, ControlTokens, Injection, Sanitizer, Secrets};
 
@@ -29,8 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn key(now: u64) -> Result<Principal, Box<dyn Error>> {
     let verifier = Verifier::builder(Arc::new(MemoryKeyStore::new()), Peppers::generate()?).build()?;
     let scopes = Scopes::Inference(InferenceScopes::new(["*"], [Operation::Infer])?);
-    let (name, tenant, limits) = ("consumer".to_owned(), Tenant::default(), KeyLimits::default());
-    let new = NewKey { name, tenant, scopes, limits, expires_at: None };
+    let new = NewKey::new("consumer", Terms::new(scopes));
     let key = verifier.issuer().issue(&Principal::system(), new, now).await?;
     let from = "192.0.2.1".parse()?;
     assert!(verifier.verify("pck1_nonsense", from, now).await.is_err());

@@ -19,6 +19,18 @@ pub enum Record {
     Act(Act),
 }
 
+impl Record {
+    /// Who asked for it.
+    pub fn who(&self) -> &Who {
+        match self {
+            Self::Intent(Intent { who, .. })
+            | Self::Outcome(Outcome { who, .. })
+            | Self::Refusal(Refusal { who, .. })
+            | Self::Act(Act { who, .. }) => who,
+        }
+    }
+}
+
 /// Who is meant, as far as it is known.
 #[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

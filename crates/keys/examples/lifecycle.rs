@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keys::{
-    InferenceScopes, KeyLimits, MemoryKeyStore, NewKey, Operation, Peppers, Principal, Scopes, Tenant, Verifier,
+    InferenceScopes, KeyLimits, MemoryKeyStore, NewKey, Operation, Peppers, Principal, Scopes, Terms, Verifier,
 };
 
 #[tokio::main]
@@ -13,18 +13,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let verifier = Verifier::builder(Arc::new(MemoryKeyStore::new()), Peppers::generate()?).build()?;
     let issuer = verifier.issuer();
-    let new = NewKey {
-        name: "billing service".to_owned(),
-        tenant: Tenant::default(),
-        scopes: Scopes::Inference(InferenceScopes::new(["gpt-*"], [Operation::Chat])?),
-        limits: KeyLimits {
-            requests: Some("5/second burst 10".parse()?),
-            tokens: Some("100000/day".parse()?),
-            ..KeyLimits::default()
-        },
-        expires_at: None,
+    let limits = KeyLimits {
+        requests: Some("5/second burst 10".parse()?),
+        tokens: Some("100000/day".parse()?),
+        ..KeyLimits::default()
     };
-    let key = issuer.issue(&Principal::system(), new, now).await?;
+    let terms = Terms::new(Scopes::Inference(InferenceScopes::new(["gpt-*"], [Operation::Chat])?)).limits(limits);
+    let key = issuer.issue(&Principal::system(), NewKey::new("billing service", terms), now).await?;
     println!("made {}; its holder gets {} characters", key.record().id, key.secret().len());
     let from = "192.0.2.1".parse()?;
     for presented in [key.secret(), key.secret(), "sk-1234"] {

@@ -23,13 +23,13 @@ pub(crate) fn number<const N: usize>(mut value: u64) -> [u8; N] {
     digits
 }
 
-/// Evenly distributed characters from the operating system's randomness: 5.95 bits each.
-pub(crate) fn random(out: &mut [u8]) -> Result<(), getrandom::Error> {
+/// Evenly distributed characters from random bytes: 5.95 bits each.
+pub(crate) fn draw(out: &mut [u8], source: &mut blake3::OutputReader) {
     let mut pool = [0_u8; 64];
     let mut places = out.iter_mut();
     let mut place = places.next();
     while place.is_some() {
-        getrandom::fill(&mut pool)?;
+        source.fill(&mut pool);
         // 248 = 4 x 62: what is above would make the first characters more likely.
         for byte in pool.iter().filter(|byte| **byte < 248) {
             let Some(to) = place else { break };
@@ -38,5 +38,4 @@ pub(crate) fn random(out: &mut [u8]) -> Result<(), getrandom::Error> {
         }
     }
     pool.zeroize();
-    Ok(())
 }

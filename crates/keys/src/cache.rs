@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -13,9 +14,11 @@ use crate::UnixMillis;
 use crate::error::AuthError;
 use crate::format::PresentedKey;
 use crate::hash::SecretHash;
-use crate::id::{FamilyId, KeyId};
+use crate::id::KeyId;
+use crate::lineage::Lineage;
 use crate::principal::Principal;
-use crate::record::{KeyRecord, Status};
+use crate::record::Status;
+use crate::revocations::Changed;
 
 const SHARDS: usize = 16;
 /// How many entries are looked at for one to drop.
@@ -32,32 +35,38 @@ pub(crate) struct Cache {
     shards: [RwLock<Shard>; SHARDS],
     per_shard: usize,
     hard_ms: u64,
-    soft_ms: u64,
+    soft_ms: AtomicU64,
     digest_key: Zeroizing<[u8; 32]>,
     generation: AtomicU64,
+    epoch: AtomicU64,
 }
 
 /// A key whose secret was right, as its row was then.
 #[derive(Clone)]
 pub(crate) struct Known {
     principal: Principal,
-    not_before: Option<UnixMillis>,
     pub(crate) hash: SecretHash,
 }
 
 struct Entry {
     digest: Digest,
-    outcome: Result<Known, AuthError>,
+    outcome: Landed,
+    /// When the row was read, and in which epoch.
     checked_at: UnixMillis,
-    fresh_until: UnixMillis,
+    epoch: u64,
+    /// While the store is away, what is known holds until then.
+    postponed_until: UnixMillis,
     hard_until: UnixMillis,
     used_at: AtomicU64,
     noted_at: AtomicU64,
 }
 
+/// What a check finds; when and from where the key may be used is another question, and each caller's own.
+pub(crate) type Landed = Result<Known, AuthError>;
+
 pub(crate) enum Found {
     /// Known well enough to answer.
-    Answer(Result<Principal, AuthError>),
+    Fresh(Landed),
     /// The secret was right; the row must be read again.
     Stale(Known),
     /// Not known.
@@ -65,24 +74,32 @@ pub(crate) enum Found {
 }
 
 impl Known {
-    /// What the row says of a key whose secret is right.
-    pub(crate) fn of(record: &KeyRecord) -> Result<Self, AuthError> {
+    /// What the rows say of a key whose secret is right.
+    pub(crate) fn of(lineage: &Lineage) -> Result<Self, AuthError> {
+        let record = &lineage.record;
         match record.status() {
             Status::Revoked => Err(AuthError::Revoked),
             Status::Active => {
-                Ok(Self { principal: Principal::of(record), not_before: record.not_before, hash: record.hash.clone() })
+                let terms = lineage.terms().ok_or(AuthError::NothingLeft)?;
+                let principal = Principal::of(record, terms, lineage.makers());
+                Ok(Self { principal, hash: record.hash.clone() })
             }
         }
     }
 
-    pub(crate) fn at(&self, now: UnixMillis) -> Result<Principal, AuthError> {
-        if self.not_before.is_some_and(|start| now < start) {
+    /// Whether it may be used at this time from this address.
+    pub(crate) fn at(self, now: UnixMillis, from: IpAddr) -> Result<Principal, AuthError> {
+        let terms = self.principal.terms();
+        if terms.not_before.is_some_and(|start| now < start) {
             return Err(AuthError::NotYetValid);
         }
         if self.principal.expires_at().is_some_and(|end| now >= end) {
             return Err(AuthError::Expired);
         }
-        Ok(self.principal.clone())
+        if !terms.addresses.contain(from) {
+            return Err(AuthError::WrongAddress);
+        }
+        Ok(self.principal)
     }
 }
 
@@ -92,7 +109,13 @@ impl Cache {
         getrandom::fill(digest_key.as_mut())?;
         let per_shard = capacity.div_ceil(SHARDS);
         let shards = std::array::from_fn(|_| RwLock::default());
-        Ok(Self { shards, per_shard, hard_ms, soft_ms, digest_key, generation: AtomicU64::new(0) })
+        let (soft_ms, generation, epoch) = (AtomicU64::new(soft_ms), AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { shards, per_shard, hard_ms, soft_ms, digest_key, generation, epoch })
+    }
+
+    /// How long a row counts as read, from now on and for what is remembered.
+    pub(crate) fn set_soft(&self, soft_ms: u64) {
+        self.soft_ms.store(soft_ms, Ordering::SeqCst);
     }
 
     pub(crate) fn digest(&self, key: &PresentedKey) -> Digest {
@@ -109,35 +132,32 @@ impl Cache {
         let Some(entry) = shard.get(id).filter(|entry| bool::from(entry.digest.ct_eq(digest))) else {
             return Found::Missing;
         };
-        let is_fresh = (entry.checked_at..entry.fresh_until).contains(&now);
+        let is_current = entry.epoch == self.epoch.load(Ordering::Relaxed);
+        let age = now.checked_sub(entry.checked_at);
+        let is_fresh = |ttl| is_current && age.is_some_and(|age| age < ttl);
+        let is_postponed = age.is_some() && now < entry.postponed_until;
         match &entry.outcome {
             _ if now >= entry.hard_until => Found::Missing,
-            Ok(known) if is_fresh => {
+            Ok(known) if is_postponed || is_fresh(self.soft_ms.load(Ordering::Relaxed)) => {
                 entry.used_at.store(now, Ordering::Relaxed);
-                Found::Answer(known.at(now))
+                Found::Fresh(Ok(known.clone()))
             }
             Ok(known) => Found::Stale(known.clone()),
-            Err(error) if is_fresh => Found::Answer(Err(error.clone())),
+            Err(error) if is_fresh(REFUSAL_MS) => Found::Fresh(Err(error.clone())),
             Err(_) => Found::Missing,
         }
     }
 
     /// Remembers the outcome of a full check.
-    pub(crate) fn keep(
-        &self,
-        id: &KeyId,
-        digest: Digest,
-        outcome: Result<Known, AuthError>,
-        now: UnixMillis,
-        generation: u64,
-    ) {
-        let (soft, hard) = if outcome.is_ok() { (self.soft_ms, self.hard_ms) } else { (REFUSAL_MS, REFUSAL_MS) };
+    pub(crate) fn keep(&self, id: &KeyId, digest: Digest, outcome: Landed, now: UnixMillis, generation: u64) {
+        let hard_ms = if outcome.is_ok() { self.hard_ms } else { REFUSAL_MS };
         let entry = Entry {
             digest,
             outcome,
             checked_at: now,
-            fresh_until: now.saturating_add(soft),
-            hard_until: now.saturating_add(hard),
+            epoch: self.epoch.load(Ordering::SeqCst),
+            postponed_until: 0,
+            hard_until: now.saturating_add(hard_ms),
             used_at: AtomicU64::new(now),
             noted_at: AtomicU64::new(0),
         };
@@ -155,14 +175,7 @@ impl Cache {
     }
 
     /// Remembers what a row says now. The hard end stays, so that the secret is checked again.
-    pub(crate) fn refresh(
-        &self,
-        id: &KeyId,
-        digest: Digest,
-        outcome: Result<Known, AuthError>,
-        now: UnixMillis,
-        generation: u64,
-    ) {
+    pub(crate) fn refresh(&self, id: &KeyId, digest: Digest, outcome: Landed, now: UnixMillis, generation: u64) {
         if outcome.is_err() {
             return self.keep(id, digest, outcome, now, generation);
         }
@@ -173,7 +186,8 @@ impl Cache {
         if let Some(entry) = shard.get_mut(id).filter(|entry| entry.digest == digest) {
             entry.outcome = outcome;
             entry.checked_at = now;
-            entry.fresh_until = now.saturating_add(self.soft_ms);
+            entry.epoch = self.epoch.load(Ordering::SeqCst);
+            entry.postponed_until = 0;
             entry.hard_until = entry.hard_until.min(now.saturating_add(self.hard_ms));
             entry.used_at.store(now, Ordering::Relaxed);
         }
@@ -183,20 +197,35 @@ impl Cache {
     pub(crate) fn postpone(&self, id: &KeyId, now: UnixMillis) {
         if let Some(entry) = self.write(id).get_mut(id) {
             entry.checked_at = entry.checked_at.min(now);
-            entry.fresh_until = now.saturating_add(POSTPONE_MS);
+            entry.postponed_until = now.saturating_add(POSTPONE_MS);
         }
     }
 
-    pub(crate) fn forget(&self, id: &KeyId) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
-        self.write(id).remove(id);
+    /// The secret hashes to something else from now on.
+    pub(crate) fn rehashed(&self, id: &KeyId, from: &SecretHash, to: &SecretHash) {
+        if let Some(Ok(known)) = self.write(id).get_mut(id).map(|entry| &mut entry.outcome)
+            && known.hash == *from
+        {
+            known.hash = to.clone();
+        }
     }
 
-    pub(crate) fn forget_family(&self, family: &FamilyId) {
+    /// The rows of these keys must be read again, all that is under way included.
+    pub(crate) fn forget(&self, changed: &Changed) {
         self.generation.fetch_add(1, Ordering::SeqCst);
+        match changed {
+            Changed::Key(id) => drop(self.write(id).remove(id)),
+            Changed::Family(family) => self.keep_only(|principal| principal.family() != family),
+            Changed::Tenant(tenant) => self.keep_only(|principal| principal.tenant() != tenant),
+            // The secrets are still right.
+            Changed::All => drop(self.epoch.fetch_add(1, Ordering::SeqCst)),
+        }
+    }
+
+    fn keep_only(&self, is_other: impl Fn(&Principal) -> bool) {
         for shard in &self.shards {
-            let is_other = |entry: &Entry| entry.outcome.as_ref().is_ok_and(|known| known.principal.family() != family);
-            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| is_other(entry));
+            let is_kept = |entry: &Entry| entry.outcome.as_ref().is_ok_and(|known| is_other(&known.principal));
+            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| is_kept(entry));
         }
     }
 

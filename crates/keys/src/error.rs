@@ -24,6 +24,12 @@ pub enum AuthError {
     /// Its time has not come.
     #[error("the key is not valid yet")]
     NotYetValid,
+    /// It may not be used from this address.
+    #[error("the key may not be used from this address")]
+    WrongAddress,
+    /// What its makers may hand on has become less, and leaves nothing of it; or a maker is gone.
+    #[error("the makers of the key leave nothing of it")]
+    NothingLeft,
     /// Too many failures from this address.
     #[error("too many failures from this address; retry after {retry_after:?}")]
     Throttled {
@@ -58,6 +64,8 @@ impl AuthError {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::WrongAddress => "wrong_address",
+            Self::NothingLeft => "nothing_left",
             Self::Throttled { .. } => "throttled",
             Self::Busy { .. } => "busy",
             Self::StoreUnavailable => "store_unavailable",
@@ -107,11 +115,14 @@ pub enum IssueError {
     /// The caller may not do this at all.
     #[error("the caller may not administer keys")]
     Forbidden,
-    /// The caller may not give what it does not have, or give it for longer.
-    #[error("the new key would reach further than its maker")]
-    WiderThanMaker,
+    /// The caller, or whoever made the key, may not give this: it does not have it. The word says what.
+    #[error("the key would reach further than its maker: {0}")]
+    WiderThanMaker(&'static str),
+    /// Between the key and the command line there would be more than [`MAX_MAKERS`](crate::MAX_MAKERS) keys.
+    #[error("keys are made by keys that are made by keys, at most {} of them", crate::MAX_MAKERS)]
+    TooManyMakers,
     /// The name is empty, longer than 128 bytes, or has control characters.
-    #[error("a key name is 1 to 128 bytes without control characters")]
+    #[error("a name is 1 to 128 bytes without control characters")]
     Name,
     /// It would end before it begins.
     #[error("the key would already have expired")]
@@ -122,6 +133,21 @@ pub enum IssueError {
     /// No such key or family.
     #[error("there is no such key")]
     NotFound,
+    /// No such tenant, or it is revoked.
+    #[error("there is no such tenant, or it is revoked")]
+    NoTenant,
+    /// There is a tenant of this name.
+    #[error("there is a tenant of this name")]
+    TenantExists,
+    /// It is of another version than the caller has seen.
+    #[error("the key has changed meanwhile")]
+    Changed,
+    /// An inference key stays one, and so does an admin key.
+    #[error("a key for inference and a key for administration cannot become each other")]
+    OtherKind,
+    /// The same token came with another request.
+    #[error("the idempotency key was used for another request")]
+    OtherRequest,
     /// The key is revoked, has ended, or was rotated before.
     #[error("the key is revoked, has expired or was rotated before")]
     NotActive,
@@ -134,6 +160,9 @@ pub enum IssueError {
     /// The operating system has no randomness.
     #[error("the operating system gives no randomness")]
     NoRandomness,
+    /// The pepper that the key was made with is not loaded.
+    #[error("the pepper of the key is not loaded")]
+    PepperMissing,
     /// The key store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -83,11 +83,13 @@ impl PresentedKey {
         &self.id
     }
 
-    /// A new key under this pepper.
-    pub(crate) fn generate(pepper: &Pepper) -> Result<Self, getrandom::Error> {
-        let id = KeyId::random(pepper.kid)?;
+    /// The key that follows from a pepper and a nonce: 256 random bits, to be kept secret or forgotten. Who
+    /// has only one of the two learns nothing of the key.
+    pub(crate) fn derive(pepper: &Pepper, nonce: &[u8; 32]) -> Self {
+        let mut source = blake3::Hasher::new_keyed(&pepper.issue_key).update(nonce).finalize_xof();
+        let id = KeyId::draw(pepper.kid, &mut source);
         let mut secret = Zeroizing::new([0; SECRET_LEN]);
-        base62::random(secret.as_mut())?;
+        base62::draw(secret.as_mut(), &mut source);
         let mut signed = Zeroizing::new([0; SIGNED]);
         let parts = [PREFIX.as_bytes(), id.as_str().as_bytes(), b"_", secret.as_ref()];
         fill(signed.as_mut(), &parts);
@@ -97,7 +99,7 @@ impl PresentedKey {
         let mut text = Zeroizing::new([0; LEN]);
         fill(text.as_mut(), &[&summed, &crc_of(&summed)]);
         zeroize::Zeroize::zeroize(&mut summed);
-        Ok(Self { id, text })
+        Self { id, text }
     }
 
     /// The whole key.

@@ -1,4 +1,4 @@
-//! Names of things: keys, families, tenants. None of them is secret.
+//! Names of keys and families. None of them is secret.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,15 +41,21 @@ impl KeyId {
         pepper
     }
 
+    /// The name of the pepper that the key was made with.
+    pub fn pepper_kid(&self) -> char {
+        char::from(self.pepper())
+    }
+
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let id: [u8; ID_LEN] = bytes.try_into().ok()?;
         base62::is_base62(&id).then_some(Self(id))
     }
 
-    pub(crate) fn random(pepper: u8) -> Result<Self, getrandom::Error> {
+    /// A new id, from a source of random bytes.
+    pub(crate) fn draw(pepper: u8, source: &mut blake3::OutputReader) -> Self {
         let mut id = [pepper; ID_LEN];
-        base62::random(id.get_mut(1..).unwrap_or_default())?;
-        Ok(Self(id))
+        base62::draw(id.get_mut(1..).unwrap_or_default(), source);
+        Self(id)
     }
 
     /// Who acts when no key does: the command line, the first start.
@@ -60,6 +66,11 @@ impl FamilyId {
     /// The 16 characters.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The key that it began with.
+    pub fn founder(&self) -> KeyId {
+        self.0
     }
 }
 
@@ -136,58 +147,5 @@ impl TryFrom<String> for FamilyId {
 
     fn try_from(text: String) -> Result<Self, InvalidId> {
         text.parse()
-    }
-}
-
-/// Whose key it is: 1 to 64 of `A-Z a-z 0-9 _ . -`. The default tenant is `default`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Tenant(String);
-
-/// A text that is no tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a tenant is 1 to 64 letters, digits, dots, hyphens or underscores")]
-pub struct InvalidTenant;
-
-impl Tenant {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for Tenant {
-    fn default() -> Self {
-        Self("default".to_owned())
-    }
-}
-
-impl FromStr for Tenant {
-    type Err = InvalidTenant;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTenant> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        let is_tenant = (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
-        is_tenant.then(|| Self(text.to_owned())).ok_or(InvalidTenant)
-    }
-}
-
-impl TryFrom<String> for Tenant {
-    type Error = InvalidTenant;
-
-    fn try_from(text: String) -> Result<Self, InvalidTenant> {
-        text.parse()
-    }
-}
-
-impl From<Tenant> for String {
-    fn from(tenant: Tenant) -> Self {
-        tenant.0
-    }
-}
-
-impl fmt::Display for Tenant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -36,6 +36,7 @@ pub enum Per {
 
 /// The rates of a key; its family shares them. `None` is no limit of the key's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeyLimits {
     /// Requests.
@@ -55,9 +56,11 @@ pub struct KeyLimits {
     pub spend: Option<Rate>,
     /// Spend in all, beside what `spend` says of a window; the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, minimum = 1))]
     pub budget: Option<NonZeroU64>,
     /// Requests under way at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     pub concurrent: Option<NonZeroU32>,
 }
 
@@ -66,7 +69,84 @@ pub struct KeyLimits {
 #[error("a rate is written like 5/second or 100/minute burst 200, with second, minute, hour, day or total")]
 pub struct InvalidRate;
 
+impl KeyLimits {
+    fn rates(&self) -> [Option<Rate>; 5] {
+        [self.requests, self.tokens, self.input_tokens, self.output_tokens, self.spend]
+    }
+
+    /// Whether each limit there is one for among `most` is there and within it.
+    pub(crate) fn are_within(&self, most: &Self) -> bool {
+        let is_within = |own: &Option<Rate>, most: &Option<Rate>| {
+            most.is_none_or(|most| own.is_some_and(|own| own.is_within(most)))
+        };
+        self.rates().iter().zip(&most.rates()).all(|(own, most)| is_within(own, most))
+            && most.budget.is_none_or(|most| self.budget.is_some_and(|own| own <= most))
+            && most.concurrent.is_none_or(|most| self.concurrent.is_some_and(|own| own <= most))
+    }
+
+    /// The stricter of both in everything.
+    pub(crate) fn clipped_to(&self, most: &Self) -> Self {
+        let rate = |own: Option<Rate>, most: Option<Rate>| match (own, most) {
+            (Some(own), Some(most)) => Some(own.clipped_to(most)),
+            (own, most) => own.or(most),
+        };
+        Self {
+            requests: rate(self.requests, most.requests),
+            tokens: rate(self.tokens, most.tokens),
+            input_tokens: rate(self.input_tokens, most.input_tokens),
+            output_tokens: rate(self.output_tokens, most.output_tokens),
+            spend: rate(self.spend, most.spend),
+            budget: stricter(self.budget, most.budget),
+            concurrent: stricter(self.concurrent, most.concurrent),
+        }
+    }
+}
+
+fn stricter<T: Ord>(own: Option<T>, most: Option<T>) -> Option<T> {
+    match (own, most) {
+        (Some(own), Some(most)) => Some(own.min(most)),
+        (own, most) => own.or(most),
+    }
+}
+
+impl Rate {
+    /// Whether it never allows more than `most` does: neither at once nor as time goes on.
+    pub(crate) fn is_within(self, most: Self) -> bool {
+        self.burst <= most.burst && !self.is_faster_than(most)
+    }
+
+    /// The slower of both, with the smaller burst: no more than either allows.
+    pub(crate) fn clipped_to(self, most: Self) -> Self {
+        let slower = if self.is_faster_than(most) { most } else { self };
+        let burst = self.burst.min(most.burst);
+        // A budget is a burst that never comes back.
+        let units = if slower.per == Per::Total { burst } else { slower.units };
+        Self { units, per: slower.per, burst }
+    }
+
+    fn is_faster_than(self, most: Self) -> bool {
+        match (self.per.seconds(), most.per.seconds()) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(own), Some(other)) => {
+                u128::from(self.units.get()) * u128::from(other) > u128::from(most.units.get()) * u128::from(own)
+            }
+        }
+    }
+}
+
 impl Per {
+    /// How long the window is; `None` is for ever.
+    const fn seconds(self) -> Option<u32> {
+        match self {
+            Self::Second => Some(1),
+            Self::Minute => Some(60),
+            Self::Hour => Some(3_600),
+            Self::Day => Some(86_400),
+            Self::Total => None,
+        }
+    }
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,19 +1,27 @@
 //! Keys in memory, for tests and for trying things out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::UnixMillis;
 use crate::error::StoreError;
-use crate::id::KeyId;
+use crate::id::{FamilyId, KeyId};
+use crate::once::OnceRecord;
 use crate::record::KeyRecord;
-use crate::store::{BoxFuture, KeyStore, Revoke};
+use crate::store::{KeyStore, Rehash, Revoke, Stored};
+use crate::tenant::{Tenant, TenantRecord};
 
 /// Keys in memory: never unavailable, empty after a restart.
 #[derive(Debug, Default)]
-pub struct MemoryKeyStore {
-    keys: Mutex<BTreeMap<KeyId, KeyRecord>>,
+pub struct MemoryKeyStore(Mutex<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    keys: BTreeMap<KeyId, KeyRecord>,
+    /// All but the default one, which becomes a row when it is revoked.
+    tenants: BTreeMap<Tenant, TenantRecord>,
+    once: BTreeMap<(FamilyId, String), OnceRecord>,
 }
 
 impl MemoryKeyStore {
@@ -22,40 +30,113 @@ impl MemoryKeyStore {
         Self::default()
     }
 
-    fn keys(&self) -> MutexGuard<'_, BTreeMap<KeyId, KeyRecord>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+fn ready<'a, T: Send + 'a>(value: Result<T, StoreError>) -> Stored<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
-fn add(keys: &mut BTreeMap<KeyId, KeyRecord>, record: &KeyRecord) -> Result<(), StoreError> {
-    if keys.contains_key(&record.id) {
-        return Err(StoreError::Conflict);
+impl Tables {
+    fn tenant(&self, id: &Tenant) -> Option<TenantRecord> {
+        let default = || (*id == Tenant::default()).then(|| TenantRecord::new(id.clone(), String::new(), 0));
+        self.tenants.get(id).cloned().or_else(default)
     }
-    keys.insert(record.id, record.clone());
-    Ok(())
+
+    fn all_tenants(&self) -> BTreeMap<Tenant, TenantRecord> {
+        let default = self.tenant(&Tenant::default()).map(|tenant| (tenant.id.clone(), tenant));
+        self.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.clone())).chain(default).collect()
+    }
+
+    fn add(&mut self, record: &KeyRecord, once: Option<&OnceRecord>) -> Result<(), StoreError> {
+        self.once.retain(|_, known| known.expires_at > record.created_at);
+        let has_tenant = self.tenant(&record.tenant).is_some_and(|tenant| tenant.revoked_at.is_none());
+        let token = once.map(|once| (once.maker, once.token.clone()));
+        let is_taken = token.as_ref().is_some_and(|token| self.once.contains_key(token));
+        if !has_tenant || is_taken || self.keys.contains_key(&record.id) {
+            return Err(StoreError::Conflict);
+        }
+        self.keys.insert(record.id, record.clone());
+        if let (Some(token), Some(once)) = (token, once) {
+            self.once.insert(token, once.clone());
+        }
+        Ok(())
+    }
+
+    fn replace(
+        &mut self,
+        old: &KeyId,
+        grace_until: UnixMillis,
+        new: &KeyRecord,
+        once: Option<&OnceRecord>,
+    ) -> Result<(), StoreError> {
+        let is_replaceable =
+            |key: &KeyRecord| key.revoked_at.is_none() && key.rotated_to.is_none() && key.version == new.version;
+        if !self.keys.get(old).is_some_and(is_replaceable) {
+            return Err(StoreError::Conflict);
+        }
+        self.add(new, once)?;
+        if let Some(key) = self.keys.get_mut(old) {
+            key.rotated_to = Some(new.id);
+            key.rotated_at = Some(new.created_at);
+            key.grace_until = Some(grace_until);
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, record: &KeyRecord) -> Result<(), StoreError> {
+        let before = record.version.checked_sub(1);
+        let family = || |key: &&mut KeyRecord| key.family == record.family;
+        let mut known = self.keys.values_mut().filter(family());
+        if known.next().is_none_or(|key| Some(key.version) != before) {
+            return Err(StoreError::Conflict);
+        }
+        for key in self.keys.values_mut().filter(family()) {
+            key.name.clone_from(&record.name);
+            key.terms = record.terms.clone();
+            key.version = record.version;
+        }
+        Ok(())
+    }
+
+    fn revoke(&mut self, target: &Revoke, at: UnixMillis) -> u64 {
+        if let Revoke::Tenant(id) = target
+            && let Some(mut tenant) = self.tenant(id)
+        {
+            tenant.revoked_at = tenant.revoked_at.or(Some(at));
+            self.tenants.insert(id.clone(), tenant);
+        }
+        let mut count = 0;
+        for key in self.keys.values_mut() {
+            let is_meant = match target {
+                Revoke::Key(id) => key.id == *id,
+                Revoke::Family(family) => key.family == *family,
+                Revoke::Tenant(tenant) => key.tenant == *tenant,
+            };
+            if is_meant && key.revoked_at.is_none() {
+                key.revoked_at = Some(at);
+                count += 1;
+            }
+        }
+        count
+    }
 }
 
 impl KeyStore for MemoryKeyStore {
-    fn find<'a>(&'a self, id: &'a KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>, StoreError>> {
-        ready(Ok(self.keys().get(id).cloned()))
+    fn find<'a>(&'a self, id: &'a KeyId) -> Stored<'a, Option<KeyRecord>> {
+        ready(Ok(self.tables().keys.get(id).cloned()))
     }
 
-    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<(), StoreError>> {
-        ready(add(&mut self.keys(), record))
+    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
+        ready(self.tables().add(record, once))
     }
 
-    fn insert_first_admin<'a>(
-        &'a self,
-        record: &'a KeyRecord,
-        now: UnixMillis,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let mut keys = self.keys();
-        let is_first = !keys.values().any(|key| key.is_active_admin(now));
-        ready(if is_first { add(&mut keys, record) } else { Err(StoreError::Conflict) })
+    fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
+        let mut tables = self.tables();
+        let is_first = !tables.keys.values().any(|key| key.is_active_admin(now));
+        ready(if is_first { tables.add(record, None) } else { Err(StoreError::Conflict) })
     }
 
     fn replace<'a>(
@@ -63,48 +144,89 @@ impl KeyStore for MemoryKeyStore {
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let mut keys = self.keys();
-        let is_replaceable = keys.get(old).is_some_and(|key| key.revoked_at.is_none() && key.rotated_to.is_none());
-        if !is_replaceable {
-            return ready(Err(StoreError::Conflict));
-        }
-        let added = add(&mut keys, new);
-        if let (Ok(()), Some(key)) = (added, keys.get_mut(old)) {
-            key.rotated_to = Some(new.id);
-            key.grace_until = Some(grace_until);
-        }
-        ready(added)
+        once: Option<&'a OnceRecord>,
+    ) -> Stored<'a, ()> {
+        ready(self.tables().replace(old, grace_until, new, once))
     }
 
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let mut count = 0;
-        for key in self.keys().values_mut() {
-            let is_meant = match target {
-                Revoke::Key(id) => key.id == *id,
-                Revoke::Family(family) => key.family == *family,
-            };
-            if is_meant && key.revoked_at.is_none() {
-                key.revoked_at = Some(at);
-                count += 1;
-            }
-        }
-        ready(Ok(count))
+    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
+        ready(self.tables().update(record))
     }
 
-    fn list<'a>(&'a self, after: Option<&'a KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<KeyRecord>, StoreError>> {
+    fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
+        let mut tables = self.tables();
+        let known = tables.keys.get_mut(rehash.id).filter(|key| key.hash == *rehash.from);
+        ready(Ok(known.is_some_and(|key| {
+            key.hash = rehash.to.clone();
+            key.pepper_kid = rehash.pepper_kid;
+            true
+        })))
+    }
+
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
+        ready(Ok(self.tables().revoke(target, at)))
+    }
+
+    fn list<'a>(
+        &'a self,
+        tenant: Option<&'a Tenant>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let keys = self.keys();
-        ready(Ok(keys.range((from, Bound::Unbounded)).take(limit).map(|(_, key)| key.clone()).collect()))
+        let tables = self.tables();
+        let keys = tables.keys.range((from, Bound::Unbounded)).map(|(_, key)| key);
+        let meant = keys.filter(|key| tenant.is_none_or(|tenant| key.tenant == *tenant));
+        ready(Ok(meant.take(limit).cloned().collect()))
     }
 
-    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> BoxFuture<'a, Result<(), StoreError>> {
-        let mut keys = self.keys();
+    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
+        let tables = self.tables();
+        let is_ending = |key: &&KeyRecord| {
+            key.revoked_at.is_none() && key.ends_at().is_some_and(|end| (from..until).contains(&end))
+        };
+        ready(Ok(tables.keys.values().filter(is_ending).take(limit).cloned().collect()))
+    }
+
+    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {
+        let mut tables = self.tables();
         for (id, at) in used {
-            if let Some(key) = keys.get_mut(id) {
+            if let Some(key) = tables.keys.get_mut(id) {
                 key.last_used_at = key.last_used_at.max(Some(*at));
             }
         }
         ready(Ok(()))
+    }
+
+    fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>> {
+        let tables = self.tables();
+        let known = tables.once.get(&(*maker, token.to_owned()));
+        ready(Ok(known.filter(|known| known.expires_at > now).cloned()))
+    }
+
+    fn peppers(&self) -> Stored<'_, Vec<char>> {
+        let tables = self.tables();
+        let live = tables.keys.values().filter(|key| key.revoked_at.is_none());
+        let kids: BTreeSet<_> = live.flat_map(|key| [key.pepper_kid, key.id.pepper_kid()]).collect();
+        ready(Ok(kids.into_iter().collect()))
+    }
+
+    fn insert_tenant<'a>(&'a self, tenant: &'a TenantRecord) -> Stored<'a, ()> {
+        let mut tables = self.tables();
+        if tables.tenant(&tenant.id).is_some() {
+            return ready(Err(StoreError::Conflict));
+        }
+        tables.tenants.insert(tenant.id.clone(), tenant.clone());
+        ready(Ok(()))
+    }
+
+    fn find_tenant<'a>(&'a self, id: &'a Tenant) -> Stored<'a, Option<TenantRecord>> {
+        ready(Ok(self.tables().tenant(id)))
+    }
+
+    fn list_tenants<'a>(&'a self, after: Option<&'a Tenant>, limit: usize) -> Stored<'a, Vec<TenantRecord>> {
+        let all = self.tables().all_tenants();
+        let later = all.into_values().filter(|tenant| after.is_none_or(|after| tenant.id > *after));
+        ready(Ok(later.take(limit).collect()))
     }
 }

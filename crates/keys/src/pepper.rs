@@ -12,11 +12,13 @@ use crate::secret_file::{self, SecretFileError};
 
 /// BLAKE3 key derivation context; changing it makes every key invalid.
 const TAG_CONTEXT: &str = "portcullis 2026-11 keys presented key tag";
+const ISSUE_CONTEXT: &str = "portcullis 2026-11 keys new key from a nonce";
 
 pub(crate) struct Pepper {
     pub(crate) kid: u8,
     pub(crate) bytes: Zeroizing<[u8; 32]>,
     pub(crate) tag_key: Zeroizing<[u8; 32]>,
+    pub(crate) issue_key: Zeroizing<[u8; 32]>,
 }
 
 /// Several server secrets of 32 bytes, each named by one base62 character. The last one is used for
@@ -73,7 +75,8 @@ impl Peppers {
                 return Err(PepperError::Twice);
             }
             let tag_key = Zeroizing::new(blake3::derive_key(TAG_CONTEXT, &bytes));
-            all.push(Pepper { kid, bytes: Zeroizing::new(bytes), tag_key });
+            let issue_key = Zeroizing::new(blake3::derive_key(ISSUE_CONTEXT, &bytes));
+            all.push(Pepper { kid, bytes: Zeroizing::new(bytes), tag_key, issue_key });
         }
         if all.is_empty() {
             return Err(PepperError::Empty);
@@ -97,6 +100,11 @@ impl Peppers {
             Err(SecretFileError::Exposed) => Err(PepperError::Exposed),
             Err(SecretFileError::Io(error)) => Err(PepperError::Io(error)),
         }
+    }
+
+    /// Whether the pepper of this name is among them.
+    pub fn has(&self, kid: char) -> bool {
+        u8::try_from(kid).is_ok_and(|kid| self.get(kid).is_some())
     }
 
     /// The pepper for new keys.

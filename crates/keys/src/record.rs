@@ -4,39 +4,42 @@ use serde::Serialize;
 
 use crate::UnixMillis;
 use crate::hash::SecretHash;
-use crate::id::{FamilyId, KeyId, Tenant};
-use crate::limits::KeyLimits;
+use crate::id::{FamilyId, KeyId};
 use crate::scopes::Scopes;
+use crate::tenant::Tenant;
+use crate::terms::Terms;
 
 /// What is stored of a key. Serialized without the hash, for lists and audit records.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyRecord {
     /// The public part of the key.
     pub id: KeyId,
     /// The first key it was rotated from, or itself.
     pub family: FamilyId,
+    /// The family of the key that made it; none for the command line.
+    pub made_by: Option<FamilyId>,
     /// Whose key it is.
     pub tenant: Tenant,
-    /// What its maker called it.
+    /// What it is called.
     pub name: String,
     /// Argon2id over the secret.
     #[serde(skip)]
     pub hash: SecretHash,
     /// The name of the pepper in `hash`.
     pub pepper_kid: char,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// How much it may use.
-    pub limits: KeyLimits,
+    /// What it may do, how much, from where and when.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Grows with every change of the name or the terms, which the family shares.
+    pub version: u64,
     /// When it was made.
     pub created_at: UnixMillis,
-    /// Not valid before.
-    pub not_before: Option<UnixMillis>,
-    /// Not valid from here on.
-    pub expires_at: Option<UnixMillis>,
     /// The key that replaces it.
     pub rotated_to: Option<KeyId>,
+    /// When it was replaced.
+    pub rotated_at: Option<UnixMillis>,
     /// When a replaced key stops working.
     pub grace_until: Option<UnixMillis>,
     /// When it was revoked.
@@ -56,21 +59,21 @@ pub enum Status {
 }
 
 impl KeyRecord {
-    /// The record of a key that founds its own family, belongs to the default tenant and has no end.
-    pub fn new(id: KeyId, name: String, hash: SecretHash, scopes: Scopes, created_at: UnixMillis) -> Self {
+    /// The record of a key that founds its own family and belongs to the default tenant; nobody made it.
+    pub fn new(id: KeyId, name: String, hash: SecretHash, terms: Terms, created_at: UnixMillis) -> Self {
         Self {
             id,
             family: id.into(),
+            made_by: None,
             tenant: Tenant::default(),
             name,
             hash,
             pepper_kid: char::from(id.pepper()),
-            scopes,
-            limits: KeyLimits::default(),
+            terms,
+            version: 1,
             created_at,
-            not_before: None,
-            expires_at: None,
             rotated_to: None,
+            rotated_at: None,
             grace_until: None,
             revoked_at: None,
             last_used_at: None,
@@ -84,7 +87,7 @@ impl KeyRecord {
 
     /// When it ends, by expiry or by rotation, whichever comes first.
     pub fn ends_at(&self) -> Option<UnixMillis> {
-        match (self.expires_at, self.grace_until) {
+        match (self.terms.expires_at, self.grace_until) {
             (Some(expiry), Some(grace)) => Some(expiry.min(grace)),
             (expiry, grace) => expiry.or(grace),
         }
@@ -92,7 +95,7 @@ impl KeyRecord {
 
     /// Whether it is an admin key that works at `now`.
     pub fn is_active_admin(&self, now: UnixMillis) -> bool {
-        matches!(self.scopes, Scopes::Admin(_))
+        matches!(self.terms.scopes, Scopes::Admin(_))
             && self.revoked_at.is_none()
             && self.ends_at().is_none_or(|end| now < end)
     }

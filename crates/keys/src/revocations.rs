@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::id::{FamilyId, KeyId, Tenant};
-use crate::store::BoxFuture;
+use crate::id::{FamilyId, KeyId};
+use crate::store::{BoxFuture, Revoke};
+use crate::tenant::Tenant;
 
 /// Keys whose rows have changed.
 ///
@@ -90,6 +91,16 @@ impl Revocations for MemoryRevocations {
                 }
             }
         })
+    }
+}
+
+impl From<&Revoke> for Changed {
+    fn from(target: &Revoke) -> Self {
+        match target {
+            Revoke::Key(id) => Self::Key(*id),
+            Revoke::Family(family) => Self::Family(*family),
+            Revoke::Tenant(tenant) => Self::Tenant(tenant.clone()),
+        }
     }
 }
 

@@ -6,71 +6,120 @@ use std::sync::Arc;
 
 use crate::UnixMillis;
 use crate::error::StoreError;
+use crate::hash::SecretHash;
 use crate::id::{FamilyId, KeyId};
+use crate::once::OnceRecord;
 use crate::record::KeyRecord;
+use crate::tenant::{Tenant, TenantRecord};
 
 /// A boxed future, so that [`KeyStore`] stays object-safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// What a store answers.
+pub type Stored<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
 /// What is revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Revoke {
     /// One key.
     Key(KeyId),
     /// A key and all it was rotated from and into.
     Family(FamilyId),
+    /// A tenant, with all its keys; it gets no new ones.
+    Tenant(Tenant),
 }
 
-/// Where keys are kept. Each call is all or nothing, and durable when it returns. The cases that an
-/// implementation must pass are in `testing::suite`.
+/// A new hash of a secret that did not change.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehash<'a> {
+    /// The key.
+    pub id: &'a KeyId,
+    /// What is there.
+    pub from: &'a SecretHash,
+    /// What shall be there.
+    pub to: &'a SecretHash,
+    /// The pepper in it.
+    pub pepper_kid: char,
+}
+
+/// Where keys are kept. Each call is all or nothing, and durable when it returns; calls that change keys of
+/// one tenant happen one after the other. The cases that an implementation must pass are in
+/// `testing::suite`.
 pub trait KeyStore: Send + Sync {
     /// The key of this id.
-    fn find<'a>(&'a self, id: &'a KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>, StoreError>>;
+    fn find<'a>(&'a self, id: &'a KeyId) -> Stored<'a, Option<KeyRecord>>;
 
-    /// Keeps a new key. [`StoreError::Conflict`] if the id is taken.
-    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Keeps a new key, and what it was asked for with. [`StoreError::Conflict`] if the id or the token of
+    /// the same maker is taken, or the tenant is not there or revoked. Forgets what has expired when the
+    /// key was made.
+    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()>;
 
     /// Keeps a new key if no admin key [works](KeyRecord::is_active_admin) at `now`, in one step, so
     /// that of several callers one wins. [`StoreError::Conflict`] otherwise.
-    fn insert_first_admin<'a>(
-        &'a self,
-        record: &'a KeyRecord,
-        now: UnixMillis,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()>;
 
-    /// Keeps `new` and lets `old` end at `grace_until`, in one step. [`StoreError::Conflict`] if
-    /// there is no `old`, or it is revoked or already replaced, or the new id is taken.
+    /// Keeps `new`, and what it was asked for with, and lets `old` end at `grace_until`, in one step.
+    /// [`StoreError::Conflict`] if there is no `old`, or it is revoked or already replaced or of another
+    /// version than `new`, or the new id or the token is taken.
     fn replace<'a>(
         &'a self,
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+        once: Option<&'a OnceRecord>,
+    ) -> Stored<'a, ()>;
+
+    /// Gives all keys of the record's family its name, terms and version. [`StoreError::Conflict`] unless they
+    /// are of the version before.
+    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()>;
+
+    /// Puts a new hash in the place of an old one, if it is still there. Gives whether it was.
+    fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool>;
 
     /// Revokes, for good. Gives how many keys that were not revoked before are now.
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> BoxFuture<'a, Result<u64, StoreError>>;
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64>;
 
-    /// Up to `limit` keys in the order of their ids, those after `after`.
-    fn list<'a>(&'a self, after: Option<&'a KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<KeyRecord>, StoreError>>;
+    /// Up to `limit` keys in the order of their ids, those after `after`; of one tenant, if one is named.
+    fn list<'a>(
+        &'a self,
+        tenant: Option<&'a Tenant>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>>;
+
+    /// Up to `limit` keys that are not revoked and end at or after `from` and before `until`, by expiry or by
+    /// rotation, in the order of their ids.
+    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>>;
 
     /// Notes when keys were last used. Ids that are not there are passed over; time never goes back.
-    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()>;
+
+    /// What this maker asked for with this token, unless it has expired at `now`.
+    fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>>;
+
+    /// The peppers without which keys that are not revoked could not be checked, in order.
+    fn peppers(&self) -> Stored<'_, Vec<char>>;
+
+    /// Keeps a new tenant. [`StoreError::Conflict`] if there is one of this name. `default` is always there.
+    fn insert_tenant<'a>(&'a self, tenant: &'a TenantRecord) -> Stored<'a, ()>;
+
+    /// The tenant of this name.
+    fn find_tenant<'a>(&'a self, id: &'a Tenant) -> Stored<'a, Option<TenantRecord>>;
+
+    /// Up to `limit` tenants in the order of their names, those after `after`.
+    fn list_tenants<'a>(&'a self, after: Option<&'a Tenant>, limit: usize) -> Stored<'a, Vec<TenantRecord>>;
 }
 
 impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
-    fn find<'a>(&'a self, id: &'a KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>, StoreError>> {
+    fn find<'a>(&'a self, id: &'a KeyId) -> Stored<'a, Option<KeyRecord>> {
         (**self).find(id)
     }
 
-    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<(), StoreError>> {
-        (**self).insert(record)
+    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
+        (**self).insert(record, once)
     }
 
-    fn insert_first_admin<'a>(
-        &'a self,
-        record: &'a KeyRecord,
-        now: UnixMillis,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
         (**self).insert_first_admin(record, now)
     }
 
@@ -79,19 +128,57 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        (**self).replace(old, grace_until, new)
+        once: Option<&'a OnceRecord>,
+    ) -> Stored<'a, ()> {
+        (**self).replace(old, grace_until, new, once)
     }
 
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> BoxFuture<'a, Result<u64, StoreError>> {
+    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
+        (**self).update(record)
+    }
+
+    fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
+        (**self).rehash(rehash)
+    }
+
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
         (**self).revoke(target, at)
     }
 
-    fn list<'a>(&'a self, after: Option<&'a KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<KeyRecord>, StoreError>> {
-        (**self).list(after, limit)
+    fn list<'a>(
+        &'a self,
+        tenant: Option<&'a Tenant>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>> {
+        (**self).list(tenant, after, limit)
     }
 
-    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
+        (**self).ending(from, until, limit)
+    }
+
+    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {
         (**self).touch(used)
+    }
+
+    fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>> {
+        (**self).find_once(maker, token, now)
+    }
+
+    fn peppers(&self) -> Stored<'_, Vec<char>> {
+        (**self).peppers()
+    }
+
+    fn insert_tenant<'a>(&'a self, tenant: &'a TenantRecord) -> Stored<'a, ()> {
+        (**self).insert_tenant(tenant)
+    }
+
+    fn find_tenant<'a>(&'a self, id: &'a Tenant) -> Stored<'a, Option<TenantRecord>> {
+        (**self).find_tenant(id)
+    }
+
+    fn list_tenants<'a>(&'a self, after: Option<&'a Tenant>, limit: usize) -> Stored<'a, Vec<TenantRecord>> {
+        (**self).list_tenants(after, limit)
     }
 }

@@ -8,21 +8,27 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use crate::UnixMillis;
-use crate::cache::{Cache, Digest, Found, Known};
+use crate::cache::{Cache, Digest, Found, Known, Landed};
 use crate::error::{AuthError, StoreError};
 use crate::format::{PresentedKey, parse};
-use crate::hash::Cost;
-use crate::id::{FamilyId, KeyId};
+use crate::hash::{Cost, SecretHash};
 use crate::issuer::Issuer;
 use crate::lanes::{Full, Lanes};
+use crate::lineage::Lineage;
 use crate::pepper::Peppers;
 use crate::principal::Principal;
-use crate::store::KeyStore;
+use crate::record::KeyRecord;
+use crate::revocations::{Changed, Heard, Revocations};
+use crate::store::{KeyStore, Rehash};
 use crate::throttle::Throttle;
 
 type Outcome = Result<Principal, AuthError>;
+
+/// The longest that a row counts as read while other verifiers cannot be heard.
+pub const AWAY_TTL: Duration = Duration::from_secs(4);
 
 /// Checks presented keys. Cheap to clone; clones share everything.
 ///
@@ -41,7 +47,9 @@ struct Inner {
     /// a neighbour's nonsense does not count against them.
     costly: Throttle,
     lanes: Arc<Lanes>,
-    flights: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
+    soft_ttl: Duration,
+    revocations: Option<Arc<dyn Revocations>>,
+    flights: Mutex<HashMap<Digest, watch::Receiver<Option<Landed>>>>,
 }
 
 /// Settings of a [`Verifier`].
@@ -55,6 +63,7 @@ pub struct VerifierBuilder {
     hard_ttl: Duration,
     soft_ttl: Duration,
     failures_per_minute: u32,
+    revocations: Option<Arc<dyn Revocations>>,
 }
 
 /// Settings that cannot work.
@@ -98,7 +107,7 @@ impl VerifierBuilder {
     }
 
     /// After how long the row is read again, 30 s by default: so late may another process's
-    /// revocation be seen.
+    /// revocation be seen, unless it is [heard](Self::revocations).
     pub fn soft_ttl(mut self, ttl: Duration) -> Self {
         self.soft_ttl = ttl;
         self
@@ -107,6 +116,12 @@ impl VerifierBuilder {
     /// How many failures one address (IPv6: one /64) may make in a minute, 60 by default.
     pub fn failures_per_minute(mut self, failures: u32) -> Self {
         self.failures_per_minute = failures;
+        self
+    }
+
+    /// How verifiers of the same keys tell each other what has changed. [`Verifier::follow`] listens.
+    pub fn revocations(mut self, revocations: Arc<dyn Revocations>) -> Self {
+        self.revocations = Some(revocations);
         self
     }
 
@@ -131,6 +146,8 @@ impl VerifierBuilder {
             throttle: Throttle::new(failures),
             costly: Throttle::new(failures),
             lanes: Arc::new(Lanes::new(self.lanes, self.queue)),
+            soft_ttl: self.soft_ttl,
+            revocations: self.revocations,
             flights: Mutex::default(),
         })))
     }
@@ -153,14 +170,37 @@ impl Verifier {
             hard_ttl: Duration::from_secs(300),
             soft_ttl: Duration::from_secs(30),
             failures_per_minute: 60,
+            revocations: None,
         }
     }
 
     /// An issuer over the same store, peppers and lanes. What it revokes or rotates is forgotten
     /// here at once.
     pub fn issuer(&self) -> Issuer {
-        let Inner { store, peppers, cache, lanes, .. } = &*self.0;
-        Issuer::sharing(store.clone(), peppers.clone(), lanes.clone(), Some(cache.clone()))
+        let Inner { store, peppers, cache, lanes, revocations, .. } = &*self.0;
+        Issuer::sharing(store.clone(), peppers.clone(), lanes.clone(), Some(cache.clone()), revocations.clone())
+    }
+
+    /// Listens to what other verifiers of the same keys have changed, until it is dropped; returns at once when
+    /// there are no [`revocations`](VerifierBuilder::revocations). While nothing can be heard, rows are read
+    /// again after [`AWAY_TTL`], if that is sooner than the soft TTL.
+    pub async fn follow(&self) {
+        let Some(revocations) = &self.0.revocations else { return };
+        let (near, far) = (millis(self.0.soft_ttl), millis(self.0.soft_ttl.min(AWAY_TTL)));
+        let cache = &self.0.cache;
+        cache.set_soft(far);
+        let hear = |heard| match heard {
+            Heard::Changed(changed) => cache.forget(&changed),
+            Heard::Here => {
+                cache.forget(&Changed::All);
+                cache.set_soft(near);
+            }
+            Heard::Away => {
+                tracing::warn!("revocations of other gateways cannot be heard; rows are read again sooner");
+                cache.set_soft(far);
+            }
+        };
+        revocations.listen(&hear).await;
     }
 
     /// Checks a presented key, brought from this address at this time.
@@ -192,14 +232,9 @@ impl Verifier {
         }
     }
 
-    /// Forgets a key, after its row has changed.
-    pub fn forget(&self, id: &KeyId) {
-        self.0.cache.forget(id);
-    }
-
-    /// Forgets a family's keys, after their rows have changed.
-    pub fn forget_family(&self, family: &FamilyId) {
-        self.0.cache.forget_family(family);
+    /// Reads these rows again, after something else than an issuer of this verifier has changed them.
+    pub fn forget(&self, changed: &Changed) {
+        self.0.cache.forget(changed);
     }
 
     /// Tells the store which keys were used since the last call. Call it every half minute.
@@ -221,7 +256,7 @@ impl Inner {
     async fn known_or_checked(self: &Arc<Self>, key: PresentedKey, from: IpAddr, now: UnixMillis) -> Outcome {
         let digest = self.cache.digest(&key);
         match self.cache.look(key.id(), &digest, now) {
-            Found::Answer(outcome) => return outcome,
+            Found::Fresh(landed) => return landed?.at(now, from),
             Found::Stale(_) => {}
             Found::Missing => {
                 if let Some(retry_after) = self.costly.wait(from, now) {
@@ -231,11 +266,11 @@ impl Inner {
         }
         let mut flight = self.join(key, digest, now);
         let landed = flight.wait_for(Option::is_some).await;
-        landed.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(busy()))
+        landed.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(busy()))?.at(now, from)
     }
 
     /// The check of this key that is under way, or a new one.
-    fn join(self: &Arc<Self>, key: PresentedKey, digest: Digest, now: UnixMillis) -> watch::Receiver<Option<Outcome>> {
+    fn join(self: &Arc<Self>, key: PresentedKey, digest: Digest, now: UnixMillis) -> watch::Receiver<Option<Landed>> {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(&digest) {
             return flight.clone();
@@ -251,22 +286,22 @@ impl Inner {
         flight
     }
 
-    async fn check(&self, key: &PresentedKey, digest: Digest, now: UnixMillis) -> Outcome {
+    async fn check(self: &Arc<Self>, key: &PresentedKey, digest: Digest, now: UnixMillis) -> Landed {
         let generation = self.cache.generation();
         // Another flight may have landed between the caller's look and this one's start.
         match self.cache.look(key.id(), &digest, now) {
-            Found::Answer(outcome) => outcome,
-            Found::Stale(known) => match self.store.find(key.id()).await {
-                Ok(Some(record)) if record.hash == known.hash => {
-                    let outcome = Known::of(&record);
-                    self.cache.refresh(key.id(), digest, outcome.clone(), now, generation);
-                    outcome?.at(now)
+            Found::Fresh(landed) => landed,
+            Found::Stale(known) => match Lineage::find(&*self.store, key.id()).await {
+                Ok(Some(lineage)) if lineage.record.hash == known.hash => {
+                    let landed = Known::of(&lineage);
+                    self.cache.refresh(key.id(), digest, landed.clone(), now, generation);
+                    landed
                 }
                 Ok(_) => self.check_in_full(key, digest, now, generation).await,
                 Err(StoreError::Unavailable) => {
                     tracing::warn!(key = %key.id(), "key store unavailable, a remembered key is accepted");
                     self.cache.postpone(key.id(), now);
-                    known.at(now)
+                    Ok(known)
                 }
                 Err(error) => Err(error.into()),
             },
@@ -274,26 +309,58 @@ impl Inner {
         }
     }
 
-    async fn check_in_full(&self, key: &PresentedKey, digest: Digest, now: UnixMillis, generation: u64) -> Outcome {
-        let record = self.store.find(key.id()).await?;
-        let kid = match &record {
-            Some(record) => u8::try_from(record.pepper_kid).map_err(|_| AuthError::PepperMissing)?,
-            None => key.id().pepper(),
-        };
-        let pepper = self.peppers.get(kid).ok_or(AuthError::PepperMissing)?;
+    async fn check_in_full(
+        self: &Arc<Self>,
+        key: &PresentedKey,
+        digest: Digest,
+        now: UnixMillis,
+        generation: u64,
+    ) -> Landed {
+        let lineage = Lineage::find(&*self.store, key.id()).await?;
+        let kid = lineage.as_ref().map_or(key.id().pepper_kid(), |lineage| lineage.record.pepper_kid);
+        let pepper = u8::try_from(kid).ok().and_then(|kid| self.peppers.get(kid)).ok_or(AuthError::PepperMissing)?;
         // Without a row, the same work for nothing.
-        let (cost, salt) =
-            record.as_ref().map_or((Cost::OWASP, [0; 16]), |record| (record.hash.cost, record.hash.salt));
+        let hash = lineage.as_ref().map(|lineage| &lineage.record.hash);
+        let (cost, salt) = hash.map_or((Cost::OWASP, [0; 16]), |hash| (hash.cost, hash.salt));
         let output = self.lanes.hash(key.secret(), pepper, cost, salt).await.map_err(|Full| busy())?;
-        let outcome = match &record {
-            Some(record) if output.ct_eq(&record.hash.output).into() => Known::of(record),
+        let landed = match &lineage {
+            Some(lineage) if output.ct_eq(&lineage.record.hash.output).into() => {
+                self.renew_hash(key, &lineage.record);
+                Known::of(lineage)
+            }
             _ => Err(AuthError::Unknown),
         };
-        self.cache.keep(key.id(), digest, outcome.clone(), now, generation);
-        outcome?.at(now)
+        self.cache.keep(key.id(), digest, landed.clone(), now, generation);
+        landed
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Outcome>>>> {
+    /// Hashes a secret anew, beside everything else, when its hash is of an older pepper or cost. What fails is
+    /// tried again after the next check in full.
+    fn renew_hash(self: &Arc<Self>, key: &PresentedKey, record: &KeyRecord) {
+        let Some(pepper) = self.peppers.newest() else { return };
+        let pepper_kid = char::from(pepper.kid);
+        if (record.pepper_kid, record.hash.cost) == (pepper_kid, Cost::OWASP) || record.revoked_at.is_some() {
+            return;
+        }
+        let (inner, id, from) = (self.clone(), record.id, record.hash.clone());
+        let secret = Zeroizing::new(key.secret().to_vec());
+        tokio::spawn(async move {
+            let Some(pepper) = inner.peppers.newest() else { return };
+            let mut salt = [0; 16];
+            if getrandom::fill(&mut salt).is_err() {
+                return;
+            }
+            let Ok(output) = inner.lanes.hash(&secret, pepper, Cost::OWASP, salt).await else { return };
+            let to = SecretHash { cost: Cost::OWASP, salt, output };
+            match inner.store.rehash(Rehash { id: &id, from: &from, to: &to, pepper_kid }).await {
+                Ok(true) => inner.cache.rehashed(&id, &from, &to),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(key = %id, %error, "an old hash is not renewed"),
+            }
+        });
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Landed>>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,6 +8,7 @@ use backend::{BackendError, InferenceResponse};
 use bytes::Bytes;
 use core_validate::{Encoded, Head, InferenceRequest, ModelName, Operation, Slot};
 use futures_core::Stream;
+use keys::Principal;
 use ratelimit_redis::Standing;
 use sanitize::{Action, Sanitizer};
 
@@ -26,6 +27,8 @@ const LARGE: usize = 64 << 10;
 pub struct Answer {
     /// The id of the request.
     pub request_id: String,
+    /// Who asked.
+    pub principal: Option<Principal>,
     /// How the quotas stood once the cost was held.
     pub standings: Vec<Standing>,
     /// The answer itself.
@@ -45,6 +48,7 @@ impl Answering {
     pub(crate) async fn screen_out(self, policy: Arc<Policy>, digests: DigestKey) -> Result<Answer, Rejection> {
         let Self { mut ticket, asked, wants_usage, model, standings, response, in_flight } = self;
         let request_id = ticket.about.request_id.clone();
+        let principal = ticket.about.principal.clone();
         let body = match response {
             InferenceResponse::Full(head, bytes) => {
                 let _busy = in_flight;
@@ -65,7 +69,7 @@ impl Answering {
                 AnswerBody::Stream(stream.wrap(ticket, events, in_flight))
             }
         };
-        Ok(Answer { request_id, standings, body })
+        Ok(Answer { request_id, principal, standings, body })
     }
 }
 

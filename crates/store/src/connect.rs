@@ -34,7 +34,9 @@ pub(crate) async fn connect(url: &str, connections: u32) -> Result<PgPool, Store
         tracing::error!(%encoding, "the database must be made with the encoding UTF8");
         return Err(StoreError::Unusable);
     }
-    let migrations = Migrator::with_migrations(MIGRATIONS.iter().chain(EXTRAS.iter()).cloned().collect());
+    let mut migrations: Vec<_> = MIGRATIONS.iter().chain(EXTRAS.iter()).cloned().collect();
+    migrations.sort_by_key(|migration| migration.version);
+    let migrations = Migrator::with_migrations(migrations);
     match migrations.run(&pool).await {
         Ok(()) => Ok(pool),
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Err(failure(error)),

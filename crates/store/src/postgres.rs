@@ -1,10 +1,13 @@
 //! Keys in Postgres, for any number of gateways.
 
-use keys::{BoxFuture, KeyId, KeyRecord, KeyStore, Revoke, StoreError, UnixMillis};
+use keys::{
+    FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
+    UnixMillis,
+};
 use sqlx::postgres::PgPool;
 
 use crate::connect::{connect, failure};
-use crate::row::{bind, read, time};
+use crate::row::{bind, bind_terms, hex, read, read_once, read_tenant, time};
 use crate::rows::{insert, key_rows};
 
 const CONNECTIONS: u32 = 8;
@@ -40,11 +43,13 @@ impl PostgresStore {
     }
 }
 
-// The lock is a number of our own; it ends with its transaction. Ids are ordered by bytes, whatever the
-// collation of the database.
+// The lock of the first admin is a number of our own; it ends with its transaction. Names are ordered by bytes,
+// whatever the collation of the database.
 key_rows!(
     PostgresStore,
+    sqlx::Postgres,
     begin: "BEGIN",
-    lock: "SELECT pg_advisory_xact_lock(7305478123)",
-    list: "SELECT * FROM keys WHERE id COLLATE \"C\" > $1 ORDER BY id COLLATE \"C\" LIMIT $2"
+    first: "SELECT pg_advisory_xact_lock(7305478123)",
+    lock: " FOR UPDATE",
+    by_bytes: " COLLATE \"C\""
 );

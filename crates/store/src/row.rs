@@ -1,13 +1,13 @@
 //! A key record as columns, and back. What cannot be read back is corrupt, never a default.
 
-use keys::{KeyId, KeyRecord, Scopes, StoreError, UnixMillis};
+use keys::{KeyId, KeyRecord, OnceRecord, Scopes, StoreError, TenantRecord, Terms, UnixMillis};
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type, ValueRef};
 
-type Insert<D> = Query<'static, D, <D as Database>::Arguments>;
+pub(crate) type Statement<D> = Query<'static, D, <D as Database>::Arguments>;
 
-/// Binds the columns in the order of the table.
-pub(crate) fn bind<D: Database>(query: Insert<D>, record: &KeyRecord) -> Result<Insert<D>, StoreError>
+/// Binds the columns in the order of the statement that inserts a key.
+pub(crate) fn bind<D: Database>(query: Statement<D>, record: &KeyRecord) -> Result<Statement<D>, StoreError>
 where
     String: for<'q> Encode<'q, D> + Type<D>,
     i64: for<'q> Encode<'q, D> + Type<D>,
@@ -15,7 +15,8 @@ where
     Option<i64>: for<'q> Encode<'q, D> + Type<D>,
 {
     let json = |value: Result<String, serde_json::Error>| value.map_err(|_| StoreError::Corrupt);
-    let kind = if matches!(record.scopes, Scopes::Admin(_)) { "admin" } else { "inference" };
+    let terms = &record.terms;
+    let kind = if matches!(terms.scopes, Scopes::Admin(_)) { "admin" } else { "inference" };
     Ok(query
         .bind(record.id.as_str().to_owned())
         .bind(record.family.as_str().to_owned())
@@ -24,15 +25,39 @@ where
         .bind(record.hash.to_string())
         .bind(record.pepper_kid.to_string())
         .bind(kind.to_owned())
-        .bind(json(serde_json::to_string(&record.scopes))?)
-        .bind(json(serde_json::to_string(&record.limits))?)
+        .bind(json(serde_json::to_string(&terms.scopes))?)
+        .bind(json(serde_json::to_string(&terms.limits))?)
         .bind(time(record.created_at))
-        .bind(record.not_before.map(time))
-        .bind(record.expires_at.map(time))
+        .bind(terms.not_before.map(time))
+        .bind(terms.expires_at.map(time))
         .bind(record.rotated_to.map(|id| id.as_str().to_owned()))
         .bind(record.grace_until.map(time))
         .bind(record.revoked_at.map(time))
-        .bind(record.last_used_at.map(time)))
+        .bind(record.last_used_at.map(time))
+        .bind(record.made_by.map(|family| family.as_str().to_owned()))
+        .bind(json(serde_json::to_string(&terms.addresses))?)
+        .bind(time(record.version))
+        .bind(record.rotated_at.map(time)))
+}
+
+/// Binds what the statement that changes a family takes.
+pub(crate) fn bind_terms<D: Database>(query: Statement<D>, record: &KeyRecord) -> Result<Statement<D>, StoreError>
+where
+    String: for<'q> Encode<'q, D> + Type<D>,
+    i64: for<'q> Encode<'q, D> + Type<D>,
+    Option<i64>: for<'q> Encode<'q, D> + Type<D>,
+{
+    let json = |value: Result<String, serde_json::Error>| value.map_err(|_| StoreError::Corrupt);
+    let terms = &record.terms;
+    Ok(query
+        .bind(record.name.clone())
+        .bind(json(serde_json::to_string(&terms.scopes))?)
+        .bind(json(serde_json::to_string(&terms.limits))?)
+        .bind(json(serde_json::to_string(&terms.addresses))?)
+        .bind(terms.not_before.map(time))
+        .bind(terms.expires_at.map(time))
+        .bind(time(record.version))
+        .bind(record.family.as_str().to_owned()))
 }
 
 /// A time as the database has it. Beyond 292 million years all times are the same.
@@ -67,21 +92,80 @@ where
         return None;
     }
     let (id, hash) = (text(row, "id")?.parse().ok()?, text(row, "hash")?.parse().ok()?);
-    let mut record = KeyRecord::new(id, text(row, "name")?, hash, scopes, millis(row, "created_at")??);
+    let mut terms = Terms::new(scopes);
+    terms.limits = serde_json::from_str(&text(row, "limits")?).ok()?;
+    terms.addresses = serde_json::from_str(&text(row, "addresses")?).ok()?;
+    terms.not_before = millis(row, "not_before")?;
+    terms.expires_at = millis(row, "expires_at")?;
+    let mut record = KeyRecord::new(id, text(row, "name")?, hash, terms, millis(row, "created_at")??);
     record.family = text(row, "family")?.parse().ok()?;
     record.tenant = text(row, "tenant")?.parse().ok()?;
     record.pepper_kid = text(row, "pepper_kid")?.parse().ok()?;
-    record.limits = serde_json::from_str(&text(row, "limits")?).ok()?;
-    record.not_before = millis(row, "not_before")?;
-    record.expires_at = millis(row, "expires_at")?;
+    record.version = millis(row, "version")??;
+    record.rotated_at = millis(row, "rotated_at")?;
     record.grace_until = millis(row, "grace_until")?;
     record.revoked_at = millis(row, "revoked_at")?;
     record.last_used_at = millis(row, "last_used_at")?;
-    record.rotated_to = match row.try_get::<Option<String>, _>("rotated_to").ok()? {
-        Some(id) => Some(id.parse().ok()?),
-        None => None,
-    };
+    record.rotated_to = id_or_none(row, "rotated_to")?;
+    record.made_by = id_or_none(row, "made_by")?.map(Into::into);
     Some(record)
+}
+
+pub(crate) fn read_tenant<R>(row: &R) -> Result<TenantRecord, StoreError>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    let columns = || {
+        let id = text(row, "id")?.parse().ok()?;
+        let mut tenant = TenantRecord::new(id, text(row, "title")?, millis(row, "created_at")??);
+        tenant.revoked_at = millis(row, "revoked_at")?;
+        Some(tenant)
+    };
+    columns().ok_or(StoreError::Corrupt)
+}
+
+pub(crate) fn read_once<R>(row: &R) -> Result<OnceRecord, StoreError>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    let columns = || {
+        let digest = |column| digest(&text(row, column)?);
+        let maker = text(row, "maker")?.parse().ok()?;
+        let asked = (text(row, "token")?, digest("request")?);
+        let key_id = text(row, "key_id")?.parse().ok()?;
+        Some(OnceRecord::new(maker, asked, digest("nonce")?, key_id, millis(row, "expires_at")??))
+    };
+    columns().ok_or(StoreError::Corrupt)
+}
+
+/// 32 bytes as the database has them.
+pub(crate) fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digest(hex: &str) -> Option<[u8; 32]> {
+    let pairs: Option<Vec<u8>> =
+        (0..64).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect();
+    if hex.len() == 64 { pairs?.try_into().ok() } else { None }
+}
+
+/// `None` if it is no id, `Some(None)` if it is null.
+fn id_or_none<R>(row: &R, column: &'static str) -> Option<Option<KeyId>>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    match row.try_get::<Option<String>, _>(column).ok()? {
+        Some(id) => id.parse().ok().map(Some),
+        None => Some(None),
+    }
 }
 
 fn text<R>(row: &R, column: &'static str) -> Option<String>

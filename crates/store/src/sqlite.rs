@@ -5,12 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keys::{BoxFuture, KeyId, KeyRecord, KeyStore, Revoke, StoreError, UnixMillis};
+use keys::{
+    FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
+    UnixMillis,
+};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::MIGRATIONS;
-use crate::row::{bind, read, time};
+use crate::row::{bind, bind_terms, hex, read, read_once, read_tenant, time};
 use crate::rows::{insert, key_rows};
 
 /// How long a call waits for another process's write, or for a free connection.
@@ -51,11 +54,13 @@ impl SqliteStore {
             .connect_with(options)
             .await
             .map_err(failure)?;
-        // Nothing locks out another process that does the same; then the rest is done the second time.
-        let migrated = match MIGRATIONS.run(&pool).await {
-            Err(MigrateError::ExecuteMigration(..)) => MIGRATIONS.run(&pool).await,
-            done => done,
-        };
+        // Nothing locks out another process that does the same; it may be first at each of them.
+        let mut migrated = MIGRATIONS.run(&pool).await;
+        for _ in MIGRATIONS.iter() {
+            if matches!(migrated, Err(MigrateError::ExecuteMigration(..))) {
+                migrated = MIGRATIONS.run(&pool).await;
+            }
+        }
         match migrated {
             Ok(()) => Ok(Self { pool, path: path.to_owned(), file: FileId::of(&file) }),
             Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Err(failure(error)),
@@ -80,9 +85,11 @@ impl SqliteStore {
 
 key_rows!(
     SqliteStore,
+    sqlx::Sqlite,
     begin: "BEGIN IMMEDIATE",
-    lock: "SELECT 1",
-    list: "SELECT * FROM keys WHERE id > $1 ORDER BY id LIMIT $2"
+    first: "SELECT 1",
+    lock: "",
+    by_bytes: ""
 );
 
 /// Makes the file if there is none. One that is there is not touched: to close it would give up the

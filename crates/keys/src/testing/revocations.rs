@@ -2,8 +2,8 @@
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use crate::id::Tenant;
 use crate::revocations::{Changed, Heard, Revocations};
+use crate::tenant::Tenant;
 use crate::testing::{done, record};
 
 /// Runs every case on pairs made by `make`: two ways to the same listeners, as two processes would have

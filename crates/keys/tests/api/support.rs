@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keys::{
-    AdminAct, AdminScopes, BoxFuture, InferenceScopes, IssuedKey, Issuer, KeyId, KeyLimits, KeyRecord, KeyStore,
-    MemoryKeyStore, NewKey, Operation, Peppers, Principal, Revoke, Scopes, StoreError, Tenant, UnixMillis, Verifier,
+    AdminAct, AdminScopes, FamilyId, InferenceScopes, IssuedKey, Issuer, KeyId, KeyRecord, KeyStore, MemoryKeyStore,
+    NewKey, OnceRecord, Operation, Peppers, Principal, Rehash, Revoke, Scopes, StoreError, Stored, Tenant,
+    TenantRecord, Terms, UnixMillis, Verifier,
 };
 use tokio::sync::oneshot;
 
@@ -30,8 +31,7 @@ pub(crate) fn admin(acts: &[AdminAct]) -> Scopes {
 }
 
 pub(crate) fn new_key(scopes: Scopes) -> NewKey {
-    let (tenant, limits) = (Tenant::default(), KeyLimits::default());
-    NewKey { name: "test".to_owned(), tenant, scopes, limits, expires_at: None }
+    NewKey::new("test", Terms::new(scopes))
 }
 
 /// A store, a verifier over it, and an issuer that the verifier does not know of.
@@ -58,8 +58,8 @@ impl Setup {
     }
 
     pub(crate) async fn key_until(&self, expires_at: Option<UnixMillis>) -> IssuedKey {
-        let new = NewKey { expires_at, ..new_key(inference(&["*"])) };
-        self.elsewhere.issue(&Principal::system(), new, NOW).await.unwrap()
+        let terms = Terms::new(inference(&["*"])).expires_at(expires_at);
+        self.elsewhere.issue(&Principal::system(), NewKey::new("test", terms), NOW).await.unwrap()
     }
 
     pub(crate) async fn verify(&self, key: &IssuedKey, now: UnixMillis) -> Result<Principal, keys::AuthError> {
@@ -97,10 +97,7 @@ impl Counting {
         self.is_away.store(is_away, Ordering::SeqCst);
     }
 
-    fn inner<'a, T: Send + 'a>(
-        &'a self,
-        ask: impl FnOnce(&'a MemoryKeyStore) -> BoxFuture<'a, Result<T, StoreError>>,
-    ) -> BoxFuture<'a, Result<T, StoreError>> {
+    fn inner<'a, T: Send + 'a>(&'a self, ask: impl FnOnce(&'a MemoryKeyStore) -> Stored<'a, T>) -> Stored<'a, T> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.is_away.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Err(StoreError::Unavailable)));
@@ -110,7 +107,7 @@ impl Counting {
 }
 
 impl KeyStore for Counting {
-    fn find<'a>(&'a self, id: &'a KeyId) -> BoxFuture<'a, Result<Option<KeyRecord>, StoreError>> {
+    fn find<'a>(&'a self, id: &'a KeyId) -> Stored<'a, Option<KeyRecord>> {
         let held = self.held.lock().unwrap().take();
         self.inner(|store| {
             Box::pin(async move {
@@ -123,32 +120,70 @@ impl KeyStore for Counting {
         })
     }
 
-    fn insert<'a>(&'a self, record: &'a KeyRecord) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.inner(|store| store.insert(record))
+    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
+        self.inner(|store| store.insert(record, once))
     }
 
-    fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
         self.inner(|store| store.insert_first_admin(record, now))
     }
 
     fn replace<'a>(
         &'a self,
         old: &'a KeyId,
-        grace_until: u64,
+        grace_until: UnixMillis,
         new: &'a KeyRecord,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.inner(|store| store.replace(old, grace_until, new))
+        once: Option<&'a OnceRecord>,
+    ) -> Stored<'a, ()> {
+        self.inner(|store| store.replace(old, grace_until, new, once))
     }
 
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: u64) -> BoxFuture<'a, Result<u64, StoreError>> {
+    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
+        self.inner(|store| store.update(record))
+    }
+
+    fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
+        self.inner(|store| store.rehash(rehash))
+    }
+
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
         self.inner(|store| store.revoke(target, at))
     }
 
-    fn list<'a>(&'a self, after: Option<&'a KeyId>, limit: usize) -> BoxFuture<'a, Result<Vec<KeyRecord>, StoreError>> {
-        self.inner(|store| store.list(after, limit))
+    fn list<'a>(
+        &'a self,
+        tenant: Option<&'a Tenant>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>> {
+        self.inner(|store| store.list(tenant, after, limit))
     }
 
-    fn touch<'a>(&'a self, used: &'a [(KeyId, u64)]) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
+        self.inner(|store| store.ending(from, until, limit))
+    }
+
+    fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {
         self.inner(|store| store.touch(used))
+    }
+
+    fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>> {
+        self.inner(|store| store.find_once(maker, token, now))
+    }
+
+    fn peppers(&self) -> Stored<'_, Vec<char>> {
+        self.inner(|store| store.peppers())
+    }
+
+    fn insert_tenant<'a>(&'a self, tenant: &'a TenantRecord) -> Stored<'a, ()> {
+        self.inner(|store| store.insert_tenant(tenant))
+    }
+
+    fn find_tenant<'a>(&'a self, id: &'a Tenant) -> Stored<'a, Option<TenantRecord>> {
+        self.inner(|store| store.find_tenant(id))
+    }
+
+    fn list_tenants<'a>(&'a self, after: Option<&'a Tenant>, limit: usize) -> Stored<'a, Vec<TenantRecord>> {
+        self.inner(|store| store.list_tenants(after, limit))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keys::{AuthError, InvalidVerifier, KeyStore, MemoryKeyStore, Principal, Revoke, Verifier};
+use keys::{AuthError, Changed, InvalidVerifier, KeyStore, MemoryKeyStore, Principal, Revoke, Tenant, Verifier};
 
 use crate::support::{NOW, SECOND, home, peppers, setup, setup_with};
 
@@ -15,7 +15,7 @@ async fn a_known_key_costs_nothing() {
     assert_eq!(principal.key_id(), &key.record().id);
     assert_eq!(principal.family(), &key.record().family);
     assert_eq!((principal.name(), principal.tenant().as_str()), ("test", "default"));
-    assert_eq!(principal.scopes(), &key.record().scopes);
+    assert_eq!(principal.scopes(), &key.record().terms.scopes);
     let calls = setup.store.calls();
     for _ in 0..100 {
         setup.verify(&key, NOW + 1).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_wrong_secret_is_unknown() {
     let mut record = key.record().clone();
     record.hash = other.record().hash.clone();
     let store = MemoryKeyStore::new();
-    store.insert(&record).await.unwrap();
+    store.insert(&record, None).await.unwrap();
     let verifier = Verifier::builder(Arc::new(store), peppers()).build().unwrap();
     assert_eq!(verifier.verify(key.secret(), home(), NOW).await.unwrap_err(), AuthError::Unknown);
     assert_eq!(verifier.hashes(), 1);
@@ -82,9 +82,9 @@ async fn time_limits_hold_to_the_millisecond() {
     let issued = setup.key().await;
     record.id = issued.record().id;
     record.hash = issued.record().hash.clone();
-    record.not_before = Some(NOW + 5);
+    record.terms.not_before = Some(NOW + 5);
     let store = MemoryKeyStore::new();
-    store.insert(&record).await.unwrap();
+    store.insert(&record, None).await.unwrap();
     let verifier = Verifier::builder(Arc::new(store), peppers()).build().unwrap();
     assert_eq!(verifier.verify(issued.secret(), home(), NOW + 4).await.unwrap_err(), AuthError::NotYetValid);
     assert!(verifier.verify(issued.secret(), home(), NOW + 5).await.is_ok());
@@ -163,12 +163,11 @@ async fn a_check_under_way_does_not_outlive_a_revocation() {
 async fn forgetting_reads_the_row_again() {
     let setup = setup();
     let key = setup.key().await;
-    let forgets: [&dyn Fn(); 2] =
-        [&|| setup.verifier.forget(&key.record().id), &|| setup.verifier.forget_family(&key.record().family)];
-    for forget in forgets {
+    let (id, family) = (key.record().id, key.record().family);
+    for changed in [Changed::Key(id), Changed::Family(family), Changed::Tenant(Tenant::default()), Changed::All] {
         setup.verify(&key, NOW).await.unwrap();
         let calls = setup.store.calls();
-        forget();
+        setup.verifier.forget(&changed);
         setup.verify(&key, NOW).await.unwrap();
         assert_eq!(setup.store.calls(), calls + 1);
     }

@@ -1,12 +1,14 @@
 //! What every key store does, on both kinds of database.
 
 use keys::testing::{admin_record, record, suite};
-use keys::{Issuer, Peppers, Principal, Revoke, StoreError, Verifier};
+use keys::{AdminAct, Issuer, Operation, Peppers, Principal, Revoke, StoreError, TenantRecord, Verifier};
 
 use crate::place::Place;
 
 const NOW: u64 = 1_800_000_000_000;
 const ID: &str = "0000000000000001";
+/// How often two calls are let race.
+const ROUNDS: usize = 100;
 
 macro_rules! on_both {
     ($($case:ident),+ $(,)?) => {
@@ -33,19 +35,24 @@ on_both!(
     rows_that_cannot_be_read_are_corrupt,
     a_schema_of_the_future_is_unusable,
     a_database_that_is_gone_is_unavailable_and_one_that_is_back_goes_on,
+    every_released_schema_is_brought_up_to_date,
+    no_key_escapes_the_revocation_of_its_family,
+    no_key_is_made_in_a_tenant_that_is_being_revoked,
 );
 
 async fn the_suite_passes(place: Place) {
     suite(async || {
         let store = place.open().await.unwrap();
         place.sql("DELETE FROM keys").await;
+        place.sql("DELETE FROM tenants WHERE id <> 'default'").await;
+        place.sql("DELETE FROM issued_once").await;
         store
     })
     .await;
 }
 
 async fn keys_outlive_the_process(place: Place) {
-    place.open().await.unwrap().insert(&record(ID)).await.unwrap();
+    place.open().await.unwrap().insert(&record(ID), None).await.unwrap();
     let again = place.open().await.unwrap();
     assert_eq!(again.find(&record(ID).id).await.unwrap(), Some(record(ID)));
 }
@@ -58,10 +65,10 @@ async fn a_key_of_one_gateway_works_at_another(place: Place) {
     let from = "192.0.2.1".parse().unwrap();
     let principal = verifier.verify(key.secret(), from, NOW).await.unwrap();
     let issuer = verifier.issuer();
-    assert_eq!(issuer.list(&principal, None, 10, NOW).await.unwrap(), [key.record().clone()]);
+    assert_eq!(issuer.list(&principal, None, None, 10, NOW).await.unwrap(), [key.record().clone()]);
     issuer.revoke(&principal, Revoke::Key(key.record().id), NOW).await.unwrap();
     assert!(verifier.verify(key.secret(), from, NOW).await.is_err());
-    let listed = issuer.list(&Principal::system(), None, 10, NOW).await.unwrap();
+    let listed = issuer.list(&Principal::system(), None, None, 10, NOW).await.unwrap();
     assert!(listed.iter().all(|record| record.revoked_at.is_some()));
 }
 
@@ -86,13 +93,16 @@ async fn rows_that_cannot_be_read_are_corrupt(place: Place) {
         "UPDATE keys SET expires_at = -1",
         "UPDATE keys SET tenant = ''",
         "UPDATE keys SET rotated_to = '****************'",
+        "UPDATE keys SET made_by = '****************'",
+        "UPDATE keys SET addresses = '[\"192.0.2.1/33\"]'",
+        "UPDATE keys SET version = -1",
     ] {
         let store = place.open().await.unwrap();
         place.sql("DELETE FROM keys").await;
-        store.insert(&record(ID)).await.unwrap();
+        store.insert(&record(ID), None).await.unwrap();
         place.sql(spoil).await;
         assert_eq!(store.find(&record(ID).id).await, Err(StoreError::Corrupt), "{spoil}");
-        assert_eq!(store.list(None, 10).await, Err(StoreError::Corrupt), "{spoil}");
+        assert_eq!(store.list(None, None, 10).await, Err(StoreError::Corrupt), "{spoil}");
     }
 }
 
@@ -109,17 +119,73 @@ async fn a_schema_of_the_future_is_unusable(place: Place) {
 
 async fn a_database_that_is_gone_is_unavailable_and_one_that_is_back_goes_on(mut place: Place) {
     let store = place.open().await.unwrap();
-    store.insert(&record(ID)).await.unwrap();
+    store.insert(&record(ID), None).await.unwrap();
     place.break_off().await;
     let (other, id) = (record("0000000000000002"), record(ID).id);
     let away = Err(StoreError::Unavailable);
     assert_eq!(store.find(&id).await.map(drop), away);
-    assert_eq!(store.insert(&other).await, away);
+    assert_eq!(store.insert(&other, None).await, away);
     assert_eq!(store.insert_first_admin(&other, NOW).await, away);
-    assert_eq!(store.replace(&id, NOW, &other).await, away);
+    assert_eq!(store.replace(&id, NOW, &other, None).await, away);
     assert_eq!(store.revoke(&Revoke::Key(id), NOW).await.map(drop), away);
-    assert_eq!(store.list(None, 1).await.map(drop), away);
+    assert_eq!(store.list(None, None, 1).await.map(drop), away);
     assert_eq!(store.touch(&[(id, NOW)]).await, away);
     place.bring_back().await;
     assert_eq!(store.find(&id).await.unwrap(), Some(record(ID)));
+}
+
+/// The rows that a version left behind, with a key of each kind.
+async fn every_released_schema_is_brought_up_to_date(place: Place) {
+    place.migrate_to(1).await;
+    place
+        .sql(
+            "INSERT INTO keys (id, family, tenant, name, hash, pepper_kid, kind, scopes, limits, created_at, grace_until) \
+             VALUES ('0000000000000001', '0000000000000001', 'acme', 'ci', \
+             '$argon2id$v=19$m=19456,t=2,p=1$AQEBAQEBAQEBAQEBAQEBAQ$AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI', \
+             '0', 'inference', '{\"inference\":{\"models\":[\"*\"],\"operations\":[\"chat\"],\"trust_system\":false}}', \
+             '{\"requests\":\"5/second burst 10\"}', 1800000000000, 1800000000001), \
+             ('0000000000000002', '0000000000000002', 'default', 'admin', \
+             '$argon2id$v=19$m=19456,t=2,p=1$AQEBAQEBAQEBAQEBAQEBAQ$AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI', \
+             '0', 'admin', '{\"admin\":[\"keys:read\",\"keys:write\"]}', '{}', 1800000000000, NULL)",
+        )
+        .await;
+    let store = place.open().await.unwrap();
+    let key = store.find(&record(ID).id).await.unwrap().unwrap();
+    assert_eq!((key.version, key.made_by, key.rotated_at, key.grace_until), (1, None, None, Some(NOW + 1)));
+    assert!(key.terms.addresses.is_anywhere() && key.terms.scopes.permits(Operation::Chat, "any"));
+    let tenants = store.list_tenants(None, 10).await.unwrap();
+    assert_eq!(tenants.iter().map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), ["acme", "default"]);
+    let admin = store.find(&record("0000000000000002").id).await.unwrap().unwrap();
+    let acts = [AdminAct::KeysRead, AdminAct::KeysWrite, AdminAct::TenantsAll];
+    assert!(acts.iter().all(|act| admin.terms.scopes.permits_admin(*act)), "it reaches as far as before");
+    assert!(!admin.terms.scopes.permits_admin(AdminAct::AuditRead), "and no further");
+}
+
+/// Replaces a key while its family is revoked: the new one is refused, or revoked with it.
+async fn no_key_escapes_the_revocation_of_its_family(place: Place) {
+    let (one, two) = (place.open().await.unwrap(), place.open().await.unwrap());
+    for round in 0..ROUNDS {
+        let (old, mut new) = (record(&format!("{round:016}")), record(&format!("new{round:013}")));
+        new.family = old.family;
+        one.insert(&old, None).await.unwrap();
+        let family = Revoke::Family(old.family);
+        let (replaced, revoked) = tokio::join!(one.replace(&old.id, NOW, &new, None), two.revoke(&family, NOW));
+        revoked.unwrap();
+        let newer = one.find(&new.id).await.unwrap();
+        assert!(newer.is_none_or(|key| key.revoked_at.is_some()), "round {round}, replaced: {replaced:?}");
+    }
+}
+
+async fn no_key_is_made_in_a_tenant_that_is_being_revoked(place: Place) {
+    let (one, two) = (place.open().await.unwrap(), place.open().await.unwrap());
+    for round in 0..ROUNDS {
+        let mut key = record(&format!("{round:016}"));
+        key.tenant = format!("tenant-{round}").parse().unwrap();
+        one.insert_tenant(&TenantRecord::new(key.tenant.clone(), String::new(), NOW)).await.unwrap();
+        let tenant = Revoke::Tenant(key.tenant.clone());
+        let (inserted, revoked) = tokio::join!(one.insert(&key, None), two.revoke(&tenant, NOW));
+        revoked.unwrap();
+        let kept = one.find(&key.id).await.unwrap();
+        assert!(kept.is_none_or(|key| key.revoked_at.is_some()), "round {round}, inserted: {inserted:?}");
+    }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use keys::{KeyStore, StoreError};
-use sqlx::postgres::PgConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{Connection as _, Executor as _};
 use store::{PostgresStore, SqliteStore};
 use tempfile::TempDir;
@@ -30,6 +31,22 @@ impl Place {
             Self::Sqlite(dir) => Arc::new(SqliteStore::open(&dir.path().join("keys.sqlite")).await?),
             Self::Postgres(server) => Arc::new(PostgresStore::connect(&server.url()).await?),
         })
+    }
+
+    /// Makes the tables as the version with this newest migration had them.
+    pub(crate) async fn migrate_to(&self, newest: i64) {
+        let portable = sqlx::migrate!("../../migrations");
+        let known = portable.iter().filter(|migration| migration.version <= newest).cloned().collect();
+        let known = Migrator::with_migrations(known);
+        match self {
+            Self::Sqlite(dir) => {
+                let options = SqliteConnectOptions::new().filename(dir.path().join("keys.sqlite"));
+                let pool = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+                known.run(&pool).await.unwrap();
+                pool.close().await;
+            }
+            Self::Postgres(server) => known.run(&PgPool::connect(&server.url()).await.unwrap()).await.unwrap(),
+        }
     }
 
     /// Does what somebody with access to the database could do.

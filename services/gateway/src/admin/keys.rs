@@ -1,85 +1,103 @@
-//! Keys over the admin API: issue, list, rotate, revoke.
+//! Keys over the admin API: issue, list, look at, change, rotate, revoke.
 
-use std::time::Duration;
-
-use ::keys::{IssueError, IssuedKey, KeyId, Revoke, StoreError};
-use actix_web::web::Bytes;
+use ::keys::{IssueError, IssuedKey, KeyId, Once, Revoke, Updated};
 use actix_web::{HttpRequest, HttpResponse};
 use pipeline::{Code, Rejection, Step};
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::admin::Asked;
-use crate::admin::routes::KeysVerb;
+use crate::admin::answers::{Issued, Key, Keys, Revoked};
+use crate::admin::query::Query;
 use crate::edge::body::Body;
 use crate::http::render;
-use crate::key_form::{KeyForm, RevokeForm, RotateForm};
+use crate::key_form::{ChangeForm, KeyForm, RevokeForm, RotateForm};
 use crate::request_id::unix_millis;
 
-const MAX_BODY: usize = 64 << 10;
-const DEADLINE: Duration = Duration::from_secs(10);
-const PAGE: usize = 1_000;
-
 impl Asked<'_> {
-    pub(super) async fn keys(
-        self,
-        verb: KeysVerb,
-        body: &Body,
-        request: &HttpRequest,
-    ) -> Result<HttpResponse, Rejection> {
-        match verb {
-            KeysVerb::List => self.list(request).await,
-            KeysVerb::Issue => self.issue(body).await,
-            KeysVerb::Rotate(id) => self.rotate(id, body).await,
-            KeysVerb::Revoke(id) => self.revoke(id, body).await,
-        }
-    }
-
-    /// A thousand keys after the one named in the query, in the order of their ids.
-    async fn list(self, request: &HttpRequest) -> Result<HttpResponse, Rejection> {
-        let after = match request.uri().query() {
-            None => None,
-            Some(query) => match query.strip_prefix("after=").and_then(|id| id.parse::<KeyId>().ok()) {
-                Some(id) => Some(id),
-                None => return Err(self.refuse(Step::Read, Code::BadRequest)),
-            },
+    pub(super) async fn list_keys(self, request: &HttpRequest) -> Result<HttpResponse, Rejection> {
+        let Some(query) = Query::<KeyId>::read(request, true) else {
+            return Err(self.refuse(Step::Read, Code::BadRequest));
         };
-        let listed = self.admin.issuer.list(&self.principal, after.as_ref(), PAGE, unix_millis()).await;
+        let Query { tenant, after, limit } = query;
+        let listed =
+            self.admin.issuer.list(&self.principal, tenant.as_ref(), after.as_ref(), limit, unix_millis()).await;
         match listed {
-            Ok(records) => Ok(self.done(&json!({"keys": records}))),
+            Ok(keys) => {
+                let next = if keys.len() == limit { keys.last().map(|last| last.id) } else { None };
+                let target = tenant.map(|tenant| tenant.to_string());
+                self.read("keys.list", target, &Keys { keys, next }).await
+            }
             Err(error) => Err(self.refuse_issue(&error)),
         }
     }
 
-    async fn issue(self, body: &Body) -> Result<HttpResponse, Rejection> {
-        let (asked, form) = self.form::<KeyForm>(body).await?;
+    pub(super) async fn find_key(self, id: KeyId) -> Result<HttpResponse, Rejection> {
+        match self.admin.issuer.find(&self.principal, &id, unix_millis()).await {
+            Ok(record) => self.read("keys.find", Some(id.to_string()), &Key { record: &record }).await,
+            Err(error) => Err(self.refuse_issue(&error)),
+        }
+    }
+
+    pub(super) async fn issue_key(self, request: &HttpRequest, body: &Body) -> Result<HttpResponse, Rejection> {
+        let (asked, bytes, form) = self.form::<KeyForm>(body).await?;
+        let (asked, once) = asked.once(request, &bytes)?;
         let new = match form.into_new_key(unix_millis()) {
             Ok(new) => new,
             Err(error) => return Err(asked.refuse_form(error.to_string())),
         };
         let asked = asked.begin("keys.issue", None).await?;
-        let issued = asked.admin.issuer.issue(&asked.principal, new, unix_millis()).await;
+        let issued = asked.admin.issuer.issue_once(&asked.principal, new, once.as_ref(), unix_millis()).await;
         asked.issued("keys.issue", None, issued).await
     }
 
-    async fn rotate(self, id: KeyId, body: &Body) -> Result<HttpResponse, Rejection> {
-        let (asked, form) = self.form::<RotateForm>(body).await?;
-        let asked = asked.begin("keys.rotate", Some(id.to_string())).await?;
-        let issued = asked.admin.issuer.rotate(&asked.principal, &id, form.grace(), unix_millis()).await;
-        asked.issued("keys.rotate", Some(id.to_string()), issued).await
+    pub(super) async fn change_key(self, id: KeyId, body: &Body) -> Result<HttpResponse, Rejection> {
+        let (asked, _, form) = self.form::<ChangeForm>(body).await?;
+        let change = match form.into_change(unix_millis()) {
+            Ok(change) => change,
+            Err(error) => return Err(asked.refuse_form(error.to_string())),
+        };
+        let target = Some(id.to_string());
+        let asked = asked.begin("keys.change", target.clone()).await?;
+        match asked.admin.issuer.update(&asked.principal, &id, change, unix_millis()).await {
+            Ok(Updated { before, after }) => {
+                asked.done_as("keys.change", target, Some(json!(before)), json!(after)).await;
+                Ok(asked.done(&Key { record: &after }))
+            }
+            Err(error) => Err(asked.failed("keys.change", target, &error).await),
+        }
     }
 
-    async fn revoke(self, id: KeyId, body: &Body) -> Result<HttpResponse, Rejection> {
-        let (asked, form) = self.form::<RevokeForm>(body).await?;
-        let asked = asked.begin("keys.revoke", Some(id.to_string())).await?;
+    pub(super) async fn rotate_key(
+        self,
+        id: KeyId,
+        request: &HttpRequest,
+        body: &Body,
+    ) -> Result<HttpResponse, Rejection> {
+        let (asked, bytes, form) = self.form::<RotateForm>(body).await?;
+        let (asked, once) = asked.once(request, &bytes)?;
+        let target = Some(id.to_string());
+        let asked = asked.begin("keys.rotate", target.clone()).await?;
+        let grace = form.grace();
+        let issued = asked.admin.issuer.rotate_once(&asked.principal, &id, grace, once.as_ref(), unix_millis()).await;
+        asked.issued("keys.rotate", target, issued).await
+    }
+
+    pub(super) async fn revoke_key(self, id: KeyId, body: &Body) -> Result<HttpResponse, Rejection> {
+        let (asked, _, form) = self.form::<RevokeForm>(body).await?;
         let target = if form.family { Revoke::Family(id.into()) } else { Revoke::Key(id) };
+        let act = if form.family { "keys.revoke_family" } else { "keys.revoke" };
+        asked.revoke(act, id.to_string(), target).await
+    }
+
+    pub(super) async fn revoke(self, act: &str, name: String, target: Revoke) -> Result<HttpResponse, Rejection> {
+        let asked = self.begin(act, Some(name.clone())).await?;
         match asked.admin.issuer.revoke(&asked.principal, target, unix_millis()).await {
-            Ok(count) => {
-                let after = json!({"revoked": count, "family": form.family});
-                asked.done_as("keys.revoke", Some(id.to_string()), &after).await;
-                Ok(asked.done(&after))
+            Ok(revoked) => {
+                let answer = Revoked { revoked };
+                asked.done_as(act, Some(name), None, json!(answer)).await;
+                Ok(asked.done(&answer))
             }
-            Err(error) => Err(asked.failed("keys.revoke", Some(id.to_string()), &error).await),
+            Err(error) => Err(asked.failed(act, Some(name), &error).await),
         }
     }
 
@@ -92,51 +110,33 @@ impl Asked<'_> {
     ) -> Result<HttpResponse, Rejection> {
         match issued {
             Ok(issued) => {
-                let after = json!(issued.record());
-                let target = target.unwrap_or_else(|| issued.record().id.to_string());
-                self.done_as(act, Some(target), &after).await;
-                let body = json!({"key": issued.secret(), "record": after});
-                Ok(render::json(self.about.request_id(), &body))
+                let record = issued.record();
+                let target = target.unwrap_or_else(|| record.id.to_string());
+                self.done_as(act, Some(target), None, json!(record)).await;
+                let mut builder = HttpResponse::Ok();
+                if issued.is_repeated() {
+                    builder.insert_header(("idempotency-replayed", "true"));
+                }
+                Ok(render::json_in(builder, self.about.request_id(), &Issued { key: issued.secret(), record }))
             }
             Err(error) => Err(self.failed(act, target, &error).await),
         }
     }
 
-    async fn failed(self, act: &str, target: Option<String>, error: &IssueError) -> Rejection {
-        self.not_done(act, target, error.to_string()).await;
-        self.refuse_issue(error)
-    }
-
-    fn refuse_issue(self, error: &IssueError) -> Rejection {
-        let code = match error {
-            IssueError::Forbidden | IssueError::WiderThanMaker => Code::NotAllowed,
-            IssueError::NotFound => Code::NotFound,
-            IssueError::Busy => Code::Busy,
-            IssueError::Store(StoreError::Unavailable) => Code::KeysUnavailable,
-            IssueError::Store(_) | IssueError::NoRandomness => Code::Internal,
-            _ => Code::InvalidForm,
-        };
-        let rejection = Rejection::new(self.about, Step::Admit, code);
-        let is_told = code == Code::InvalidForm;
-        let rejection = if is_told { rejection.message_of(error.to_string()) } else { rejection };
-        self.admin.pipeline.noted(rejection)
-    }
-
-    /// Reads a small JSON body; an empty one stands for `{}`.
-    async fn form<T: DeserializeOwned>(self, body: &Body) -> Result<(Self, T), Rejection> {
-        let read = tokio::time::timeout(DEADLINE, body.read(MAX_BODY)).await;
-        let body = match read.unwrap_or(Err(Code::BodyTimeout)) {
-            Ok(body) => body,
-            Err(code) => return Err(self.refuse(Step::Read, code)),
-        };
-        let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-        match serde_json::from_slice(&body) {
-            Ok(form) => Ok((self, form)),
-            Err(error) => {
-                let message =
-                    format!("the body is not what is asked for (line {}, column {})", error.line(), error.column());
-                Err(self.refuse_form(message))
+    /// The caller's own word for the request, if it came with one.
+    fn once(self, request: &HttpRequest, body: &[u8]) -> Result<(Self, Option<Once>), Rejection> {
+        let mut words = request.headers().get_all("idempotency-key");
+        let once = match (words.next(), words.next()) {
+            (None, _) => Ok(None),
+            (Some(word), None) => {
+                let all = [request.uri().path().as_bytes(), b"\n", body].concat();
+                Once::new(word.to_str().unwrap_or_default(), &all).map(Some).map_err(|error| error.to_string())
             }
+            (Some(_), Some(_)) => Err("one idempotency key, not several".to_owned()),
+        };
+        match once {
+            Ok(once) => Ok((self, once)),
+            Err(problem) => Err(self.refuse_form(problem)),
         }
     }
 }

@@ -1,29 +1,42 @@
-//! The operators' listener: probes, metrics, keys, reload. Every act is authorised and recorded.
+//! The operators' listener: probes, metrics, keys, tenants, reload. Every act is authorised and recorded.
 
+mod answers;
 mod keys;
+mod openapi;
+mod query;
 mod reload;
 mod routes;
+mod tenants;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ::keys::{AdminAct, Issuer, Principal};
-use actix_web::web::{Data, Payload};
+use ::keys::{AdminAct, IssueError, Issuer, Principal, Scopes, StoreError};
+use actix_web::http::Method;
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use audit::Act;
+use audit::{Act, Record};
 use futures_util::FutureExt as _;
 use ipnet::IpNet;
 use pipeline::{About, Code, Pipeline, Rejection, Step};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::admin::answers::{Records, Reloaded, Status};
 use crate::edge::body::Body;
 use crate::edge::head;
 use crate::http::render::{self, Shape};
 use crate::trail::Trail;
 
 pub use reload::Reloader;
-use routes::{Route, find};
+use routes::{Needs, Route, find};
+
+const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::PATCH];
+const MAX_BODY: usize = 64 << 10;
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What the operators' handler needs.
 pub(crate) struct Admin {
@@ -59,31 +72,46 @@ async fn answer(
     mut about: About,
 ) -> Result<HttpResponse, Rejection> {
     let refuse = |about, code| Err(admin.pipeline.refuse(about, Step::Accept, code));
-    if let Err(code) = head::check(request) {
+    if let Err(code) = head::check(request, &METHODS) {
         return refuse(about, code);
     }
-    let route = match find(request.method(), request.uri().path()) {
-        Ok(route) => route,
+    let (entry, route) = match find(request.method(), request.uri().path()) {
+        Ok(found) => found,
         Err(code) => return refuse(about, code),
     };
     let request_id = about.request_id().to_owned();
     match route {
-        Route::Live => return Ok(render::json(&request_id, &json!({"status": "live"}))),
+        Route::Live => return Ok(render::json(&request_id, &Status { status: "live" })),
         Route::Ready => return ready(admin, about).await,
         Route::Metrics if is_listed(request, admin) => return Ok(metrics(&request_id, admin)),
         _ => {}
     }
     let presented = head::presented_key(request.headers());
     let principal = admin.pipeline.authenticate(&mut about, presented).await?;
-    if !principal.scopes().permits_admin(route.act()) {
+    let is_permitted = match entry.needs {
+        Needs::Nothing => true,
+        Needs::AnyAdminKey => matches!(principal.scopes(), Scopes::Admin(_)),
+        Needs::Act(act) => principal.scopes().permits_admin(act),
+    };
+    if !is_permitted {
         return Err(admin.pipeline.refuse(about, Step::Authenticate, Code::NotAllowed));
     }
     let asked = Asked { admin, about, principal };
     match route {
         Route::Metrics => Ok(metrics(&request_id, admin)),
+        Route::Describe => Ok(asked.done(&openapi::document())),
         Route::Reload => asked.reload().await,
         Route::Explain(id) => asked.explain(id).await,
-        Route::Keys(verb) => asked.keys(verb, body, request).await,
+        Route::ListKeys => asked.list_keys(request).await,
+        Route::IssueKey => asked.issue_key(request, body).await,
+        Route::FindKey(id) => asked.find_key(id).await,
+        Route::ChangeKey(id) => asked.change_key(id, body).await,
+        Route::RotateKey(id) => asked.rotate_key(id, request, body).await,
+        Route::RevokeKey(id) => asked.revoke_key(id, body).await,
+        Route::ListTenants => asked.list_tenants(request).await,
+        Route::AddTenant => asked.add_tenant(body).await,
+        Route::FindTenant(id) => asked.find_tenant(id).await,
+        Route::RevokeTenant(id) => asked.revoke_tenant(id).await,
         Route::Live | Route::Ready => refuse(asked.about, Code::Internal),
     }
 }
@@ -93,9 +121,9 @@ async fn ready(admin: &Admin, about: About) -> Result<HttpResponse, Rejection> {
     if !admin.pipeline.is_recording() {
         return Err(admin.pipeline.refuse(about, Step::Commit, Code::AuditUnavailable));
     }
-    let keys = admin.issuer.list(&Principal::system(), None, 1, crate::request_id::unix_millis()).await;
+    let keys = admin.issuer.list(&Principal::system(), None, None, 1, crate::request_id::unix_millis()).await;
     match keys {
-        Ok(_) => Ok(render::json(about.request_id(), &json!({"status": "ready"}))),
+        Ok(_) => Ok(render::json(about.request_id(), &Status { status: "ready" })),
         Err(_) => Err(admin.pipeline.refuse(about, Step::Authenticate, Code::KeysUnavailable)),
     }
 }
@@ -124,10 +152,18 @@ impl Asked<'_> {
     }
 
     /// Records what was done, as far as it can be: that it was asked for is on record already.
-    async fn done_as(&self, act: &str, target: Option<String>, after: &Value) {
+    async fn done_as(&self, act: &str, target: Option<String>, before: Option<Value>, after: Value) {
         let mut done = self.act(act, target, true, "done".to_owned());
-        done.after = Some(after.clone());
+        (done.before, done.after) = (before, Some(after));
         let _ = self.admin.pipeline.record(done).await;
+    }
+
+    /// Records that something was looked at, and shows it. What cannot be recorded is not shown.
+    async fn read(self, act: &str, target: Option<String>, answer: &impl Serialize) -> Result<HttpResponse, Rejection> {
+        match self.admin.pipeline.record(self.act(act, target, true, "read".to_owned())).await {
+            Ok(()) => Ok(self.done(answer)),
+            Err(_) => Err(self.refuse(Step::Commit, Code::AuditUnavailable)),
+        }
     }
 
     /// Records why it was not done.
@@ -154,17 +190,17 @@ impl Asked<'_> {
         self.admin.pipeline.noted(rejection.message_of(message))
     }
 
-    fn done(&self, body: &Value) -> HttpResponse {
+    fn done(&self, body: &impl Serialize) -> HttpResponse {
         render::json(self.about.request_id(), body)
     }
 
     async fn reload(self) -> Result<HttpResponse, Rejection> {
         let asked = self.begin("config.reload", None).await?;
         match asked.admin.reloader.reload() {
-            Ok(loaded) => {
-                let after = json!({"models": loaded.models});
-                asked.done_as("config.reload", None, &after).await;
-                Ok(asked.done(&after))
+            Ok(models) => {
+                let answer = Reloaded { models };
+                asked.done_as("config.reload", None, None, json!(answer)).await;
+                Ok(asked.done(&answer))
             }
             Err(error) => {
                 asked.not_done("config.reload", None, error.to_string()).await;
@@ -174,27 +210,68 @@ impl Asked<'_> {
         }
     }
 
+    /// Whether the record is of a tenant within reach; one of nobody is the operators' of all.
+    fn reaches(&self, record: &Record) -> bool {
+        match record.who().tenant.as_deref().map(str::parse) {
+            Some(Ok(tenant)) => self.principal.reaches(&tenant),
+            Some(Err(_)) | None => self.principal.scopes().permits_admin(AdminAct::TenantsAll),
+        }
+    }
+
+    /// Reads a small JSON body; an empty one stands for `{}`. Also gives it as it came.
+    async fn form<T: DeserializeOwned>(self, body: &Body) -> Result<(Self, Bytes, T), Rejection> {
+        let read = tokio::time::timeout(DEADLINE, body.read(MAX_BODY)).await;
+        let body = match read.unwrap_or(Err(Code::BodyTimeout)) {
+            Ok(body) => body,
+            Err(code) => return Err(self.refuse(Step::Read, code)),
+        };
+        let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+        match serde_json::from_slice(&body) {
+            Ok(form) => Ok((self, body, form)),
+            Err(error) => {
+                let message =
+                    format!("the body is not what is asked for (line {}, column {})", error.line(), error.column());
+                Err(self.refuse_form(message))
+            }
+        }
+    }
+
+    async fn failed(self, act: &str, target: Option<String>, error: &IssueError) -> Rejection {
+        self.not_done(act, target, error.to_string()).await;
+        self.refuse_issue(error)
+    }
+
+    fn refuse_issue(self, error: &IssueError) -> Rejection {
+        let code = match error {
+            IssueError::Forbidden | IssueError::WiderThanMaker(_) | IssueError::TooManyMakers => Code::NotAllowed,
+            IssueError::NotFound => Code::NotFound,
+            IssueError::NotActive | IssueError::TenantExists | IssueError::Changed => Code::Conflict,
+            IssueError::OtherRequest => Code::IdempotencyKeyReused,
+            IssueError::Busy => Code::Busy,
+            IssueError::Store(StoreError::Unavailable) => Code::KeysUnavailable,
+            IssueError::Store(_) | IssueError::NoRandomness | IssueError::PepperMissing => Code::Internal,
+            _ => Code::InvalidForm,
+        };
+        let rejection = Rejection::new(self.about, Step::Admit, code);
+        let is_told = matches!(code, Code::InvalidForm | Code::Conflict | Code::NotAllowed);
+        let rejection = if is_told { rejection.message_of(error.to_string()) } else { rejection };
+        self.admin.pipeline.noted(rejection)
+    }
+
     async fn explain(self, id: String) -> Result<HttpResponse, Rejection> {
         match self.admin.trail.find(&id).await {
-            Ok(records) if records.is_empty() => Err(self.refuse(Step::Accept, Code::NotFound)),
-            Ok(records) => Ok(self.done(&json!({"records": records}))),
+            Ok(mut records) => {
+                records.retain(|record| self.reaches(record));
+                let records: Vec<Value> = records.iter().map(|record| json!(record)).collect();
+                match records.is_empty() {
+                    true => Err(self.refuse(Step::Accept, Code::NotFound)),
+                    false => self.read("audit.read", Some(id), &Records { records }).await,
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "the audit trail cannot be read");
                 Err(self.refuse(Step::Accept, Code::AuditUnavailable))
             }
-        }
-    }
-}
-
-impl Route {
-    /// What a key must be allowed to do.
-    fn act(&self) -> AdminAct {
-        match self {
-            Self::Keys(verb) if verb.is_read() => AdminAct::KeysRead,
-            Self::Keys(_) => AdminAct::KeysWrite,
-            Self::Explain(_) => AdminAct::AuditRead,
-            Self::Reload => AdminAct::ConfigReload,
-            Self::Metrics | Self::Live | Self::Ready => AdminAct::MetricsRead,
         }
     }
 }

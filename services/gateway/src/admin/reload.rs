@@ -15,24 +15,18 @@ pub struct Reloader {
     pipeline: Arc<Pipeline>,
 }
 
-/// What holds after a reload.
-pub struct Reloaded {
-    /// The models by name.
-    pub models: Vec<String>,
-}
-
 impl Reloader {
     pub(crate) fn new(source: Option<PathBuf>, pipeline: Arc<Pipeline>) -> Self {
         let fixed = Settings::load(source.as_deref()).ok().and_then(|settings| fixed(&settings));
         Self { source, fixed, pipeline }
     }
 
-    /// Reloads models, limits, quotas and screening. Listeners, certificate and data folder stay as they
+    /// Reloads models, limits, quotas and screening, and gives the names of the models. Listeners, certificate and data folder stay as they
     /// are until a restart; a change there is logged.
     ///
     /// # Errors
     /// [`InvalidSettings`]; then the old rules still hold, all of them.
-    pub fn reload(&self) -> Result<Reloaded, InvalidSettings> {
+    pub fn reload(&self) -> Result<Vec<String>, InvalidSettings> {
         let settings = Settings::load(self.source.as_deref())?;
         let policy = crate::rules::policy(&settings)?;
         if fixed(&settings) != self.fixed {
@@ -41,7 +35,7 @@ impl Reloader {
         let models = policy.models.keys().map(ToString::to_string).collect();
         self.pipeline.set_policy(policy);
         tracing::info!("settings are reloaded");
-        Ok(Reloaded { models })
+        Ok(models)
     }
 
     /// Records a reload that no request asked for.

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use keys::{
-    InferenceScopes, IssueError, IssuedKey, Issuer, KeyLimits, NewKey, Operation, Per, Principal, Rate, Scopes, Tenant,
+    InferenceScopes, IssueError, IssuedKey, Issuer, KeyLimits, NewKey, Operation, Per, Principal, Rate, Scopes, Terms,
 };
 
 use crate::app::StartError;
@@ -45,20 +45,15 @@ async fn demo(issuer: &Issuer) -> Result<IssuedKey, StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
     let scopes = InferenceScopes::new(["*".to_owned()], Operation::ALL.iter().copied());
     let requests = Rate { units: FIVE, per: Per::Second, burst: TEN };
-    let new = NewKey {
-        name: "demo".to_owned(),
-        tenant: Tenant::default(),
-        scopes: Scopes::Inference(scopes.map_err(|error| failed(&error))?),
-        limits: KeyLimits { requests: Some(requests), ..KeyLimits::default() },
-        expires_at: None,
-    };
+    let terms = Terms::new(Scopes::Inference(scopes.map_err(|error| failed(&error))?));
+    let new = NewKey::new("demo", terms.limits(KeyLimits { requests: Some(requests), ..KeyLimits::default() }));
     issuer.issue(&Principal::system(), new, unix_millis()).await.map_err(|error| failed(&error))
 }
 
 /// Whether somebody can administer over the admin listener. Looks at the first thousand keys.
 pub(super) async fn has_admin(issuer: &Issuer) -> bool {
     let now = unix_millis();
-    let listed = issuer.list(&Principal::system(), None, 1_000, now).await;
+    let listed = issuer.list(&Principal::system(), None, None, 1_000, now).await;
     listed.is_ok_and(|records| records.iter().any(|record| record.is_active_admin(now)))
 }
 

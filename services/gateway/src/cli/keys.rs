@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keys::{
-    AdminAct, AdminScopes, InferenceScopes, Issuer, KeyId, KeyLimits, Operation, Principal, Rate, Revoke, Scopes,
+    AdminAct, AdminScopes, InferenceScopes, Issuer, KeyId, KeyLimits, Networks, Operation, Principal, Rate, Revoke,
+    Scopes,
 };
 use serde_json::{Value, json};
 
@@ -113,7 +114,16 @@ impl IssueArguments {
             budget: self.budget,
             concurrent: self.concurrent,
         };
-        Ok(KeyForm { name: self.name, tenant: self.tenant, scopes, limits, expires_in_seconds: self.expires_in })
+        Ok(KeyForm {
+            name: self.name,
+            tenant: self.tenant,
+            scopes,
+            limits,
+            addresses: Networks::default(),
+            not_before: None,
+            expires_at: None,
+            expires_in_seconds: self.expires_in,
+        })
     }
 }
 
@@ -156,7 +166,7 @@ async fn here(settings: &Settings, data_dir: &DataDir, command: KeysCommand) -> 
         KeysCommand::List => {
             let mut after = None;
             loop {
-                let page = issuer.list(&by, after.as_ref(), 1_000, now).await.map_err(Failure::new)?;
+                let page = issuer.list(&by, None, after.as_ref(), 1_000, now).await.map_err(Failure::new)?;
                 page.iter().for_each(|record| print(&row(&json!(record))));
                 match page.last() {
                     Some(last) => after = Some(last.id),

@@ -17,8 +17,8 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_PATH_BYTES: usize = 2 << 10;
 pub(crate) const TENSOR_HEADER: HeaderName = HeaderName::from_static("inference-header-content-length");
 
-/// Refuses a head that is not sound.
-pub(crate) fn check(request: &HttpRequest) -> Result<(), Code> {
+/// Refuses a head that is not sound, or asks with another method.
+pub(crate) fn check(request: &HttpRequest, methods: &[Method]) -> Result<(), Code> {
     let headers = request.headers();
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if headers.len() > MAX_HEADERS || size > MAX_HEAD_BYTES || request.uri().to_string().len() > MAX_PATH_BYTES {
@@ -28,7 +28,7 @@ pub(crate) fn check(request: &HttpRequest) -> Result<(), Code> {
     if !headers.iter().all(|(_, value)| value.as_bytes().iter().all(is_plain)) {
         return Err(Code::BadRequest);
     }
-    if ![Method::GET, Method::HEAD, Method::POST].contains(request.method()) {
+    if !methods.contains(request.method()) {
         return Err(Code::MethodNotAllowed);
     }
     let once = [AUTHORIZATION, HOST, CONTENT_TYPE, CONTENT_LENGTH, TENSOR_HEADER];

@@ -36,6 +36,7 @@ pub(super) async fn run(
 fn render_answer(answer: Answer, older_limits: bool) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
     render::common(&mut builder, &answer.request_id);
+    render::rotation(&mut builder, answer.principal.as_ref());
     render::limits(&mut builder, &answer.standings, older_limits);
     match answer.body {
         AnswerBody::Full(encoded) => {

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
@@ -19,6 +20,8 @@ use crate::edge::body::Body;
 use crate::edge::client_ip::client_ip;
 use crate::edge::head;
 use routes::{Found, Route, find};
+
+const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 
 /// What the handler needs.
 pub(crate) struct Shared {
@@ -47,7 +50,7 @@ async fn answer(
     address: Result<IpAddr, Code>,
 ) -> Result<HttpResponse, Rejection> {
     let refuse = |about, code| Err(shared.pipeline.refuse(about, Step::Accept, code));
-    if let Err(code) = head::check(request).and(address.map(drop)) {
+    if let Err(code) = head::check(request, &METHODS).and(address.map(drop)) {
         return refuse(about, code);
     }
     match find(request.method(), request.uri().path()) {

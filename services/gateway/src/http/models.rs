@@ -59,7 +59,9 @@ pub(super) async fn list(
         },
         Route::Infer(..) | Route::Health => return Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)),
     };
-    Ok(render::json(about.request_id(), &body))
+    let mut builder = HttpResponse::Ok();
+    render::rotation(&mut builder, Some(&principal));
+    Ok(render::json_in(builder, about.request_id(), &body))
 }
 
 fn openai(model: &Model) -> Value {

@@ -1,13 +1,19 @@
 //! The one exit: headers that every answer carries, and the three shapes of an error.
 
+use std::time::{Duration, SystemTime};
+
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use keys::Principal;
 use pipeline::{Code, Rejection};
+use ratelimit_redis::Standing;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::edge::body::Body;
-use ratelimit_redis::Standing;
-use serde_json::{Value, json};
 
 /// The shape of an error, by who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +66,32 @@ pub(crate) fn limits(builder: &mut HttpResponseBuilder, standings: &[Standing], 
 }
 
 /// A JSON answer.
-pub(crate) fn json(request_id: &str, body: &Value) -> HttpResponse {
-    let mut builder = HttpResponse::Ok();
+pub(crate) fn json(request_id: &str, body: &impl Serialize) -> HttpResponse {
+    json_in(HttpResponse::Ok(), request_id, body)
+}
+
+/// The same, with headers that are there already.
+pub(crate) fn json_in(mut builder: HttpResponseBuilder, request_id: &str, body: &impl Serialize) -> HttpResponse {
     common(&mut builder, request_id);
-    builder.content_type("application/json").body(body.to_string())
+    match serde_json::to_string(body) {
+        Ok(body) => builder.content_type("application/json").body(body),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written");
+            builder.status(StatusCode::INTERNAL_SERVER_ERROR).finish()
+        }
+    }
+}
+
+/// Tells the holder of a key that was replaced: since when (RFC 9745) and until when it works (RFC 8594).
+pub(crate) fn rotation(builder: &mut HttpResponseBuilder, principal: Option<&Principal>) {
+    let Some(principal) = principal else { return };
+    if let Some((since, until)) = principal.rotated_at().zip(principal.expires_at()) {
+        builder.insert_header(("deprecation", format!("@{}", since / 1_000)));
+        let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(until));
+        if let Some(until) = until {
+            builder.insert_header(("sunset", HttpDate::from(until).to_string()));
+        }
+    }
 }
 
 /// A refusal. When its request's body is still on its way, the connection ends with it.
@@ -73,6 +101,7 @@ pub(crate) fn rejection(shape: Shape, rejection: &Rejection, unread: Body, older
     let mut builder = HttpResponse::build(status);
     let request_id = rejection.about().request_id();
     common(&mut builder, request_id);
+    rotation(&mut builder, rejection.about().principal());
     limits(&mut builder, rejection.standings(), older_limits);
     if let Some(wait) = rejection.retry_after() {
         builder.insert_header((RETRY_AFTER, ratelimit_redis::retry_after(wait).max(1)));

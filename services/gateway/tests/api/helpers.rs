@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway::Gateway;
 use gateway::config::Settings;
-use keys::{AdminScopes, InferenceScopes, Issuer, KeyLimits, NewKey, Operation, Principal, Scopes, Tenant};
+use keys::{AdminScopes, InferenceScopes, Issuer, KeyLimits, NewKey, Operation, Principal, Scopes, Terms};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use testkit::FakeServer;
@@ -135,7 +135,7 @@ impl App {
     }
 
     pub(crate) async fn issue(&self, scopes: Scopes, limits: KeyLimits) -> String {
-        let new = NewKey { name: "test".to_owned(), tenant: Tenant::default(), scopes, limits, expires_at: None };
+        let new = NewKey::new("test", Terms::new(scopes).limits(limits));
         let issued = self.issuer.issue(&Principal::system(), new, unix_millis()).await.unwrap();
         issued.secret().to_owned()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use keys::{InferenceScopes, KeyLimits, NewKey, Operation, Principal, Scopes};
+use keys::{InferenceScopes, IssueError, NewKey, Operation, Principal, Scopes, Tenant, Terms};
 use serde_json::{Value, json};
 use testkit::{FakeServer, RedisServer, Say};
 
@@ -15,9 +15,11 @@ pub(crate) async fn echo_with(quotas: &str) -> App {
 
 async fn key_of(app: &App, tenant: &str) -> String {
     let scopes = InferenceScopes::new(["*".to_owned()], Operation::ALL.iter().copied()).unwrap();
-    let (tenant, limits) = (tenant.parse().unwrap(), KeyLimits::default());
-    let new = NewKey { name: "a".to_owned(), tenant, scopes: Scopes::Inference(scopes), limits, expires_at: None };
-    app.issuer.issue(&Principal::system(), new, unix_millis()).await.unwrap().secret().to_owned()
+    let (system, tenant) = (Principal::system(), tenant.parse::<Tenant>().unwrap());
+    let made = app.issuer.add_tenant(&system, tenant.clone(), String::new(), unix_millis()).await;
+    assert!(matches!(made, Ok(_) | Err(IssueError::TenantExists)), "{made:?}");
+    let new = NewKey::new("a", Terms::new(Scopes::Inference(scopes))).tenant(tenant);
+    app.issuer.issue(&system, new, unix_millis()).await.unwrap().secret().to_owned()
 }
 
 async fn status(app: &App, key: &str, model: &str) -> u16 {

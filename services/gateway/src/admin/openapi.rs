@@ -1,0 +1,141 @@
+//! The operators' API as OpenAPI 3.1, from the table of routes and the types of its bodies.
+
+use std::borrow::Cow;
+
+use actix_web::http::Method;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr,
+    Required, Response, ResponseBuilder, Schema,
+};
+
+use crate::admin::answers::Problem;
+use crate::admin::routes::{Entry, Needs, ROUTES};
+
+const KEY: &str = "adminKey";
+type Named = (String, RefOr<Schema>);
+
+/// The type of a body: its name, its schema, and what that refers to.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    name: fn() -> Cow<'static, str>,
+    schema: fn() -> RefOr<Schema>,
+    refers_to: fn(&mut Vec<Named>),
+}
+
+impl Shape {
+    pub(super) const fn of<T: ToSchema>() -> Self {
+        Self { name: T::name, schema: T::schema, refers_to: T::schemas }
+    }
+
+    fn reference(&self) -> Ref {
+        Ref::from_schema_name((self.name)())
+    }
+
+    fn add_to(&self, schemas: &mut Vec<Named>) {
+        schemas.push(((self.name)().into_owned(), (self.schema)()));
+        (self.refers_to)(schemas);
+    }
+}
+
+/// The whole document.
+pub(super) fn document() -> OpenApi {
+    let problem = Shape::of::<Problem>();
+    let mut schemas = Vec::new();
+    let mut paths = PathsBuilder::new();
+    problem.add_to(&mut schemas);
+    for entry in ROUTES {
+        paths = paths.path(entry.path, PathItem::new(method(&entry.method), operation(entry, problem)));
+        entry.asks.iter().chain(&entry.answers).for_each(|shape| shape.add_to(&mut schemas));
+    }
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("pck1_");
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(KEY, SecurityScheme::Http(scheme.description(Some("An admin key")).build()));
+    let about =
+        "What operators ask of a gateway, on a listener of its own. Times are milliseconds since the Unix epoch.";
+    let info = InfoBuilder::new().title("Portcullis admin API").version(env!("CARGO_PKG_VERSION"));
+    OpenApiBuilder::new().info(info.description(Some(about))).paths(paths).components(Some(components.build())).build()
+}
+
+fn method(method: &Method) -> HttpMethod {
+    match *method {
+        Method::POST => HttpMethod::Post,
+        Method::PATCH => HttpMethod::Patch,
+        _ => HttpMethod::Get,
+    }
+}
+
+fn operation(entry: &Entry, problem: Shape) -> Operation {
+    let needed = match entry.needs {
+        Needs::Nothing => String::new(),
+        Needs::AnyAdminKey => " Needs an admin key.".to_owned(),
+        Needs::Act(act) => format!(" Needs {}.", act.as_str()),
+    };
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(entry.name))
+        .description(Some(format!("{}{needed}", entry.does)))
+        .parameters(Some(parameters(entry)))
+        .response("200", answer("Done", entry.answers))
+        .response("default", refusal(problem));
+    if entry.needs != Needs::Nothing {
+        operation = operation.security(SecurityRequirement::new(KEY, Vec::<String>::new()));
+    }
+    if let Some(asked) = entry.asks {
+        let content = ContentBuilder::new().schema(Some(asked.reference())).build();
+        let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+        operation = operation.request_body(Some(body.build()));
+    }
+    operation.build()
+}
+
+fn answer(description: &str, shape: Option<Shape>) -> Response {
+    let response = ResponseBuilder::new().description(description);
+    match shape {
+        None => response.build(),
+        Some(shape) => {
+            let content = ContentBuilder::new().schema(Some(shape.reference())).build();
+            response.content("application/json", content).build()
+        }
+    }
+}
+
+fn refusal(problem: Shape) -> Response {
+    let content = ContentBuilder::new().schema(Some(problem.reference())).build();
+    ResponseBuilder::new().description("Refused").content("application/problem+json", content).build()
+}
+
+fn parameters(entry: &Entry) -> Vec<Parameter> {
+    let parameter = |name: &str, place: ParameterIn, description: &str, kind: Type| {
+        let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(place)
+            .required(required)
+            .description(Some(description))
+            .schema(Some(ObjectBuilder::new().schema_type(kind)))
+            .build()
+    };
+    let query = |name, description, kind| parameter(name, ParameterIn::Query, description, kind);
+    let mut all = Vec::new();
+    if entry.path.contains("{id}") {
+        all.push(parameter("id", ParameterIn::Path, "Which", Type::String));
+    }
+    if entry.name == "listKeys" || entry.name == "listTenants" {
+        all.push(query("after", "Those after this one", Type::String));
+        all.push(query("limit", "At most so many; 1,000 at most", Type::Integer));
+    }
+    if entry.name == "listKeys" {
+        all.push(query("tenant", "Those of this tenant", Type::String));
+    }
+    if entry.name == "issueKey" || entry.name == "rotateKey" {
+        let description = "A word of the caller's own for this request: when it comes again within a day, the same key \
+                           is the answer";
+        all.push(parameter("Idempotency-Key", ParameterIn::Header, description, Type::String));
+    }
+    all
+}
