@@ -1,13 +1,17 @@
-//! Databases behind the seams of other crates.
+//! Databases behind the seams of other crates, and Redis.
 //!
 //! Keys, behind the `KeyStore` of the `keys` crate: [`SqliteStore`] keeps them in one file, for a single
 //! gateway; [`PostgresStore`] in a database that gateways share. The audit trail, behind the `Sink` of
 //! the `audit` crate: [`PostgresTrail`] in the same database. The schema is in `migrations/`, in SQL that
 //! both databases take, and in `migrations/postgres/` for what only gateways that share need.
+//!
+//! What has changed, behind the `Revocations` of the `keys` crate: [`RedisRevocations`] tells it to all gateways
+//! that share a Redis.
 
 mod connect;
 mod log_rows;
 mod postgres;
+mod revocations;
 mod row;
 mod rows;
 mod sqlite;
@@ -17,6 +21,7 @@ use sqlx::migrate::Migrator;
 
 pub use log_rows::LogRows;
 pub use postgres::PostgresStore;
+pub use revocations::RedisRevocations;
 pub use sqlite::SqliteStore;
 pub use trail::PostgresTrail;
 

@@ -11,7 +11,7 @@ use crate::charge::Held;
 use crate::decision::{Decision, Denial, Permit, Reservation, Seen, Standing, allowed, denied, standings};
 use crate::op::Op;
 use crate::redis::RedisLimiter;
-use crate::redis::place::Group;
+use crate::redis::groups::{Group, split};
 use crate::redis::queue::Queue;
 
 /// What was taken so far; given back if it is dropped.
@@ -36,7 +36,7 @@ struct Walked {
 impl RedisLimiter {
     /// All charges or none, whichever slots they lie in.
     pub(super) async fn take_across(&self, charges: Vec<Held>, permit: u64) -> Result<Decision, LimiterError> {
-        let groups = self.server.place.split(&charges);
+        let groups = split(&self.server.place, &charges);
         let asked_at = Instant::now();
         let walked = tokio::time::timeout(self.server.deadline, self.walk(&groups, permit)).await;
         match walked.unwrap_or(Err(LimiterError::Unavailable)) {
@@ -104,7 +104,7 @@ impl RedisLimiter {
         charges: &[Held],
         op: impl Fn(&[Held]) -> Option<Op>,
     ) -> Result<Vec<(Group, Seen)>, LimiterError> {
-        let groups = self.server.place.split(charges).into_iter();
+        let groups = split(&self.server.place, charges).into_iter();
         let ops = groups.filter_map(|group| op(&group.charges).map(|op| (group, op)));
         let runs = ops.map(|(group, op)| async move {
             let done = self.run(op, group.slot).await;

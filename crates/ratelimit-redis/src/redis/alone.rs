@@ -8,6 +8,7 @@ use crate::charge::{Charge, merge};
 use crate::op::Op;
 use crate::redis::RedisLimiter;
 use crate::redis::batch::Batch;
+use crate::redis::groups::same_slot;
 use crate::redis::link::Link;
 
 /// A connection on which every decision is a call of its own.
@@ -26,7 +27,7 @@ impl RedisLimiter {
     pub async fn reserve_alone(&self, charges: &[Charge<'_>], link: &Alone) -> Result<bool, LimiterError> {
         let permit = self.permits.fetch_add(1, Ordering::Relaxed);
         let charges = merge(charges)?;
-        let slot = self.server.place.same_slot(&charges).ok_or(LimiterError::Charges)?;
+        let slot = same_slot(&self.server.place, &charges).ok_or(LimiterError::Charges)?;
         let node = self.server.place.node(slot).ok_or(LimiterError::Unavailable)?;
         let mut batch = Batch::default();
         let place = batch.push(Op::take(&charges, permit)).map_err(|_| LimiterError::Charges)?;

@@ -1,21 +1,20 @@
-//! The way to the servers: one long-lived connection to each, that all callers of a runtime share.
+//! How batches are sent: over the connections of a runtime, once, to whichever server has the slot.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind};
+use redis_place::{Connections, Node, RedisPlace};
 
 use crate::LimiterError;
 use crate::redis::batch::{Batch, Way};
-use crate::redis::cluster::read_place;
+use crate::redis::breaker::Breaker;
 use crate::redis::config::RedisConfig;
 use crate::redis::keys::is_in_the_way;
-use crate::redis::place::{Node, Place, reason};
-use crate::redis::sentinel::first;
 use crate::redis::takes::{self, MOST_QUOTAS};
+use crate::redis::{of_place, reason};
 
 /// The whole arithmetic of a batch, on the server and by its clock.
 const SCRIPT: &str = include_str!("script.lua");
@@ -39,15 +38,16 @@ impl Known {
 /// How long an answer is waited for that nobody needs in time, to give back what was taken; and a
 /// connection.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Before a slot that is on its way is asked for again, and between two looks at a cluster.
+/// Before a slot that is on its way is asked for again.
 const PAUSE: Duration = Duration::from_millis(5);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Redirections of one call.
 const REDIRECTIONS: usize = 8;
 
 /// What all links have in common.
 pub(crate) struct Server {
-    pub(crate) place: Place,
+    pub(crate) place: Arc<RedisPlace>,
+    /// By the number of their server.
+    breakers: Mutex<HashMap<usize, Arc<Breaker>>>,
     script: Known,
     /// For buckets with one quota, with two, and so on.
     takes: Vec<Known>,
@@ -57,9 +57,7 @@ pub(crate) struct Server {
 
 pub(crate) struct Link {
     server: Arc<Server>,
-    /// By the number of their server, with the turn in which they were made.
-    connections: Mutex<HashMap<usize, (u64, MultiplexedConnection)>>,
-    is_looking: AtomicBool,
+    connections: Arc<Connections>,
 }
 
 /// Why there is no answer.
@@ -74,9 +72,9 @@ pub(crate) enum Fault {
 /// What to do after an error.
 enum Next {
     /// Nothing ran there; the slot is elsewhere for good.
-    Moved((String, u16)),
+    Moved(Arc<Node>),
     /// Nothing ran there; the keys are elsewhere, or will be.
-    Ask((String, u16)),
+    Ask(Arc<Node>),
     Again,
     Fail(LimiterError),
 }
@@ -87,13 +85,23 @@ impl Server {
             return Err(LimiterError::Settings("a prefix has no braces"));
         }
         let clock = config.clock.as_deref();
+        let login = config.sentinel_login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+        let place = RedisPlace::new(&config.url, &config.tls, login).map_err(of_place)?;
         Ok(Self {
-            place: Place::new(config)?,
+            place: Arc::new(place),
+            breakers: Mutex::default(),
             script: Known::new(SCRIPT, clock),
             takes: (1..=MOST_QUOTAS).map(|quotas| Known::new(&takes::script(quotas), clock)).collect(),
             prefix: config.prefix.clone(),
             deadline: config.deadline,
         })
+    }
+
+    /// The breaker of a server, for all runtimes; lets go of those whose servers are not `known` any more.
+    pub(crate) fn breaker(&self, node: &Node, known: &HashSet<usize>) -> Arc<Breaker> {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.retain(|number, _| known.contains(number));
+        breakers.entry(node.number()).or_default().clone()
     }
 
     fn script(&self, way: Way) -> &Known {
@@ -104,31 +112,13 @@ impl Server {
 
 impl Link {
     pub(crate) fn new(server: Arc<Server>) -> Self {
-        Self { server, connections: Mutex::default(), is_looking: AtomicBool::new(false) }
-    }
-
-    /// The shared connection; a new one after an error.
-    async fn connection(&self, node: &Node) -> Result<MultiplexedConnection, LimiterError> {
-        let turn = node.turn();
-        let known = self.connections.lock().unwrap_or_else(PoisonError::into_inner).get(&node.number).cloned();
-        if let Some((_, connection)) = known.filter(|(made, _)| *made == turn) {
-            return Ok(connection);
-        }
-        let made = node.connect().await?;
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).insert(node.number, made.clone());
-        Ok(made.1)
-    }
-
-    /// Lets go of a connection that does not work: the next call asks for a new one, and by it
-    /// whoever is the master then.
-    fn disconnect(&self, node: &Node) {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&node.number);
+        let connections = Arc::new(Connections::new(server.place.clone()));
+        Self { server, connections }
     }
 
     /// Lets go of all connections but those to these servers.
     pub(crate) fn keep(&self, numbers: &HashSet<usize>) {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.retain(|number, _| numbers.contains(number));
+        self.connections.keep(numbers);
     }
 
     /// How long a decision may take.
@@ -138,7 +128,7 @@ impl Link {
 
     /// Sends a batch once, to this server or where it says the slot is now. A call without an answer may have
     /// run, so it is never sent again.
-    pub(crate) async fn call(self: &Arc<Self>, node: &Arc<Node>, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
+    pub(crate) async fn call(&self, node: &Arc<Node>, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
         let called = self.follow(node, slot, batch).await;
         node.watch();
         if let Err(Fault::Failed(error)) = called {
@@ -150,7 +140,7 @@ impl Link {
         called
     }
 
-    async fn follow(self: &Arc<Self>, node: &Arc<Node>, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
+    async fn follow(&self, node: &Arc<Node>, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
         let (mut to, mut is_asking) = (node.clone(), false);
         // Who waits for it should hear that nothing ran.
         let until = Instant::now() + self.server.deadline * 3 / 4;
@@ -160,24 +150,26 @@ impl Link {
                 Ok(bytes) => return Ok(bytes),
                 Err(next) => next,
             };
-            let Place::Cluster(cluster) = &self.server.place else { return Err(next.fault()) };
+            let place = &self.server.place;
+            if !place.is_cluster() {
+                return Err(next.fault());
+            }
             (to, is_asking) = match next {
-                Next::Moved(place) => {
-                    let moved = cluster.at(&place).map_err(Fault::Failed)?;
-                    cluster.moved(slot, &moved);
+                Next::Moved(moved) => {
+                    place.moved(slot, &moved);
                     self.look_around();
                     redirections += 1;
                     (moved, false)
                 }
-                Next::Ask(place) => {
+                Next::Ask(node) => {
                     redirections += 1;
-                    (cluster.at(&place).map_err(Fault::Failed)?, true)
+                    (node, true)
                 }
                 // Several acts go better one by one.
                 Next::Again if batch.is_several() || Instant::now() > until => return Err(Fault::Moving),
                 Next::Again => {
                     tokio::time::sleep(PAUSE).await;
-                    (cluster.node(slot).unwrap_or(to), false)
+                    (place.node(slot).unwrap_or(to), false)
                 }
                 Next::Fail(error) => return Err(Fault::Failed(error)),
             };
@@ -187,7 +179,7 @@ impl Link {
 
     async fn ask(&self, node: &Node, is_asking: bool, batch: &Batch) -> Result<Vec<u8>, Next> {
         let asked = tokio::time::timeout(self.server.deadline + PATIENCE, async {
-            let mut connection = self.connection(node).await.map_err(Next::Fail)?;
+            let mut connection = self.connections.to(node).await.map_err(|error| Next::Fail(of_place(error)))?;
             let way = batch.way();
             let mut ran = self.run(&mut connection, is_asking, way, batch).await;
             // The short way has done nothing, as something else is stored.
@@ -196,13 +188,13 @@ impl Link {
             }
             ran.map_err(|error| {
                 if is_of_connection(&error) {
-                    self.disconnect(node);
+                    self.connections.forget(node);
                 }
-                Next::of(&error, node)
+                Next::of(&error, node, &self.server.place)
             })
         });
         asked.await.unwrap_or_else(|_| {
-            self.disconnect(node);
+            self.connections.forget(node);
             Err(Next::Fail(LimiterError::Unavailable))
         })
     }
@@ -246,13 +238,13 @@ impl Link {
     }
 
     /// Does a batch in a script that is sent along, and another by its digest: whether all is permitted.
-    pub(crate) async fn probe(self: &Arc<Self>, slot: u16, take: &Batch, undo: &Batch) -> Result<(), LimiterError> {
+    pub(crate) async fn probe(&self, slot: u16, take: &Batch, undo: &Batch) -> Result<(), LimiterError> {
         let node = self.server.place.node(slot).ok_or(LimiterError::Unavailable)?;
-        let mut connection = self.connection(&node).await?;
+        let mut connection = self.connections.to(&node).await.map_err(of_place)?;
         let script = &self.server.script(Way::Long).script;
         match self.send(&mut connection, false, ("EVAL", script), Way::Long, take).await {
             Ok(_) => {}
-            Err(error) if is_of_cluster(&error) && matches!(self.server.place, Place::One(_)) => {
+            Err(error) if is_of_cluster(&error) && !self.server.place.is_cluster() => {
                 return Err(LimiterError::Cluster);
             }
             // The map that was just learnt is old, but this server let us in.
@@ -266,43 +258,22 @@ impl Link {
     }
 
     /// Learns anew which server of a cluster has what, beside all calls.
-    pub(crate) fn look_around(self: &Arc<Self>) {
-        let is_cluster = matches!(self.server.place, Place::Cluster(_));
-        if !is_cluster || self.is_looking.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let link = self.clone();
-        tokio::spawn(async move {
-            let _ = link.learn().await;
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-            link.is_looking.store(false, Ordering::Relaxed);
-        });
+    pub(crate) fn look_around(&self) {
+        self.connections.look_around();
     }
 
     /// Connects; asks a cluster which server has what.
     pub(crate) async fn learn(&self) -> Result<(), LimiterError> {
-        let cluster = match &self.server.place {
-            Place::One(node) => return self.connection(node).await.map(drop),
-            Place::Cluster(cluster) => cluster,
-        };
-        let ask = |node: Arc<Node>| async move {
-            let asked = async {
-                let mut connection = self.connection(&node).await?;
-                cluster.learn(&node, &mut connection).await
-            };
-            let asked = tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Err(LimiterError::Unavailable));
-            asked.inspect_err(|_| self.disconnect(&node))
-        };
-        first(cluster.some().into_iter().map(ask)).await
+        self.connections.learn().await.map_err(of_place)
     }
 }
 
 impl Next {
-    fn of(error: &RedisError, node: &Node) -> Self {
-        let place = || error.redirect_node().and_then(|(place, _)| read_place(place, &node.host));
-        match (error.kind(), place()) {
-            (ErrorKind::Server(ServerErrorKind::Moved), Some(place)) => Self::Moved(place),
-            (ErrorKind::Server(ServerErrorKind::Ask), Some(place)) => Self::Ask(place),
+    fn of(error: &RedisError, node: &Node, place: &RedisPlace) -> Self {
+        match (error.kind(), place.redirected(error, node)) {
+            (_, Err(error)) => Self::Fail(of_place(error)),
+            (ErrorKind::Server(ServerErrorKind::Moved), Ok(Some(node))) => Self::Moved(node),
+            (ErrorKind::Server(ServerErrorKind::Ask), Ok(Some(node))) => Self::Ask(node),
             (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::TryAgain), _) => Self::Again,
             _ => Self::Fail(reason(error)),
         }

@@ -1,20 +1,17 @@
 //! Buckets in Redis, shared by every process that uses the same server.
 
 mod across;
-mod address;
 #[cfg(feature = "testing")]
 mod alone;
 mod batch;
 mod breaker;
-mod cluster;
 mod config;
 mod denials;
+mod groups;
 mod keys;
 mod link;
 mod outage;
-mod place;
 mod queue;
-mod sentinel;
 mod takes;
 
 use std::collections::HashMap;
@@ -25,6 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use redis::RedisError;
+use redis_place::PlaceError;
 use tokio::runtime::{Handle, Id};
 
 use crate::charge::{Actual, Charge, Held, merge};
@@ -34,15 +33,17 @@ use crate::op::{Act, Done, Op, Slots};
 use crate::quota::Quota;
 use crate::redis::across::standings_across;
 use crate::redis::batch::{Batch, leaves_tags};
+use crate::redis::breaker::Breaker;
 use crate::redis::denials::Denials;
+use crate::redis::groups::{same_slot, slot_in};
 use crate::redis::link::{Link, Server};
 use crate::redis::outage::Outage;
-use crate::redis::place::{Node, Place};
 use crate::redis::queue::Queue;
 
 #[cfg(feature = "testing")]
 pub use alone::Alone;
-pub use config::{RedisConfig, RedisTls};
+pub use config::RedisConfig;
+pub use redis_place::RedisTls;
 
 /// A limiter whose buckets are in Redis: exact over all processes that share them.
 ///
@@ -71,7 +72,7 @@ struct Lanes {
 /// The way to one server.
 #[derive(Clone)]
 struct Lane {
-    node: Arc<Node>,
+    breaker: Arc<Breaker>,
     queue: Queue,
 }
 
@@ -114,7 +115,7 @@ impl RedisLimiter {
         let runtime = Handle::try_current().map_err(|_| LimiterError::Unavailable)?.id();
         let node = self.server.place.node(slot);
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = node.as_ref().and_then(|node| runtimes.get(&runtime)?.lanes.get(&node.number));
+        let known = node.as_ref().and_then(|node| runtimes.get(&runtime)?.lanes.get(&node.number()));
         if let Some(lane) = known.filter(|lane| !lane.queue.is_closed()) {
             return Ok(lane.clone());
         }
@@ -128,14 +129,13 @@ impl RedisLimiter {
             return Err(LimiterError::Unavailable);
         };
         // Those to servers that left the cluster.
-        if let Place::Cluster(cluster) = &self.server.place {
-            let known = cluster.numbers();
-            lanes.retain(|number, _| known.contains(number));
-            link.keep(&known);
-        }
-        let queue = Queue::start(link, &node, self.in_flight);
-        let lane = Lane { node: node.clone(), queue };
-        lanes.insert(node.number, lane.clone());
+        let known = self.server.place.numbers();
+        lanes.retain(|number, _| known.contains(number));
+        link.keep(&known);
+        let breaker = self.server.breaker(&node, &known);
+        let queue = Queue::start(link, &node, &breaker, self.in_flight);
+        let lane = Lane { breaker, queue };
+        lanes.insert(node.number(), lane.clone());
         Ok(lane)
     }
 
@@ -148,7 +148,7 @@ impl RedisLimiter {
             return Err(LimiterError::Charges);
         }
         // What was used is told in any case.
-        if op.act == Act::Take && !lane.node.breaker.may_ask(Instant::now()) {
+        if op.act == Act::Take && !lane.breaker.may_ask(Instant::now()) {
             return Err(LimiterError::Unavailable);
         }
         let ran = tokio::time::timeout(self.server.deadline, lane.queue.run(op, slot)).await;
@@ -170,7 +170,7 @@ impl RedisLimiter {
         if let Some(denial) = self.denials.as_ref().and_then(|denials| denials.find(&charges, asked_at)) {
             return Ok(Decision::Deny(denial));
         }
-        let Some(slot) = self.server.place.same_slot(&charges) else {
+        let Some(slot) = same_slot(&self.server.place, &charges) else {
             return self.take_across(charges, permit).await;
         };
         match self.run(Op::take(&charges, permit), slot).await {
@@ -198,7 +198,7 @@ impl RedisLimiter {
             return Ok(());
         };
         let op = |charges: &[Held]| Some(Op::replace(charges, &actual, slots, permit)).filter(|op| !op.is_idle());
-        let replaced = match self.server.place.same_slot(&held.held) {
+        let replaced = match same_slot(&self.server.place, &held.held) {
             Some(slot) => match op(&held.held) {
                 Some(op) => self.run(op, slot).await.map(drop),
                 None => Ok(()),
@@ -218,12 +218,28 @@ async fn probe(link: &Arc<Link>, server: &Server) -> Result<(), LimiterError> {
     let slots = Quota::at_once(NonZeroU32::MAX, Duration::from_millis(1));
     // Not full again at once: giving back has something to do.
     let quota = Quota::per_minute(NonZeroU32::new(60).unwrap_or(NonZeroU32::MIN)).burst(NonZeroU32::MAX);
-    let other = if matches!(server.place, Place::One(_)) { "probe" } else { "" };
+    let other = if server.place.is_cluster() { "" } else { "probe" };
     let charges = [Charge::new("", "slots", slots, 1), Charge::new(other, "probe", quota, 1)];
     let take = Op::take(&merge(&charges)?, RandomState::new().hash_one(0));
     let (mut taking, mut undoing) = (Batch::default(), Batch::default());
     let is_ready = undoing.push(take.undo()).is_ok() && taking.push(take).is_ok();
-    if is_ready { link.probe(server.place.slot(""), &taking, &undoing).await } else { Err(LimiterError::Charges) }
+    if is_ready { link.probe(slot_in(&server.place, ""), &taking, &undoing).await } else { Err(LimiterError::Charges) }
+}
+
+/// Why a place is of no use, as an error of the limiter.
+fn of_place(error: PlaceError) -> LimiterError {
+    match error {
+        PlaceError::Refused => LimiterError::Refused,
+        PlaceError::Untrusted => LimiterError::Untrusted,
+        PlaceError::Settings(reason) => LimiterError::Settings(reason),
+        PlaceError::UnknownMaster => LimiterError::UnknownMaster,
+        _ => LimiterError::Unavailable,
+    }
+}
+
+/// Why a server is of no use.
+fn reason(error: &RedisError) -> LimiterError {
+    of_place(PlaceError::from(error))
 }
 
 impl Limiter for RedisLimiter {

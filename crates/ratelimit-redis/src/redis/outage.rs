@@ -11,6 +11,7 @@ use crate::decision::{Decision, Denial, Permit, Reservation};
 use crate::memory::MemoryLimiter;
 use crate::op::{Op, Slots};
 use crate::quota::{Kind, OnOutage, Quota};
+use crate::redis::groups::slot_in;
 use crate::redis::link::Server;
 
 /// When to look again.
@@ -86,7 +87,7 @@ impl Outage {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         let Spent { slots, count } = &mut *spent;
         for held in charges.iter().filter(|held| held.cost > 0 && matches!(held.quota.kind(), Kind::Bucket(_))) {
-            let slot = slots.entry(self.server.place.slot(&held.bucket)).or_default();
+            let slot = slots.entry(slot_in(&self.server.place, &held.bucket)).or_default();
             let name = (held.bucket.clone(), held.unit);
             let is_known = slot.contains_key(&name);
             if is_known || *count < MOST {

@@ -10,14 +10,15 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::future::join_all;
+use redis_place::Node;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::LimiterError;
 use crate::op::{Act, Done, Op, Slots};
 use crate::redis::batch::{Answer, Batch, Place};
+use crate::redis::breaker::Breaker;
 use crate::redis::link::{Fault, Link};
-use crate::redis::place::Node;
 
 /// Acts that may wait to be sent.
 const WAITING: usize = 16_384;
@@ -126,6 +127,7 @@ impl Drop for Answered {
 struct Caller {
     link: Arc<Link>,
     node: Arc<Node>,
+    breaker: Arc<Breaker>,
     /// Does not keep the queue open.
     sender: mpsc::WeakSender<Waiting>,
     /// Those without an answer.
@@ -168,11 +170,11 @@ impl Drop for GoesOn {
 
 impl Queue {
     /// Starts the tasks that send, `in_flight` calls at once. They end with the queue, or the runtime.
-    pub(crate) fn start(link: &Arc<Link>, node: &Arc<Node>, in_flight: usize) -> Self {
+    pub(crate) fn start(link: &Arc<Link>, node: &Arc<Node>, breaker: &Arc<Breaker>, in_flight: usize) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
-        let (link, node) = (link.clone(), node.clone());
-        let caller = Arc::new(Caller { link, node, sender: sender.downgrade(), acts: Arc::default() });
+        let (link, node, breaker) = (link.clone(), node.clone(), breaker.clone());
+        let caller = Arc::new(Caller { link, node, breaker, sender: sender.downgrade(), acts: Arc::default() });
         for _ in 0..in_flight.max(1) {
             tokio::spawn(Worker { caller: caller.clone(), receiver: receiver.clone() }.run());
         }
@@ -291,7 +293,7 @@ impl Caller {
     /// Waits for the answer longer than callers do, because only then is it known what was taken. Calls
     /// count as failed, not those who waited for them: one that is slow is no outage.
     async fn call(&self, slot: u16, batch: &Batch) -> Result<Vec<u8>, Fault> {
-        let breaker = &self.node.breaker;
+        let breaker = &self.breaker;
         let call = self.link.call(&self.node, slot, batch);
         tokio::pin!(call);
         let in_time = tokio::time::timeout(self.link.deadline(), &mut call).await;

@@ -3,5 +3,6 @@
 
 mod both;
 mod place;
+mod revocations;
 mod sqlite;
 mod trail;

@@ -15,9 +15,9 @@ use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError};
 
-use crate::LimiterError;
-use crate::redis::address::Host;
-use crate::redis::place::{connect, pool, reason};
+use crate::PlaceError;
+use crate::address::Host;
+use crate::node::{connect, pool};
 
 /// Between two looks at who is the master.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -49,22 +49,22 @@ struct Seen {
 }
 
 impl Sentinels {
-    pub(crate) fn new(sentinels: &[Host], name: String, server: Host) -> Result<Self, LimiterError> {
+    pub(crate) fn new(sentinels: &[Host], name: String, server: Host) -> Result<Self, PlaceError> {
         let sentinel = |host| Ok(Sentinel { pool: pool(host)?, connection: Mutex::default() });
-        let sentinels: Result<Vec<Sentinel>, LimiterError> = sentinels.iter().map(sentinel).collect();
+        let sentinels: Result<Vec<Sentinel>, PlaceError> = sentinels.iter().map(sentinel).collect();
         let seen = Mutex::new(Seen { master: None, turn: 0, epoch: 0, older: 0, at: Instant::now() });
         Ok(Self { sentinels: sentinels?, name, server, seen })
     }
 
     /// A connection to the master, if it says itself that it is, and the turn in which it is.
-    pub(crate) async fn connect(&self) -> Result<(u64, MultiplexedConnection), LimiterError> {
+    pub(crate) async fn connect(&self) -> Result<(u64, MultiplexedConnection), PlaceError> {
         let (turn, place) = self.look().await?;
         let mut master = connect(&pool(&self.server.at(&place))?).await?;
         // Sentinels that were cut off name an old master, which may be a replica now.
         let role: Result<Vec<redis::Value>, _> = redis::cmd("ROLE").query_async(&mut master).await;
-        let role = role.map_err(|error| reason(&error))?;
+        let role = role.map_err(|error| PlaceError::from(&error))?;
         let role = role.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
-        if role.as_deref() == Some("master") { Ok((turn, master)) } else { Err(LimiterError::Unavailable) }
+        if role.as_deref() == Some("master") { Ok((turn, master)) } else { Err(PlaceError::Unavailable) }
     }
 
     /// How often the master changed, as far as that is known: connections of an earlier turn lead elsewhere.
@@ -83,16 +83,16 @@ impl Sentinels {
     }
 
     /// Where the master is, as the sentinel says that has heard the latest, and how often it changed.
-    pub(crate) async fn look(&self) -> Result<(u64, (String, u16)), LimiterError> {
+    pub(crate) async fn look(&self) -> Result<(u64, (String, u16)), PlaceError> {
         let mut asked: FuturesUnordered<_> = self.sentinels.iter().map(|sentinel| sentinel.ask(&self.name)).collect();
-        let (mut best, mut worst) = (None, LimiterError::Unavailable);
+        let (mut best, mut worst) = (None, PlaceError::Unavailable);
         while let Some(said) = asked.next().await {
             match said {
                 Ok(said) => {
                     best = Some(said);
                     break;
                 }
-                Err(error) if error != LimiterError::Unavailable => worst = error,
+                Err(error) if error != PlaceError::Unavailable => worst = error,
                 Err(_) => {}
             }
         }
@@ -123,7 +123,7 @@ impl Sentinels {
 
 impl Sentinel {
     /// The master, and the number of the change that made it so.
-    async fn ask(&self, name: &str) -> Result<(u64, (String, u16)), LimiterError> {
+    async fn ask(&self, name: &str) -> Result<(u64, (String, u16)), PlaceError> {
         let known = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(connection) = known
             && let Ok(said) = self.ask_on(connection, name).await
@@ -137,7 +137,7 @@ impl Sentinel {
         &self,
         mut connection: MultiplexedConnection,
         name: &str,
-    ) -> Result<(u64, (String, u16)), LimiterError> {
+    ) -> Result<(u64, (String, u16)), PlaceError> {
         let mut question = Pipeline::with_capacity(2);
         question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name).cmd("SENTINEL").arg("MASTER").arg(name);
         let said = question.query_async(&mut connection).await;
@@ -145,11 +145,11 @@ impl Sentinel {
             let is_unknown = error.clone().into_server_errors().is_some_and(|said| {
                 said.iter().any(|(_, said)| said.details().is_some_and(|text| text.contains("No such master")))
             });
-            if is_unknown { LimiterError::UnknownMaster } else { reason(&error) }
+            if is_unknown { PlaceError::UnknownMaster } else { PlaceError::from(&error) }
         })?;
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         // One that does not know the name, as when it has just started.
-        let place = place.ok_or(LimiterError::Unavailable)?;
+        let place = place.ok_or(PlaceError::Unavailable)?;
         let (facts, _) = facts.as_chunks::<2>();
         let fact = |name: &str| facts.iter().find(|[key, _]| key == name).map(|[_, value]| value.as_str());
         let epoch = fact("config-epoch").and_then(|epoch| epoch.parse::<u64>().ok()).unwrap_or_default();
@@ -160,16 +160,16 @@ impl Sentinel {
 }
 
 /// The first that succeeds; else why one did not, refusals before absence.
-pub(crate) async fn first<T, F>(tries: impl Iterator<Item = F>) -> Result<T, LimiterError>
+pub(crate) async fn first<T, F>(tries: impl Iterator<Item = F>) -> Result<T, PlaceError>
 where
-    F: Future<Output = Result<T, LimiterError>>,
+    F: Future<Output = Result<T, PlaceError>>,
 {
-    let worst = Mutex::new(LimiterError::Unavailable);
+    let worst = Mutex::new(PlaceError::Unavailable);
     let noted = tries.map(|one| {
         let worst = &worst;
         Box::pin(async move {
             one.await.inspect_err(|error| {
-                if *error != LimiterError::Unavailable {
+                if *error != PlaceError::Unavailable {
                     *worst.lock().unwrap_or_else(PoisonError::into_inner) = *error;
                 }
             })
@@ -177,7 +177,7 @@ where
     });
     let noted: Vec<_> = noted.collect();
     if noted.is_empty() {
-        return Err(LimiterError::Unavailable);
+        return Err(PlaceError::Unavailable);
     }
     let made = select_ok(noted).await.map(|(made, _)| made);
     made.map_err(|_| *worst.lock().unwrap_or_else(PoisonError::into_inner))

@@ -3,7 +3,7 @@
 //! redis has a connection for clusters, too. After an error of a connection it sends a call again, up to sixteen
 //! times, although it may have run: a charge would be taken twice. Without retries it does not follow a slot that
 //! moves, either. And while it looks for one server that is gone, it serves no other. So here are only a map and
-//! plain connections; `link.rs` follows redirections, which say that nothing ran.
+//! plain connections; the callers follow redirections, which say that nothing ran.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,11 +11,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue as _, Value};
 
-use crate::LimiterError;
-use crate::redis::address::Host;
-use crate::redis::place::{Node, reason};
+use crate::PlaceError;
+use crate::address::Host;
+use crate::node::Node;
+use crate::slot::SLOTS;
 
-const SLOTS: usize = 16_384;
 /// Servers that are asked for the map at once.
 const ASKED: usize = 4;
 
@@ -37,8 +37,8 @@ struct Map {
 }
 
 impl Cluster {
-    pub(crate) fn new(hosts: &[Host]) -> Result<Self, LimiterError> {
-        let like = hosts.first().ok_or(LimiterError::Settings("the address names no server"))?.clone();
+    pub(crate) fn new(hosts: &[Host]) -> Result<Self, PlaceError> {
+        let like = hosts.first().ok_or(PlaceError::Settings("the address names no server"))?.clone();
         let seeds = hosts.iter().map(Host::place).collect();
         let map = Map { nodes: HashMap::new(), slots: vec![None; SLOTS], count: 0, asked: 0 };
         let cluster = Self { seeds, like, map: RwLock::new(map) };
@@ -54,7 +54,7 @@ impl Cluster {
 
     /// The numbers of all servers that are known.
     pub(crate) fn numbers(&self) -> HashSet<usize> {
-        self.read().nodes.values().map(|node| node.number).collect()
+        self.read().nodes.values().map(|node| node.number()).collect()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Map> {
@@ -66,7 +66,7 @@ impl Cluster {
     }
 
     /// The server at a place.
-    pub(crate) fn at(&self, place: &(String, u16)) -> Result<Arc<Node>, LimiterError> {
+    pub(crate) fn at(&self, place: &(String, u16)) -> Result<Arc<Node>, PlaceError> {
         let mut map = self.write();
         if let Some(node) = map.nodes.get(place) {
             return Ok(node.clone());
@@ -95,14 +95,14 @@ impl Cluster {
     }
 
     /// Learns the map from one server.
-    pub(crate) async fn learn(&self, node: &Node, connection: &mut MultiplexedConnection) -> Result<(), LimiterError> {
+    pub(crate) async fn learn(&self, node: &Node, connection: &mut MultiplexedConnection) -> Result<(), PlaceError> {
         let mut question = redis::cmd("CLUSTER");
         let asked: Result<Vec<Vec<Value>>, _> = question.arg("SLOTS").query_async(connection).await;
-        let ranges = asked.map_err(|error| reason(&error))?;
+        let ranges = asked.map_err(|error| PlaceError::from(&error))?;
         let mut slots = vec![None; SLOTS];
         let mut masters = HashSet::new();
         for range in ranges {
-            let (from, to, place) = read_range(range, &node.host).ok_or(LimiterError::Unavailable)?;
+            let (from, to, place) = read_range(range, node.host()).ok_or(PlaceError::Unavailable)?;
             let master = self.at(&place)?;
             for slot in slots.iter_mut().take(usize::from(to) + 1).skip(usize::from(from)) {
                 *slot = Some(master.clone());
@@ -111,7 +111,7 @@ impl Cluster {
         }
         // One that was thrown out of the cluster knows nothing.
         if masters.is_empty() {
-            return Err(LimiterError::Unavailable);
+            return Err(PlaceError::Unavailable);
         }
         let mut map = self.write();
         map.slots = slots;

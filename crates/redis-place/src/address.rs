@@ -3,8 +3,7 @@
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-use crate::LimiterError;
-use crate::redis::config::{RedisConfig, RedisTls};
+use crate::{PlaceError, RedisTls};
 
 const NO_ADDRESS: &str = "the address is none";
 const NO_NAME: &str = "the address of sentinels ends in /NAME, that of the master";
@@ -22,12 +21,12 @@ pub(crate) struct Host(ConnectionInfo);
 
 impl Host {
     /// `with` says who connects, and by which certificates.
-    fn new(url: &str, with: &RedisTls) -> Result<Self, LimiterError> {
-        let info = url.into_connection_info().map_err(|_| LimiterError::Settings(NO_ADDRESS))?;
+    fn new(url: &str, with: &RedisTls) -> Result<Self, PlaceError> {
+        let info = url.into_connection_info().map_err(|_| PlaceError::Settings(NO_ADDRESS))?;
         match info.addr() {
             // No certificate would be checked.
             ConnectionAddr::TcpTls { insecure: true, .. } => {
-                Err(LimiterError::Settings("certificates are always checked"))
+                Err(PlaceError::Settings("certificates are always checked"))
             }
             ConnectionAddr::TcpTls { .. } => {
                 // redis takes the provider of the process, and panics where there is none to choose.
@@ -39,11 +38,11 @@ impl Host {
                     client_tls.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
                 let certificates = TlsCertificates { client_tls, root_cert: with.ca.clone() };
                 let client = Client::build_with_tls(info, certificates);
-                let client = client.map_err(|_| LimiterError::Settings("the certificates cannot be read"))?;
+                let client = client.map_err(|_| PlaceError::Settings("the certificates cannot be read"))?;
                 Ok(Self(client.get_connection_info().clone()))
             }
             // Certificates without TLS are a mistake.
-            _ if !with.is_empty() => Err(LimiterError::Settings("certificates go with rediss")),
+            _ if !with.is_empty() => Err(PlaceError::Settings("certificates go with rediss")),
             _ => Ok(Self(info)),
         }
     }
@@ -73,49 +72,51 @@ impl Host {
     }
 }
 
+/// A user and a password.
+type Login<'a> = Option<(&'a str, &'a str)>;
+
 /// # Errors
-/// [`LimiterError::Settings`].
-pub(crate) fn parse(config: &RedisConfig) -> Result<Address, LimiterError> {
-    let (scheme, rest) = config.url.split_once("://").ok_or(LimiterError::Settings(NO_ADDRESS))?;
+/// [`PlaceError::Settings`].
+pub(crate) fn parse(url: &str, tls: &RedisTls, sentinel_login: Login<'_>) -> Result<Address, PlaceError> {
+    let (scheme, rest) = url.split_once("://").ok_or(PlaceError::Settings(NO_ADDRESS))?;
     match scheme {
-        "redis+sentinel" => sentinels("redis", rest, config),
-        "rediss+sentinel" => sentinels("rediss", rest, config),
-        "redis+cluster" => cluster("redis", rest, config),
-        "rediss+cluster" => cluster("rediss", rest, config),
-        _ => Ok(Address::Server(Host::new(&config.url, &config.tls)?)),
+        "redis+sentinel" => sentinels("redis", rest, tls, sentinel_login),
+        "rediss+sentinel" => sentinels("rediss", rest, tls, sentinel_login),
+        "redis+cluster" => cluster("redis", rest, tls),
+        "rediss+cluster" => cluster("rediss", rest, tls),
+        _ => Ok(Address::Server(Host::new(url, tls)?)),
     }
 }
 
-fn sentinels(scheme: &str, rest: &str, config: &RedisConfig) -> Result<Address, LimiterError> {
-    let (authority, path) = rest.split_once('/').ok_or(LimiterError::Settings(NO_NAME))?;
+fn sentinels(scheme: &str, rest: &str, tls: &RedisTls, login: Login<'_>) -> Result<Address, PlaceError> {
+    let (authority, path) = rest.split_once('/').ok_or(PlaceError::Settings(NO_NAME))?;
     let (name, database) = path.split_once('/').unwrap_or((path, ""));
     if name.is_empty() {
-        return Err(LimiterError::Settings(NO_NAME));
+        return Err(PlaceError::Settings(NO_NAME));
     }
-    let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     // The place is the master's, which only the sentinels know.
-    let server = Host::new(&format!("{scheme}://{login}@localhost/{database}"), &config.tls)?;
+    let server = Host::new(&format!("{scheme}://{user}@localhost/{database}"), tls)?;
     let sentinel = |host: &str| {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
         let port = if has_port { "" } else { ":26379" };
-        let host = Host::new(&format!("{scheme}://{host}{port}"), &config.tls)?;
-        let login = config.sentinel_login.as_ref();
+        let host = Host::new(&format!("{scheme}://{host}{port}"), tls)?;
         Ok(login.map_or(host.clone(), |(user, password)| host.login(user, password)))
     };
-    let sentinels: Result<Vec<Host>, LimiterError> = hosts.split(',').map(sentinel).collect();
+    let sentinels: Result<Vec<Host>, PlaceError> = hosts.split(',').map(sentinel).collect();
     Ok(Address::Sentinels { sentinels: sentinels?, name: name.to_owned(), server })
 }
 
-fn cluster(scheme: &str, rest: &str, config: &RedisConfig) -> Result<Address, LimiterError> {
+fn cluster(scheme: &str, rest: &str, tls: &RedisTls) -> Result<Address, PlaceError> {
     let (login, hosts) = rest.rsplit_once('@').unwrap_or(("", rest));
     let hosts = hosts.trim_end_matches('/');
     // A cluster has one database.
     if hosts.contains('/') {
-        return Err(LimiterError::Settings("a cluster has one database, without a number"));
+        return Err(PlaceError::Settings("a cluster has one database, without a number"));
     }
     let hosts = hosts.split(',');
-    let hosts: Result<Vec<Host>, LimiterError> =
-        hosts.map(|host| Host::new(&format!("{scheme}://{login}@{host}"), &config.tls)).collect();
+    let hosts: Result<Vec<Host>, PlaceError> =
+        hosts.map(|host| Host::new(&format!("{scheme}://{login}@{host}"), tls)).collect();
     Ok(Address::Cluster(hosts?))
 }
 
@@ -131,8 +132,8 @@ impl Host {
 mod tests {
     use super::*;
 
-    fn read(url: &str) -> Result<Address, LimiterError> {
-        parse(&RedisConfig::new(url))
+    fn read(url: &str) -> Result<Address, PlaceError> {
+        parse(url, &RedisTls::default(), None)
     }
 
     #[test]
@@ -170,9 +171,9 @@ mod tests {
             "rediss://host#insecure",
             "rediss+cluster://host#insecure",
         ] {
-            assert!(matches!(read(url), Err(LimiterError::Settings(_))), "{url}");
+            assert!(matches!(read(url), Err(PlaceError::Settings(_))), "{url}");
         }
         let tls = RedisTls::default().ca("no certificate");
-        assert!(matches!(parse(&RedisConfig::new("redis://host").tls(tls)), Err(LimiterError::Settings(_))));
+        assert!(matches!(parse("redis://host", &tls, None), Err(PlaceError::Settings(_))));
     }
 }
