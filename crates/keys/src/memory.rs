@@ -1,7 +1,7 @@
 //! Keys in memory, for tests and for trying things out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::UnixMillis;
@@ -48,6 +48,11 @@ impl Tables {
     fn all_tenants(&self) -> BTreeMap<Tenant, TenantRecord> {
         let default = self.tenant(&Tenant::default()).map(|tenant| (tenant.id.clone(), tenant));
         self.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.clone())).chain(default).collect()
+    }
+
+    fn after(&self, after: Option<&KeyId>) -> impl Iterator<Item = &KeyRecord> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.keys.range((from, Bound::Unbounded)).map(|(_, key)| key)
     }
 
     fn add(&mut self, record: &KeyRecord, once: Option<&OnceRecord>) -> Result<(), StoreError> {
@@ -173,19 +178,21 @@ impl KeyStore for MemoryKeyStore {
         after: Option<&'a KeyId>,
         limit: usize,
     ) -> Stored<'a, Vec<KeyRecord>> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let tables = self.tables();
-        let keys = tables.keys.range((from, Bound::Unbounded)).map(|(_, key)| key);
-        let meant = keys.filter(|key| tenant.is_none_or(|tenant| key.tenant == *tenant));
+        let meant = tables.after(after).filter(|key| tenant.is_none_or(|tenant| key.tenant == *tenant));
         ready(Ok(meant.take(limit).cloned().collect()))
     }
 
-    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
+    fn ending<'a>(
+        &'a self,
+        within: Range<UnixMillis>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>> {
         let tables = self.tables();
-        let is_ending = |key: &&KeyRecord| {
-            key.revoked_at.is_none() && key.ends_at().is_some_and(|end| (from..until).contains(&end))
-        };
-        ready(Ok(tables.keys.values().filter(is_ending).take(limit).cloned().collect()))
+        let is_ending =
+            |key: &&KeyRecord| key.revoked_at.is_none() && key.ends_at().is_some_and(|end| within.contains(&end));
+        ready(Ok(tables.after(after).filter(is_ending).take(limit).cloned().collect()))
     }
 
     fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {

@@ -1,6 +1,7 @@
 //! The seam to where keys are kept.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -87,9 +88,14 @@ pub trait KeyStore: Send + Sync {
         limit: usize,
     ) -> Stored<'a, Vec<KeyRecord>>;
 
-    /// Up to `limit` keys that are not revoked and end at or after `from` and before `until`, by expiry or by
-    /// rotation, in the order of their ids.
-    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>>;
+    /// Up to `limit` keys that are not revoked and end within this time, by expiry or by rotation, in the order
+    /// of their ids, those after `after`.
+    fn ending<'a>(
+        &'a self,
+        within: Range<UnixMillis>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>>;
 
     /// Notes when keys were last used. Ids that are not there are passed over; time never goes back.
     fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()>;
@@ -154,8 +160,13 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
         (**self).list(tenant, after, limit)
     }
 
-    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
-        (**self).ending(from, until, limit)
+    fn ending<'a>(
+        &'a self,
+        within: Range<UnixMillis>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>> {
+        (**self).ending(within, after, limit)
     }
 
     fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {

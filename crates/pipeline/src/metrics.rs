@@ -8,6 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -65,6 +66,11 @@ struct Denied {
     quota: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ending {
+    within: &'static str,
+}
+
 type Latency = Family<Asked, Histogram, fn() -> Histogram>;
 type Estimates = Family<Tokens, Histogram, fn() -> Histogram>;
 
@@ -82,6 +88,7 @@ pub struct Metrics {
     found: Family<Found, Counter>,
     backend_errors: Family<Failed, Counter>,
     audit_failures: Counter,
+    keys_ending: Family<Ending, Gauge>,
 }
 
 impl Default for Metrics {
@@ -104,6 +111,7 @@ impl Metrics {
         let found = Family::default();
         let backend_errors = Family::default();
         let audit_failures = Counter::default();
+        let keys_ending = Family::default();
         registry.register("requests", "Admitted requests that ended", ended.clone());
         registry.register("request_duration_seconds", "From arrival to the last byte", latency.clone());
         registry.register("tokens", "Tokens spent", tokens.clone());
@@ -114,6 +122,7 @@ impl Metrics {
         registry.register("findings", "What detectors saw", found.clone());
         registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
+        registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
         let registry = Arc::new(registry);
         Self {
             registry,
@@ -127,7 +136,13 @@ impl Metrics {
             found,
             backend_errors,
             audit_failures,
+            keys_ending,
         }
+    }
+
+    /// How many keys end within this time from now.
+    pub fn keys_ending(&self, within: &'static str, count: i64) {
+        self.keys_ending.get_or_create(&Ending { within }).set(count);
     }
 
     /// The counters in the OpenMetrics text format.

@@ -1,5 +1,7 @@
 //! Keys in Postgres, for any number of gateways.
 
+use std::ops::Range;
+
 use keys::{
     FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
     UnixMillis,

@@ -199,20 +199,25 @@ macro_rules! key_rows {
 
             async fn ending_rows(
                 &self,
-                from: UnixMillis,
-                until: UnixMillis,
+                within: Range<UnixMillis>,
+                after: Option<&KeyId>,
                 limit: usize,
             ) -> Result<Vec<KeyRecord>, StoreError> {
                 let sql = concat!(
-                    "SELECT * FROM keys WHERE revoked_at IS NULL AND ",
+                    "SELECT * FROM keys WHERE revoked_at IS NULL AND id",
+                    $by_bytes,
+                    " > $3 AND ",
                     "CASE WHEN grace_until IS NULL THEN expires_at WHEN expires_at IS NULL THEN grace_until ",
                     "WHEN grace_until < expires_at THEN grace_until ELSE expires_at END BETWEEN $1 AND $2 - 1 ",
                     "ORDER BY id",
                     $by_bytes,
-                    " LIMIT $3"
+                    " LIMIT $4"
                 );
-                let query = sqlx::query(sql).bind(time(from)).bind(time(until));
-                let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+                let query = sqlx::query(sql)
+                    .bind(time(within.start))
+                    .bind(time(within.end))
+                    .bind(after.map(KeyId::as_str).unwrap_or_default().to_owned())
+                    .bind(i64::try_from(limit).unwrap_or(i64::MAX));
                 query.fetch_all(self.pool()?).await.map_err(failure)?.iter().map(read).collect()
             }
 
@@ -332,8 +337,13 @@ macro_rules! key_store {
                 Box::pin(self.list_rows(tenant, after, limit))
             }
 
-            fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
-                Box::pin(self.ending_rows(from, until, limit))
+            fn ending<'a>(
+                &'a self,
+                within: Range<UnixMillis>,
+                after: Option<&'a KeyId>,
+                limit: usize,
+            ) -> Stored<'a, Vec<KeyRecord>> {
+                Box::pin(self.ending_rows(within, after, limit))
             }
 
             fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {

@@ -2,6 +2,7 @@
 
 use std::fs::{Metadata, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

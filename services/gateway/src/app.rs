@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
-use keys::{Issuer, Verifier};
+use keys::{AWAY_TTL, Issuer, Verifier};
 use pipeline::{Parts, Pipeline};
 use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisLimiter};
 
@@ -19,6 +19,7 @@ use crate::http::{self, Shared};
 use crate::key_store::Stored;
 use crate::tls::{Tls, TlsError};
 use crate::trail::{Opened, Trail};
+use crate::upkeep::{self, Upkeep};
 
 /// The gateway cannot start.
 #[non_exhaustive]
@@ -87,10 +88,17 @@ impl Gateway {
         let tls = Tls::load(&settings.server)?;
         let stored = Stored::open(&settings, &data_dir).await?;
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
-        let verifier = Verifier::builder(stored.store(), stored.peppers.clone())
+        let mut verifier = Verifier::builder(stored.store(), stored.peppers.clone())
             .failures_per_minute(settings.limits.failures_per_minute);
+        match settings.redis.revocations()? {
+            Some(revocations) => verifier = verifier.revocations(revocations),
+            // Nobody tells what other gateways change.
+            None if stored.is_shared() => verifier = verifier.soft_ttl(AWAY_TTL),
+            None => {}
+        }
         let verifier = Arc::new(verifier.build().map_err(|error| keys(&error))?);
         let issuer = verifier.issuer();
+        upkeep::warn_of_peppers(&issuer).await;
         let limiter = limiter(&settings.redis).await?;
         let (listener, address) = listen(settings.server.listen)?;
         let (admin_listener, admin_address) = listen(settings.server.admin_listen)?;
@@ -164,6 +172,11 @@ impl Gateway {
         &self.issuer
     }
 
+    /// Records what was done at the start. What cannot be recorded is logged and counted.
+    pub(crate) async fn record(&self, act: audit::Act) {
+        let _ = self.pipeline.record(act).await;
+    }
+
     /// Reads the settings again, for a signal.
     pub fn reloader(&self) -> Arc<Reloader> {
         self.reloader.clone()
@@ -176,8 +189,8 @@ impl Gateway {
     /// When a listener breaks, or another gateway took over this one's part of the audit trail, as it may
     /// when it was not written for half a minute; start again then.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, stored, verifier, shutdown: patience, data_dir, .. } = self;
-        let noting = tokio::spawn(note_used(verifier.clone()));
+        let Self { callers, operators, pipeline, stored, verifier, issuer, shutdown: patience, data_dir, .. } = self;
+        let upkeep = Upkeep::start(verifier.clone(), issuer, pipeline.clone());
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
         tokio::pin!(servers);
@@ -193,24 +206,13 @@ impl Gateway {
             }
         };
         pipeline.close(patience).await;
-        noting.abort();
+        drop(upkeep);
         if let Err(error) = verifier.note_used().await {
             tracing::warn!(%error, "last use of keys is not noted");
         }
         stored.close().await;
         drop(data_dir);
         ended
-    }
-}
-
-/// Notes twice a minute when keys were last used.
-async fn note_used(verifier: Arc<Verifier>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(30));
-    loop {
-        ticks.tick().await;
-        if let Err(error) = verifier.note_used().await {
-            tracing::warn!(%error, "last use of keys is not noted");
-        }
     }
 }
 

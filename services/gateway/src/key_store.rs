@@ -55,6 +55,11 @@ impl Stored {
         }
     }
 
+    /// Whether other gateways change the same keys.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
+    }
+
     pub(crate) async fn close(&self) {
         match &self.database {
             Database::Sqlite(store) => store.close().await,

@@ -19,6 +19,7 @@ mod rules;
 mod telemetry;
 mod tls;
 mod trail;
+mod upkeep;
 
 pub use admin::Reloader;
 pub use app::{Gateway, StartError};

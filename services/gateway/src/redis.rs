@@ -1,9 +1,13 @@
-//! From `[redis]` to the way to the servers.
+//! From `[redis]` to the limiter's servers, and to the stream by which gateways tell each other of changed keys.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use keys::Revocations;
 use ratelimit_redis::{LimiterError, RedisConfig, RedisTls};
+use store::RedisRevocations;
+use zeroize::Zeroizing;
 
 use crate::config::{InvalidSettings, RedisSettings};
 
@@ -22,9 +26,33 @@ impl RedisSettings {
         if self.prefix.contains('{') {
             return Err(InvalidSettings::new("redis.prefix", "expected a text without braces"));
         }
-        let mut config = RedisConfig::new(url);
+        let mut config = RedisConfig::new(url).tls(self.tls()?);
         config.prefix.clone_from(&self.prefix);
         config.deadline = Duration::from_millis(self.deadline_milliseconds);
+        if let Some(password) = self.sentinel_password()? {
+            config = config.sentinel_login(&self.sentinel_user, &password);
+        }
+        config.check().map_err(|error| match error {
+            LimiterError::Settings(problem) => InvalidSettings::new("redis.url", problem),
+            other => InvalidSettings::new("redis", other.to_string()),
+        })?;
+        Ok(Some(config))
+    }
+
+    /// How gateways tell each other of changed keys; `None` when no address is set.
+    ///
+    /// # Errors
+    /// As for [`config`](Self::config).
+    pub(crate) fn revocations(&self) -> Result<Option<Arc<dyn Revocations>>, InvalidSettings> {
+        let Some(url) = self.url.reveal() else { return Ok(None) };
+        let password = self.sentinel_password()?;
+        let login = password.as_ref().map(|password| (self.sentinel_user.as_str(), password.as_str()));
+        let revocations = RedisRevocations::new(url, &self.tls()?, login, &self.prefix);
+        let revocations = revocations.map_err(|error| InvalidSettings::new("redis.url", error.to_string()))?;
+        Ok(Some(Arc::new(revocations)))
+    }
+
+    fn tls(&self) -> Result<RedisTls, InvalidSettings> {
         let mut tls = RedisTls::default();
         if let Some(ca) = read("redis.tls_ca", &self.tls_ca)? {
             tls = tls.ca(ca);
@@ -34,18 +62,15 @@ impl RedisSettings {
             (None, None) => {}
             _ => return Err(InvalidSettings::new("redis.tls_key", "tls_cert and tls_key go together")),
         }
-        config = config.tls(tls);
+        Ok(tls)
+    }
+
+    fn sentinel_password(&self) -> Result<Option<Zeroizing<String>>, InvalidSettings> {
         let password = self.sentinel_password.or_file("redis.sentinel_password", &self.sentinel_password_file)?;
-        match password {
-            Some(password) => config = config.sentinel_login(&self.sentinel_user, &password),
-            None if self.sentinel_user.is_empty() => {}
-            None => return Err(InvalidSettings::new("redis.sentinel_user", "there is no redis.sentinel_password")),
+        if password.is_none() && !self.sentinel_user.is_empty() {
+            return Err(InvalidSettings::new("redis.sentinel_user", "there is no redis.sentinel_password"));
         }
-        config.check().map_err(|error| match error {
-            LimiterError::Settings(problem) => InvalidSettings::new("redis.url", problem),
-            other => InvalidSettings::new("redis", other.to_string()),
-        })?;
-        Ok(Some(config))
+        Ok(password)
     }
 
     /// The first setting that an address of this kind has no use for.

@@ -4,6 +4,7 @@ mod change;
 mod make;
 mod tenants;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,18 +103,18 @@ impl Issuer {
         Ok(self.store.list(tenant, after, limit.min(MAX_LIST)).await?)
     }
 
-    /// Up to `limit` keys, at most 1,000, that are not revoked and end in `from..until`. For warnings, which are
-    /// for whoever runs the gateway.
+    /// Up to `limit` keys, at most 1,000, that are not revoked and end within this time, in the order of their
+    /// ids. For warnings, which are for whoever runs the gateway.
     ///
     /// # Errors
     /// [`IssueError::Store`].
     pub async fn ending(
         &self,
-        from: UnixMillis,
-        until: UnixMillis,
+        within: Range<UnixMillis>,
+        after: Option<&KeyId>,
         limit: usize,
     ) -> Result<Vec<KeyRecord>, IssueError> {
-        Ok(self.store.ending(from, until, limit.min(MAX_LIST)).await?)
+        Ok(self.store.ending(within, after, limit.min(MAX_LIST)).await?)
     }
 
     /// The peppers that keys were made with and that are not loaded: those keys are refused, all of them.

@@ -270,12 +270,14 @@ async fn ending(store: &dyn KeyStore) {
     for record in &keys {
         done("insert", store.insert(record, None).await);
     }
-    let ids = async |limit| {
-        let ending = done("ending", store.ending(NOW + 10, NOW + 20, limit).await);
+    let ids = async |after: Option<&KeyRecord>, limit| {
+        let ending = store.ending(NOW + 10..NOW + 20, after.map(|key| &key.id), limit).await;
+        let ending = done("ending", ending);
         ending.iter().map(|key| key.id.as_str().chars().take(1).collect()).collect::<Vec<String>>()
     };
-    assert_eq!(ids(10).await, ["a", "b", "c"], "those that end in that time, the earlier of two ends counting");
-    assert_eq!(ids(2).await, ["a", "b"], "no more than asked for");
+    assert_eq!(ids(None, 10).await, ["a", "b", "c"], "those that end in that time, the earlier of two ends counting");
+    assert_eq!(ids(None, 2).await, ["a", "b"], "no more than asked for");
+    assert_eq!(ids(keys.get(1), 2).await, ["c"], "a list goes on after a key");
 }
 
 async fn asking_twice(store: &dyn KeyStore) {

@@ -1,6 +1,7 @@
 //! A store that counts and can be taken away, and short ways to make keys.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -159,8 +160,13 @@ impl KeyStore for Counting {
         self.inner(|store| store.list(tenant, after, limit))
     }
 
-    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
-        self.inner(|store| store.ending(from, until, limit))
+    fn ending<'a>(
+        &'a self,
+        within: Range<UnixMillis>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>> {
+        self.inner(|store| store.ending(within, after, limit))
     }
 
     fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {

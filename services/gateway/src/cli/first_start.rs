@@ -58,6 +58,11 @@ pub(super) async fn has_admin(issuer: &Issuer) -> bool {
 }
 
 impl FirstKeys {
+    /// Each of them, to be recorded.
+    pub(super) fn made(&self) -> impl Iterator<Item = &IssuedKey> {
+        self.admin.iter().chain([&self.demo])
+    }
+
     /// What a newcomer reads. Each command is one line and runs from any folder.
     pub(super) fn welcome(&self, address: SocketAddr, authority: &Path) -> String {
         let demo = self.demo.secret();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use audit::{Input, Noted, Record, VerifyError, VerifyingKey};
 use serde_json::json;
 
-use crate::cli::keys::client;
+use crate::cli::way::client;
 use crate::cli::{Failure, print};
 use crate::config::Settings;
 use crate::data_dir::admin_address;

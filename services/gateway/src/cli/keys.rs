@@ -1,22 +1,17 @@
-//! `portcullis keys`: over the admin listener when a gateway runs, else on the data folder itself.
+//! `portcullis keys` and `portcullis tenants`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroU64};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use keys::{
-    AdminAct, AdminScopes, InferenceScopes, Issuer, KeyId, KeyLimits, Networks, Operation, Principal, Rate, Revoke,
-    Scopes,
-};
+use keys::{KeyId, Tenant};
 use serde_json::{Value, json};
 
+use crate::cli::terms::{ChangeArguments, TermsArguments};
+use crate::cli::way::Way;
 use crate::cli::{Failure, print};
-use crate::config::{Settings, admin_key};
-use crate::data_dir::{DataDir, DataDirError, admin_address, write_new};
-use crate::key_form::{KeyForm, RevokeForm, RotateForm};
-use crate::key_store::Stored;
+use crate::config::Settings;
+use crate::data_dir::write_new;
+use crate::key_form::{KeyForm, RevokeForm, RotateForm, TenantForm};
 use crate::request_id::unix_millis;
 
 #[derive(Debug, Subcommand)]
@@ -30,7 +25,18 @@ pub(super) enum KeysCommand {
     /// Make a key. It is shown once.
     Issue(Box<IssueArguments>),
     /// List keys, without secrets.
-    List,
+    List {
+        /// Those of this tenant.
+        #[arg(long)]
+        tenant: Option<Tenant>,
+    },
+    /// Show all that is stored of a key but its hash, as JSON.
+    Show {
+        /// The key's id, such as pck1_Ab3...
+        id: KeyId,
+    },
+    /// Change the name or the terms of a key and its family; what is not named stays.
+    Change(Box<ChangeArguments>),
     /// Make a new key in the place of one that goes on working for a while.
     Rotate {
         /// The key's id, such as pck1_Ab3...
@@ -49,6 +55,25 @@ pub(super) enum KeysCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum TenantsCommand {
+    /// Make a tenant, to which keys can be issued.
+    Add {
+        /// Its name, which stays: letters, digits, dots, hyphens and underscores.
+        id: Tenant,
+        /// What people call it.
+        #[arg(long, default_value = "")]
+        title: String,
+    },
+    /// List tenants.
+    List,
+    /// Revoke a tenant and all its keys, at once and for good.
+    Revoke {
+        /// Its name.
+        id: Tenant,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct IssueArguments {
     /// What the key is for.
@@ -56,120 +81,57 @@ pub(super) struct IssueArguments {
     name: String,
     /// Whose key it is.
     #[arg(long)]
-    tenant: Option<String>,
-    /// A model it may use; `*` stands for anything. May be given again.
-    #[arg(long = "model", value_name = "PATTERN")]
-    models: Vec<String>,
-    /// What it may do: chat, complete, embed, infer. May be given again; default: all.
-    #[arg(long = "operation")]
-    operations: Vec<Operation>,
-    /// Leave the system texts of its requests unscreened.
-    #[arg(long)]
-    trust_system: bool,
-    /// Instead of models: what it may administer, such as keys:write. May be given again.
-    #[arg(long = "admin", value_name = "ACT", conflicts_with_all = ["models", "operations", "trust_system"])]
-    acts: Vec<AdminAct>,
-    /// How many requests, such as '5/second burst 10', '1000/day' or '100000/total'.
-    #[arg(long)]
-    requests: Option<Rate>,
-    /// How many tokens, such as '100000/minute'.
-    #[arg(long)]
-    tokens: Option<Rate>,
-    /// How many tokens models may read for it.
-    #[arg(long)]
-    input_tokens: Option<Rate>,
-    /// How many tokens models may write for it.
-    #[arg(long)]
-    output_tokens: Option<Rate>,
-    /// How much it may cost, in millionths of what prices are in, such as '5000000/day'.
-    #[arg(long)]
-    spend: Option<Rate>,
-    /// How much it may cost in all, in the same unit.
-    #[arg(long)]
-    budget: Option<NonZeroU64>,
-    /// How many requests may be under way at once.
-    #[arg(long)]
-    concurrent: Option<NonZeroU32>,
-    /// When it ends, in seconds from now.
-    #[arg(long, value_name = "SECONDS")]
-    expires_in: Option<u64>,
+    tenant: Option<Tenant>,
+    #[command(flatten)]
+    terms: TermsArguments,
 }
 
-impl IssueArguments {
-    fn form(self) -> Result<KeyForm, Failure> {
-        let scopes = if self.acts.is_empty() {
-            let models = if self.models.is_empty() { vec!["*".to_owned()] } else { self.models };
-            let operations = if self.operations.is_empty() { Operation::ALL.to_vec() } else { self.operations };
-            let scopes = InferenceScopes::new(models, operations).map_err(Failure::new)?;
-            Scopes::Inference(if self.trust_system { scopes.with_trust_system() } else { scopes })
-        } else {
-            Scopes::Admin(AdminScopes::new(self.acts).map_err(Failure::new)?)
-        };
-        let limits = KeyLimits {
-            requests: self.requests,
-            tokens: self.tokens,
-            input_tokens: self.input_tokens,
-            output_tokens: self.output_tokens,
-            spend: self.spend,
-            budget: self.budget,
-            concurrent: self.concurrent,
-        };
-        Ok(KeyForm {
-            name: self.name,
-            tenant: self.tenant,
-            scopes,
-            limits,
-            addresses: Networks::default(),
-            not_before: None,
-            expires_at: None,
-            expires_in_seconds: self.expires_in,
-        })
-    }
-}
-
+/// `portcullis keys`
 pub(super) async fn run(settings: &Settings, command: KeysCommand) -> Result<(), Failure> {
-    match DataDir::hold(&settings.server.data_dir) {
-        Ok(data_dir) => here(settings, &data_dir, command).await,
-        Err(DataDirError::InUse { path }) => remote(settings, &path, command).await,
-        Err(error) => Err(Failure::new(error)),
-    }
+    let way = Way::open(settings).await?;
+    let done = keys(&way, command).await;
+    let closed = way.close().await;
+    done.and(closed)
 }
 
-/// On the data folder, which no other process holds. The acts are not in the audit trail: nobody
-/// but the folder's owner can do this.
-async fn here(settings: &Settings, data_dir: &DataDir, command: KeysCommand) -> Result<(), Failure> {
-    let stored = Stored::open(settings, data_dir).await.map_err(Failure::new)?;
-    let issuer = Issuer::new(stored.store(), stored.peppers);
-    let (by, now) = (Principal::system(), unix_millis());
+async fn keys(way: &Way, command: KeysCommand) -> Result<(), Failure> {
     match command {
-        KeysCommand::Bootstrap { file } => {
-            let key = issuer.bootstrap("first admin key", now).await.map_err(Failure::new)?;
-            match file {
-                Some(path) => write_new(&path, key.secret().as_bytes(), true)
-                    .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?,
-                None => print(key.secret()),
-            }
-        }
+        KeysCommand::Bootstrap { file } => return bootstrap(way, file).await,
         KeysCommand::Issue(arguments) => {
-            let new = arguments.form()?.into_new_key(now).map_err(Failure::new)?;
-            print(issuer.issue(&by, new, now).await.map_err(Failure::new)?.secret());
+            let IssueArguments { name, tenant, terms } = *arguments;
+            let form = KeyForm {
+                name,
+                tenant: tenant.map(|tenant| tenant.to_string()),
+                scopes: terms.scopes.scopes()?,
+                limits: terms.limits.over(keys::KeyLimits::default()),
+                addresses: terms.addresses()?.unwrap_or_default(),
+                not_before: terms.not_before(unix_millis()),
+                expires_at: None,
+                expires_in_seconds: terms.expires_in,
+            };
+            print(secret(&way.issue_key(form).await?));
         }
         KeysCommand::Rotate { id, grace } => {
-            let grace = Duration::from_secs(grace);
-            print(issuer.rotate(&by, &id, grace, now).await.map_err(Failure::new)?.secret());
+            print(secret(&way.rotate_key(&id, RotateForm { grace_seconds: Some(grace) }).await?));
         }
-        KeysCommand::Revoke { id, family } => {
-            let target = if family { Revoke::Family(id.into()) } else { Revoke::Key(id) };
-            let count = issuer.revoke(&by, target, now).await.map_err(Failure::new)?;
-            print(&format!("revoked {count}"));
+        KeysCommand::Change(arguments) => {
+            let seen = way.find_key(&arguments.id).await?;
+            let form = arguments.form(seen.get("record").unwrap_or(&Value::Null), unix_millis())?;
+            let changed = way.change_key(&arguments.id, form).await?;
+            print(&row(changed.get("record").unwrap_or(&Value::Null)));
         }
-        KeysCommand::List => {
+        KeysCommand::Revoke { id, family } => print_revoked(&way.revoke_key(&id, RevokeForm { family }).await?),
+        KeysCommand::Show { id } => {
+            let shown = way.find_key(&id).await?;
+            print(&serde_json::to_string_pretty(&shown).map_err(Failure::new)?);
+        }
+        KeysCommand::List { tenant } => {
             let mut after = None;
             loop {
-                let page = issuer.list(&by, None, after.as_ref(), 1_000, now).await.map_err(Failure::new)?;
-                page.iter().for_each(|record| print(&row(&json!(record))));
-                match page.last() {
-                    Some(last) => after = Some(last.id),
+                let page = way.list_keys(tenant.as_ref(), after.as_ref()).await?;
+                rows(&page, "keys", row);
+                match next(&page) {
+                    Some(id) => after = Some(id),
                     None => break,
                 }
             }
@@ -178,37 +140,28 @@ async fn here(settings: &Settings, data_dir: &DataDir, command: KeysCommand) -> 
     Ok(())
 }
 
-/// Over the admin listener of the process that holds the folder.
-async fn remote(settings: &Settings, data: &Path, command: KeysCommand) -> Result<(), Failure> {
-    let address = admin_address(data).ok_or_else(|| Failure::new("the running gateway has no admin address yet"))?;
-    let base = format!("https://localhost:{}/admin/keys", address.port());
-    let client = client(settings, address)?;
+/// `portcullis tenants`
+pub(super) async fn tenants(settings: &Settings, command: TenantsCommand) -> Result<(), Failure> {
+    let way = Way::open(settings).await?;
+    let done = of_tenants(&way, command).await;
+    let closed = way.close().await;
+    done.and(closed)
+}
+
+async fn of_tenants(way: &Way, command: TenantsCommand) -> Result<(), Failure> {
     match command {
-        KeysCommand::Bootstrap { .. } => {
-            return Err(Failure::new("a gateway is running; stop it, or use the admin key there is"));
+        TenantsCommand::Add { id, title } => {
+            let added = way.add_tenant(TenantForm { id: id.to_string(), title }).await?;
+            print(&tenant_row(added.get("tenant").unwrap_or(&Value::Null)));
         }
-        KeysCommand::Issue(arguments) => {
-            let answer = ask(client.post(base).body(json!(arguments.form()?).to_string())).await?;
-            print(answer.get("key").and_then(Value::as_str).unwrap_or_default());
-        }
-        KeysCommand::Rotate { id, grace } => {
-            let form = RotateForm { grace_seconds: Some(grace) };
-            let answer = ask(client.post(format!("{base}/{id}/rotate")).body(json!(form).to_string())).await?;
-            print(answer.get("key").and_then(Value::as_str).unwrap_or_default());
-        }
-        KeysCommand::Revoke { id, family } => {
-            let form = RevokeForm { family };
-            let answer = ask(client.post(format!("{base}/{id}/revoke")).body(json!(form).to_string())).await?;
-            print(&format!("revoked {}", answer.get("revoked").unwrap_or(&Value::Null)));
-        }
-        KeysCommand::List => {
-            let mut url = base.clone();
+        TenantsCommand::Revoke { id } => print_revoked(&way.revoke_tenant(&id).await?),
+        TenantsCommand::List => {
+            let mut after = None;
             loop {
-                let answer = ask(client.get(url)).await?;
-                let page = answer.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
-                page.iter().for_each(|record| print(&row(record)));
-                match page.last().and_then(|last| last.get("id")?.as_str()) {
-                    Some(id) => url = format!("{base}?after={id}"),
+                let page = way.list_tenants(after.as_ref()).await?;
+                rows(&page, "tenants", tenant_row);
+                match next(&page) {
+                    Some(id) => after = Some(id),
                     None => break,
                 }
             }
@@ -217,48 +170,64 @@ async fn remote(settings: &Settings, data: &Path, command: KeysCommand) -> Resul
     Ok(())
 }
 
-/// A client that trusts the gateway's own certificate, or the system's when the operator gave one.
-pub(super) fn client(settings: &Settings, admin: SocketAddr) -> Result<reqwest::Client, Failure> {
-    let loopback = if admin.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
-    let reached = if admin.ip().is_unspecified() { SocketAddr::new(loopback, admin.port()) } else { admin };
-    // The certificate names localhost, wherever the listener is.
-    let builder = reqwest::Client::builder().no_proxy().resolve("localhost", reached);
-    let mut builder = builder.timeout(Duration::from_secs(30));
-    if settings.server.tls_cert.as_os_str().is_empty() {
-        let path = settings.server.data_dir.join("tls").join("ca.pem");
-        let pem = std::fs::read(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&pem).map_err(Failure::new)?]);
+async fn bootstrap(way: &Way, file: Option<PathBuf>) -> Result<(), Failure> {
+    let Way::Here(here) = way else {
+        return Err(Failure::new("a gateway is running; stop it, or use the admin key there is"));
+    };
+    let key = here.bootstrap().await?;
+    match file {
+        Some(path) => write_new(&path, key.secret().as_bytes(), true)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display()))),
+        None => {
+            print(key.secret());
+            Ok(())
+        }
     }
-    builder.build().map_err(Failure::new)
 }
 
-async fn ask(request: reqwest::RequestBuilder) -> Result<Value, Failure> {
-    let key =
-        admin_key().ok_or_else(|| Failure::new("a gateway is running: put an admin key into PORTCULLIS_ADMIN_KEY"))?;
-    let request = request.header("content-type", "application/json").bearer_auth(key.reveal().unwrap_or_default());
-    let response = request.send().await.map_err(|_| Failure::new("the running gateway does not answer"))?;
-    let is_done = response.status().is_success();
-    let body = response.bytes().await.map_err(|_| Failure::new("the running gateway broke off"))?;
-    let answer: Value = serde_json::from_slice(&body).map_err(|_| Failure::new("the answer is no JSON"))?;
-    if is_done {
-        return Ok(answer);
+fn secret(answer: &Value) -> &str {
+    answer.get("key").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn print_revoked(answer: &Value) {
+    print(&format!("revoked {}", answer.get("revoked").unwrap_or(&Value::Null)));
+}
+
+fn rows(page: &Value, of: &str, row: fn(&Value) -> String) {
+    let records = page.get(of).and_then(Value::as_array).into_iter().flatten();
+    records.for_each(|record| print(&row(record)));
+}
+
+fn next<T: std::str::FromStr>(page: &Value) -> Option<T> {
+    page.get("next")?.as_str()?.parse().ok()
+}
+
+fn text(record: &Value, key: &str) -> String {
+    match record.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
     }
-    let word = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("unknown").to_owned();
-    Err(Failure::new(format!("{}: {}", word("code"), word("detail"))))
 }
 
 /// One key on one line.
 fn row(record: &Value) -> String {
-    let text = |key: &str| match record.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => "-".to_owned(),
-        Some(other) => other.to_string(),
-    };
+    let text = |key| text(record, key);
     let is_over = |key: &str| record.get(key).and_then(Value::as_u64).is_some_and(|at| at <= unix_millis());
     let state = match record.get("revoked_at") {
         Some(at) if !at.is_null() => "revoked",
         _ if is_over("expires_at") || is_over("grace_until") => "expired",
         _ => "active",
     };
-    [text("id"), state.to_owned(), text("tenant"), text("name"), text("scopes"), text("limits")].join("  ")
+    let addresses = match record.get("addresses") {
+        Some(Value::Array(all)) if !all.is_empty() => format!("from {}", json!(all)),
+        _ => "from anywhere".to_owned(),
+    };
+    [text("id"), state.to_owned(), text("tenant"), text("name"), text("scopes"), text("limits"), addresses].join("  ")
+}
+
+/// One tenant on one line.
+fn tenant_row(record: &Value) -> String {
+    let state = if record.get("revoked_at").is_some_and(|at| !at.is_null()) { "revoked" } else { "active" };
+    [text(record, "id"), state.to_owned(), text(record, "title")].join("  ")
 }

@@ -1,10 +1,13 @@
 //! The command line.
 
 mod first_start;
+mod here;
 mod inspect;
 mod keys;
 mod serve;
 mod setup;
+mod terms;
+mod way;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -60,9 +63,12 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Issue, list, rotate and revoke API keys.
+    /// Issue, list, change, rotate and revoke API keys.
     #[command(subcommand)]
     Keys(Box<keys::KeysCommand>),
+    /// Make, list and revoke tenants, to whom keys belong.
+    #[command(subcommand)]
+    Tenants(keys::TenantsCommand),
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -132,6 +138,7 @@ impl Arguments {
             Command::Config(ConfigCommand::Check) => inspect::check(&arguments.load().map_err(Failure::new)?),
             Command::Config(ConfigCommand::Show) => inspect::show(&arguments.load().map_err(Failure::new)?),
             Command::Keys(command) => keys::run(&arguments.load().map_err(Failure::new)?, *command).await,
+            Command::Tenants(command) => keys::tenants(&arguments.load().map_err(Failure::new)?, command).await,
             Command::Audit(AuditCommand::Verify { key }) => {
                 inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref()).await
             }

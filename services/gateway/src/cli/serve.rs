@@ -2,7 +2,11 @@
 
 use std::future::Future;
 
+use serde_json::json;
+
 use crate::app::Gateway;
+use crate::cli::first_start::FirstKeys;
+use crate::cli::here::system_act;
 use crate::cli::{Failure, SettingsArguments, first_start, print};
 use crate::telemetry;
 
@@ -12,6 +16,11 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
     let is_embedded = arguments.config.is_none();
     let gateway = Gateway::bind(settings, arguments.config.clone()).await.map_err(Failure::new)?;
     let keys = if is_embedded { first_start::keys(gateway.issuer()).await.map_err(Failure::new)? } else { None };
+    for key in keys.iter().flat_map(FirstKeys::made) {
+        let mut act = system_act("keys.issue", Some(key.record().id.to_string()));
+        (act.ok, act.detail, act.after) = (true, Some("first start".to_owned()), Some(json!(key.record())));
+        gateway.record(act).await;
+    }
     match gateway.authority() {
         Some(authority) => {
             print(&format!("certificate  {} (clients trust {})", gateway.fingerprint(), authority.display()));

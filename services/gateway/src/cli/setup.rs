@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keys::{Issuer, Peppers};
+use keys::Peppers;
 
+use crate::cli::here::Here;
 use crate::cli::{Failure, first_start, print};
 use crate::config::Settings;
 use crate::data_dir::DataDir;
-use crate::key_store::Stored;
 use crate::{tls, trail};
 
 #[derive(Debug, Args)]
@@ -47,9 +47,12 @@ pub(super) fn make(arguments: &SetupArguments) -> Result<(), Failure> {
 /// `portcullis welcome`
 pub(super) async fn welcome(settings: &Settings, arguments: &WelcomeArguments) -> Result<(), Failure> {
     let data_dir = DataDir::hold(&settings.server.data_dir).map_err(Failure::new)?;
-    let stored = Stored::open(settings, &data_dir).await.map_err(Failure::new)?;
-    let issuer = Issuer::new(stored.store(), stored.peppers);
-    let keys = first_start::keys_again(&issuer).await.map_err(Failure::new)?;
+    let here = Here::open(settings, data_dir).await?;
+    let keys = first_start::keys_again(&here.issuer).await.map_err(Failure::new)?;
+    for key in keys.made() {
+        here.made(key).await?;
+    }
+    here.close().await?;
     print(&keys.welcome(arguments.address, &arguments.authority));
     Ok(())
 }
