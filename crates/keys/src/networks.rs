@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -74,10 +73,18 @@ impl Networks {
     }
 }
 
+/// The addresses as std reads them: other parsers take `010.0.0.0` for 10.0.0.0, where some take it for 8.0.0.0.
 fn read(text: &str) -> Result<IpNet, InvalidNetworks> {
-    let network = match IpNet::from_str(text) {
-        Ok(network) => network,
-        Err(_) => IpAddr::from_str(text).map(IpNet::from).map_err(|_| InvalidNetworks::Text)?,
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().map_err(|_| InvalidNetworks::Text)?;
+    let network = match prefix {
+        None => IpNet::from(address),
+        Some(prefix) => {
+            let is_plain =
+                prefix.bytes().all(|byte| byte.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
+            let bits = prefix.parse().ok().filter(|_| is_plain).ok_or(InvalidNetworks::Text)?;
+            IpNet::new(address, bits).map_err(|_| InvalidNetworks::Text)?
+        }
     };
     let is_mapped = matches!(network, IpNet::V6(v6) if v6.prefix_len() >= 96 && is_mapped(v6.network()));
     if is_mapped || network.trunc() != network { Err(InvalidNetworks::Text) } else { Ok(network) }

@@ -2,11 +2,14 @@
 #![expect(clippy::string_slice, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod format;
+mod hearing;
 mod issue;
+mod once;
 mod parts;
 mod peppers;
 mod scopes;
 mod support;
+mod terms;
 mod throttle;
 mod verify;
 
