@@ -3,6 +3,7 @@
 use crate::error::StoreError;
 use crate::id::KeyId;
 use crate::record::KeyRecord;
+use crate::scopes::AdminAct;
 use crate::store::KeyStore;
 use crate::terms::Terms;
 
@@ -51,14 +52,20 @@ impl Lineage {
         }
     }
 
-    /// The most that the makers may hand on; anything when there is none.
+    /// The most that the makers may hand on to the key's tenant; anything when there is none.
     pub(crate) fn most(&self) -> Result<Option<Terms>, NothingLeft> {
         let mut most: Option<Terms> = None;
-        for maker in self.makers.iter().rev() {
-            most = Some(match most {
+        for (at, maker) in self.makers.iter().enumerate().rev() {
+            // Whom it has made: the maker before it, or the key itself.
+            let made = at.checked_sub(1).and_then(|before| self.makers.get(before)).unwrap_or(&self.record);
+            let terms = match most {
                 None => maker.terms.clone(),
                 Some(most) => maker.terms.clipped_to(&most).ok_or(NothingLeft)?,
-            });
+            };
+            if maker.tenant != made.tenant && !terms.scopes.permits_admin(AdminAct::TenantsAll) {
+                return Err(NothingLeft);
+            }
+            most = Some(terms);
         }
         Ok(most)
     }

@@ -4,6 +4,7 @@
 mod format;
 mod hearing;
 mod issue;
+mod lineage;
 mod once;
 mod parts;
 mod peppers;
