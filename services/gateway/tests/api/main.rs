@@ -9,7 +9,9 @@
 )]
 
 mod admin;
+mod admin_keys;
 mod admit;
+mod attacks;
 mod audit_trail;
 mod auth;
 mod cli;
