@@ -241,7 +241,6 @@ async fn floods_of_wrong_keys_cost_no_hash() {
     assert_eq!(app.get("/v1/models", &good).send().await.unwrap().status(), 200);
 }
 
-/// 98 is in `admin_keys`, 97 and 96 there and in the `keys` crate, 102 in `quotas`, 105 in `admin_keys`.
 /// An admin key asks no model, an inference key administers nothing, and no header makes one method another.
 #[tokio::test]
 async fn methods_and_routes_have_no_back_door() {
