@@ -32,6 +32,10 @@ async fn nothing_secret_is_shown() {
     let shown = format!("{key:?} {:?} {principal:?} {presented:?}", key.record());
     assert!(!shown.contains(&key.secret()[22..65]));
     assert!(!serde_json::to_string(key.record()).unwrap().contains("argon2"));
+    let secret = key.secret()[22..65].to_owned();
+    let panicking = std::thread::spawn(move || panic!("{key:?}"));
+    let said = *panicking.join().unwrap_err().downcast::<String>().unwrap();
+    assert!(said.contains("IssuedKey(pck1_") && !said.contains(&secret), "{said}");
 }
 
 #[tokio::test]

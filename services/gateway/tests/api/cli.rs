@@ -26,10 +26,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
     said: String,
-    ready: String,
+    pub(crate) ready: String,
 }
 
 impl Running {
@@ -41,7 +41,7 @@ impl Running {
         Self::with_log(command, Stdio::null())
     }
 
-    fn with_log(mut command: Command, log: Stdio) -> Self {
+    pub(crate) fn with_log(mut command: Command, log: Stdio) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut running = Self { child, said: String::new(), ready: String::new() };
@@ -61,7 +61,7 @@ impl Running {
         assert!(status.success());
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());
     }

@@ -1,6 +1,7 @@
 //! Two gateways on one Redis and one Postgres.
 
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use keys::{KeyLimits, Per, Rate};
@@ -10,7 +11,7 @@ use crate::helpers::{self, App, answer, header};
 
 pub(crate) struct Cluster {
     pub(crate) redis: RedisServer,
-    postgres: PostgresServer,
+    pub(crate) postgres: PostgresServer,
     /// Peppers and the keys of the trail, as `setup` makes them.
     shared: tempfile::TempDir,
 }
@@ -48,12 +49,21 @@ impl Cluster {
     }
 
     /// The command line, with the settings of the gateways.
-    fn run(&self, arguments: &[&str]) -> Output {
-        let file = self.shared.path().join("cluster.toml");
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let file = self.shared().join("cluster.toml");
         std::fs::write(&file, self.settings()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(arguments).arg("--config").arg(file).arg("--data").arg(self.shared.path().join("none"));
-        command.output().unwrap()
+        command.args(arguments).arg("--config").arg(file).arg("--data").arg(self.shared().join("data"));
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Where peppers and the like are.
+    pub(crate) fn shared(&self) -> &Path {
+        self.shared.path()
     }
 }
 
