@@ -8,7 +8,7 @@ use crate::helpers;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_portcullis");
 
-fn portcullis(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn portcullis(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command
         .args(arguments)
@@ -18,11 +18,11 @@ fn portcullis(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     portcullis(folder, arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         Self::from(portcullis(folder, &[]))
     }
 

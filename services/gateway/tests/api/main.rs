@@ -16,6 +16,7 @@ mod audit_trail;
 mod auth;
 mod canaries;
 mod cli;
+mod cli_keys;
 mod cluster;
 mod codes;
 mod config;
