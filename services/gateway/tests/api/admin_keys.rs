@@ -304,3 +304,40 @@ async fn the_admin_listener_answers_no_other_site() {
         assert!(preflight.headers().keys().all(|name| !name.as_str().starts_with("access-control-")));
     }
 }
+
+#[tokio::test]
+async fn keys_that_end_soon_are_counted() {
+    let app = helpers::echo().await;
+    let admin = app.admin_key().await;
+    for seconds in [3_600, 3 * 86_400, 20 * 86_400, 90 * 86_400] {
+        let mut form = inference();
+        form["expires_in_seconds"] = json!(seconds);
+        issued(&app, &admin, &form).await;
+    }
+    let (_, replaced) = issued(&app, &admin, &inference()).await;
+    let rotate = format!("/admin/keys/{replaced}/rotate");
+    assert_eq!(done(ask(&app, Method::POST, &rotate, &admin, &json!({"grace_seconds": 60}))).await.0, 200);
+    let (_, revoked) = issued(&app, &admin, &inference()).await;
+    let end = json!({"expires_in_seconds": 60});
+    assert_eq!(done(ask(&app, Method::PATCH, &format!("/admin/keys/{revoked}"), &admin, &end)).await.0, 200);
+    assert_eq!(
+        done(ask(&app, Method::POST, &format!("/admin/keys/{revoked}/revoke"), &admin, &json!({}))).await.0,
+        200
+    );
+    // They are looked for at the start, and every hour.
+    let app = helpers::spawn_in(app.stop(), gateway::config::LOCAL).await;
+    for _ in 0..500 {
+        let metrics =
+            ask(&app, Method::GET, "/metrics", &admin, &Value::Null).send().await.unwrap().text().await.unwrap();
+        let counted: Vec<&str> = metrics.lines().filter(|line| line.starts_with("portcullis_keys_ending{")).collect();
+        if counted.len() == 3 {
+            for expected in ["{within=\"1d\"} 2", "{within=\"7d\"} 3", "{within=\"30d\"} 4"] {
+                assert!(counted.iter().any(|line| line.ends_with(expected)), "{expected}: {counted:?}");
+            }
+            return;
+        }
+        // A task of its own looks; nothing tells when it has.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("they are not counted");
+}
