@@ -47,24 +47,34 @@ impl Times {
         f64::from(*found)
     }
 
-    /// Welch's t against other times; of both, only what is at most `most` nanoseconds.
-    pub(crate) fn t(&self, other: &Self, most: f64) -> f64 {
-        let (ours, theirs) = (self.moments(most), other.moments(most));
-        (ours.0 - theirs.0) / (ours.1 + theirs.1).sqrt()
+    /// All that is at most `most` nanoseconds.
+    pub(crate) fn up_to(&self, most: f64) -> Vec<f64> {
+        self.0.iter().map(|nanos| f64::from(*nanos)).filter(|nanos| *nanos <= most).collect()
     }
 
-    /// The mean, and the square of its standard error.
-    fn moments(&self, most: f64) -> (f64, f64) {
-        let kept = || self.0.iter().map(|nanos| f64::from(*nanos)).filter(|nanos| *nanos <= most);
-        let count = kept().count() as f64;
-        let mean = kept().sum::<f64>() / count;
-        let variance = kept().map(|nanos| (nanos - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        (mean, variance / count)
+    /// The mean of each `turns`th of them, of what is at most `most` nanoseconds.
+    pub(crate) fn means(&self, turns: usize, most: f64) -> Vec<f64> {
+        let each = |turn| self.0.iter().skip(turn).step_by(turns).map(|nanos| f64::from(*nanos));
+        (0..turns).map(|turn| mean(&each(turn).filter(|nanos| *nanos <= most).collect::<Vec<_>>())).collect()
     }
 
     pub(crate) fn mean(&self) -> f64 {
-        self.moments(f64::INFINITY).0
+        mean(&self.up_to(f64::INFINITY))
     }
+}
+
+fn mean(all: &[f64]) -> f64 {
+    all.iter().sum::<f64>() / all.len() as f64
+}
+
+/// Welch's t, without its sign: by how many standard errors two means differ.
+pub(crate) fn welch(one: &[f64], other: &[f64]) -> f64 {
+    // The square of the standard error of the mean.
+    let error = |all: &[f64]| {
+        let (mean, count) = (mean(all), all.len() as f64);
+        all.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0) / count
+    };
+    (mean(one) - mean(other)).abs() / (error(one) + error(other)).sqrt()
 }
 
 pub(crate) fn middle(ratios: impl IntoIterator<Item = f64>) -> f64 {

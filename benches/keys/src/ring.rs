@@ -13,6 +13,8 @@ use crate::counted::Counted;
 
 /// Stands still, so that nothing that is remembered grows old.
 pub(crate) const NOW: UnixMillis = 1_800_000_000_000;
+/// So many milliseconds later all is forgotten, and a key is as new.
+pub(crate) const FORGOTTEN: u64 = 301_000;
 pub(crate) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// Far more than any part of a run makes.
 pub(crate) const NO_THROTTLE: u32 = u32::MAX;

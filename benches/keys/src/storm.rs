@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use keys::Changed;
+use keys::UnixMillis;
 use tokio::sync::Barrier;
 
 use crate::goal;
 use crate::measure::{Random, Times, middle};
-use crate::ring::{HOME, Key, NOW, Ring, lanes};
+use crate::ring::{FORGOTTEN, HOME, NOW, Ring, lanes};
 
 const STORMS: usize = 2;
 /// Without a storm, before, between and after.
@@ -74,10 +74,10 @@ async fn while_lasts(ring: &Arc<Ring>, what: impl Future<Output = ()>) -> Seen {
 }
 
 /// Everybody brings another new key at the same moment, and all are accepted.
-async fn storm(ring: Arc<Ring>) {
+async fn storm(ring: Arc<Ring>, now: UnixMillis) {
     let verifying = ring.cold.iter().cloned().map(|key| {
         let ring = ring.clone();
-        tokio::spawn(async move { ring.verifier.verify(&key.text, HOME, NOW).await.unwrap() })
+        tokio::spawn(async move { ring.verifier.verify(&key.text, HOME, now).await.unwrap() })
     });
     let verifying: Vec<_> = verifying.collect();
     join_all(verifying).await.into_iter().for_each(|known| drop(known.unwrap()));
@@ -91,26 +91,21 @@ fn memory(name: &str) -> f64 {
 }
 
 /// By how many MiB this process grows at most while a storm lasts.
-async fn growth(ring: &Arc<Ring>) -> f64 {
+async fn growth(ring: &Arc<Ring>, now: UnixMillis) -> f64 {
     // The highest mark starts anew from here.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = memory("VmRSS:");
-    storm(ring.clone()).await;
+    storm(ring.clone(), now).await;
     memory("VmHWM:") - before
-}
-
-fn forget(ring: &Ring, keys: &[Key]) {
-    keys.iter().for_each(|key| ring.verifier.forget(&Changed::Key(key.id())));
 }
 
 pub(crate) async fn run(ring: Ring) {
     let ring = Arc::new(ring);
     let calm = async || while_lasts(&ring, tokio::time::sleep(CALM)).await.print("calm");
     let (mut ratios, mut before, mut most) = (Vec::new(), calm().await, 0.0_f64);
-    for _ in 0..STORMS {
-        forget(&ring, &ring.cold);
-        let mut grown = 0.0;
-        let during = while_lasts(&ring, async { grown = growth(&ring).await }).await.print("storm");
+    for storm in 0..STORMS as u64 {
+        let (now, mut grown) = (NOW + storm * FORGOTTEN, 0.0);
+        let during = while_lasts(&ring, async { grown = growth(&ring, now).await }).await.print("storm");
         println!("the storm takes {grown:.1} MiB");
         most = most.max(grown);
         let after = calm().await;
@@ -135,14 +130,13 @@ pub(crate) async fn run(ring: Ring) {
 async fn together(ring: &Arc<Ring>) {
     let mut hashes = Vec::new();
     for key in ring.warm.iter().take(ROUNDS) {
-        forget(ring, std::slice::from_ref(key));
         let (before, ready) = (ring.verifier.hashes(), Arc::new(Barrier::new(AT_ONCE)));
         let asking: Vec<_> = (0..AT_ONCE)
             .map(|_| {
                 let (ring, ready, key) = (ring.clone(), ready.clone(), key.clone());
                 tokio::spawn(async move {
                     ready.wait().await;
-                    ring.verifier.verify(&key.text, HOME, NOW).await.unwrap()
+                    ring.verifier.verify(&key.text, HOME, NOW + FORGOTTEN).await.unwrap()
                 })
             })
             .collect();

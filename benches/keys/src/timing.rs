@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use keys::{Changed, Issuer, KeyStore as _, MemoryKeyStore, Principal, Revoke, Verifier};
+use keys::{Issuer, KeyStore as _, MemoryKeyStore, Principal, Revoke, Verifier};
 use tokio::runtime::Runtime;
 
 use crate::goal;
-use crate::measure::{Random, Times};
-use crate::ring::{self, HOME, Key, NO_THROTTLE, NOW};
+use crate::measure::{Random, Times, welch};
+use crate::ring::{self, FORGOTTEN, HOME, Key, NO_THROTTLE, NOW};
 
 const SAMPLES: usize = 100_000;
-/// Of each class: one key's place in memory must not stand for its class.
+/// Of each class, brought in turn: one key's place in memory must not stand for its class.
 const KEYS: usize = 128;
 /// After which the expired ones are.
 const EXPIRY: u64 = NOW + 1_000;
@@ -75,11 +75,11 @@ impl Refused {
     fn sample(&self, count: usize, seed: u64, mut time: impl FnMut(&Key, &mut Times)) -> [Times; CLASSES] {
         let (mut random, mut times) = (Random::new(seed), NAMES.map(|_| Times::new(count)));
         let mut order: [usize; CLASSES] = std::array::from_fn(|at| at);
-        for _ in 0..count {
+        for turn in 0..count {
             random.shuffle(&mut order);
             for class in order {
                 let (keys, times) = (self.classes.get(class).unwrap(), times.get_mut(class).unwrap());
-                time(random.of(keys).unwrap(), times);
+                time(keys.get(turn % KEYS).unwrap(), times);
             }
         }
         times
@@ -95,14 +95,15 @@ impl Refused {
         })
     }
 
-    /// Each key is forgotten before it is brought.
+    /// All is forgotten before each key.
     fn cold(&self, count: usize, seed: u64) -> [Times; CLASSES] {
         let (runtime, verifier) = (tokio::runtime::Builder::new_current_thread().build().unwrap(), self.verifier());
+        let mut now = LATER;
         self.sample(count, seed, |key, times| {
-            verifier.forget(&Changed::Key(key.id()));
+            now += FORGOTTEN;
             runtime.block_on(async {
                 let asked = Instant::now();
-                let refused = verifier.verify(&key.text, HOME, LATER).await;
+                let refused = verifier.verify(&key.text, HOME, now).await;
                 times.push(asked.elapsed());
                 assert!(refused.is_err(), "a bad key is accepted");
             });
@@ -124,8 +125,8 @@ impl Refused {
     }
 }
 
-/// The largest t between two of the four classes: of all times, and of the faster ones.
-fn print(name: &str, times: &[Times; CLASSES]) -> [f64; 2] {
+/// Says how long each class takes; the time below which the faster ones are.
+fn print(name: &str, times: &[Times; CLASSES]) -> f64 {
     let mut all = Times::new(0);
     for (class, times) in NAMES.iter().zip(times) {
         println!(
@@ -135,32 +136,23 @@ fn print(name: &str, times: &[Times; CLASSES]) -> [f64; 2] {
             times.at(0.5) / 1e3,
             times.at(0.99) / 1e3
         );
-        all.append(Times::clone(times));
+        all.append(times.clone());
     }
-    let crop = all.at(CROP);
-    let [unknown, .., again] = times;
-    let (whole, cropped) = (largest(times, f64::INFINITY), largest(times, crop));
-    println!(
-        "{name} largest t {:.2} ({} against {}); of the faster {:.0} % {:.2} ({} against {}); between two halves of \
-         one class {:.2} and {:.2}",
-        whole.0,
-        whole.1,
-        whole.2,
-        CROP * 100.0,
-        cropped.0,
-        cropped.1,
-        cropped.2,
-        unknown.t(again, f64::INFINITY).abs(),
-        unknown.t(again, crop).abs()
-    );
-    [whole.0, cropped.0]
+    all.at(CROP)
 }
 
-fn largest(times: &[Times; CLASSES], most: f64) -> (f64, &'static str, &'static str) {
-    let named: Vec<_> = NAMES.iter().copied().zip(times).take(CLASSES - 1).collect();
+/// The largest t between two of the four classes, and the one where there is nothing to tell.
+fn largest(name: &str, classes: &[Vec<f64>; CLASSES]) -> f64 {
+    let named: Vec<_> = NAMES.iter().zip(classes).take(CLASSES - 1).collect();
     let pairs = named.iter().enumerate().flat_map(|(at, one)| named.iter().skip(at + 1).map(move |other| (one, other)));
-    let ts = pairs.map(|(one, other)| (one.1.t(other.1, most).abs(), one.0, other.0));
-    ts.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
+    let ts = pairs.map(|(one, other)| (welch(one.1, other.1), one.0, other.0));
+    let (most, one, other) = ts.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap();
+    let [unknown, .., again] = classes;
+    println!(
+        "{name}: largest t {most:.2}, {one} against {other}; unknown against unknown {:.2}",
+        welch(unknown, again)
+    );
+    most
 }
 
 pub(crate) fn run(runtime: &Runtime, count: usize) {
@@ -169,13 +161,16 @@ pub(crate) fn run(runtime: &Runtime, count: usize) {
         let verifier = refused.remembered().await;
         (refused, verifier)
     });
-    let [warm, warm_cropped] = print("warm", &refused.warm(&verifier));
-    let [cold, cold_cropped] = print("cold", &refused.cold_by_all(count));
-    println!("K7 largest t warm {warm:.2}, cold {cold:.2} with {count} times of each class ({MOST_T})");
-    goal("K7a", warm.max(cold) / MOST_T, 1.0);
-    // A few times that something else took hide much from the mean. Not what was asked for, but what an attacker
-    // would do.
-    let faster = CROP * 100.0;
-    println!("K7 of the faster {faster:.0} % largest t warm {warm_cropped:.2}, cold {cold_cropped:.2} ({MOST_T})");
-    goal("K7b", warm_cropped.max(cold_cropped) / MOST_T, 1.0);
+    let (warm, cold) = (refused.warm(&verifier), refused.cold_by_all(count));
+    let (warm_crop, cold_crop) = (print("warm", &warm), print("cold", &cold));
+    let all = |times: &Times| times.up_to(f64::INFINITY);
+    let t = [largest("warm", &warm.each_ref().map(all)), largest("cold", &cold.each_ref().map(all))];
+    println!("K7 largest t warm {:.2}, cold {:.2} with {count} times of each class ({MOST_T})", t[0], t[1]);
+    goal("K7a", t[0].max(t[1]) / MOST_T, 1.0);
+    // What an attacker would do: a few times that something else took hide a lot. Some keys lie better in memory
+    // than others, and that is not their class: where it matters, each key counts once.
+    let warm = warm.each_ref().map(|times| times.means(KEYS, warm_crop));
+    let cold = cold.each_ref().map(|times| times.up_to(cold_crop));
+    let t = [largest("warm, means of keys, faster 95 %", &warm), largest("cold, faster 95 %", &cold)];
+    goal("K7b", t[0].max(t[1]) / MOST_T, 1.0);
 }
