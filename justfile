@@ -59,3 +59,11 @@ bench-line *arguments:
     cargo build --release --locked
     cargo build --release --locked --package bench-line
     "${CARGO_TARGET_DIR:-target}/release/bench-line" {{arguments}}
+
+# what a check of an API key costs, under garbage and storms too, and how soon a revocation holds; three minutes
+bench-keys:
+    cargo run --release --locked --package bench-keys
+
+# whether the time of a refusal tells why, with all samples; three minutes
+bench-keys-timing:
+    cargo run --release --locked --package bench-keys timing
