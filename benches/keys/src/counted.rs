@@ -1,5 +1,6 @@
 //! A store in memory that counts what is asked of it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keys::{
@@ -68,8 +69,13 @@ impl KeyStore for Counted {
         self.inner().list(tenant, after, limit)
     }
 
-    fn ending<'a>(&'a self, from: UnixMillis, until: UnixMillis, limit: usize) -> Stored<'a, Vec<KeyRecord>> {
-        self.inner().ending(from, until, limit)
+    fn ending<'a>(
+        &'a self,
+        within: Range<UnixMillis>,
+        after: Option<&'a KeyId>,
+        limit: usize,
+    ) -> Stored<'a, Vec<KeyRecord>> {
+        self.inner().ending(within, after, limit)
     }
 
     fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()> {

@@ -10,7 +10,8 @@ fn digit(value: u64) -> u8 {
 }
 
 pub(crate) fn is_base62(bytes: &[u8]) -> bool {
-    bytes.iter().all(u8::is_ascii_alphanumeric)
+    // To the end, whatever comes: several characters at once.
+    bytes.iter().fold(true, |is_so_far, byte| is_so_far & byte.is_ascii_alphanumeric())
 }
 
 /// `value` in exactly `N` digits; what does not fit is dropped from the top.

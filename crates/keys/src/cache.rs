@@ -57,6 +57,8 @@ struct Entry {
     /// While the store is away, what is known holds until then.
     postponed_until: UnixMillis,
     hard_until: UnixMillis,
+    /// The row is another one by now.
+    is_changed: bool,
     used_at: AtomicU64,
     noted_at: AtomicU64,
 }
@@ -69,6 +71,8 @@ pub(crate) enum Found {
     Fresh(Landed),
     /// The secret was right; the row must be read again.
     Stale(Known),
+    /// The same, and the row has changed: while it cannot be read, nothing is known.
+    Changed(Known),
     /// Not known.
     Missing,
 }
@@ -119,7 +123,7 @@ impl Cache {
     }
 
     pub(crate) fn digest(&self, key: &PresentedKey) -> Digest {
-        *blake3::keyed_hash(&self.digest_key, key.as_bytes()).as_bytes()
+        *blake3::keyed_hash(&self.digest_key, key.id_and_secret()).as_bytes()
     }
 
     /// Changes with every [`Cache::forget`]. What was read before is not kept after.
@@ -138,6 +142,7 @@ impl Cache {
         let is_postponed = age.is_some() && now < entry.postponed_until;
         match &entry.outcome {
             _ if now >= entry.hard_until => Found::Missing,
+            Ok(known) if entry.is_changed => Found::Changed(known.clone()),
             Ok(known) if is_postponed || is_fresh(self.soft_ms.load(Ordering::Relaxed)) => {
                 entry.used_at.store(now, Ordering::Relaxed);
                 Found::Fresh(Ok(known.clone()))
@@ -158,6 +163,7 @@ impl Cache {
             epoch: self.epoch.load(Ordering::SeqCst),
             postponed_until: 0,
             hard_until: now.saturating_add(hard_ms),
+            is_changed: false,
             used_at: AtomicU64::new(now),
             noted_at: AtomicU64::new(0),
         };
@@ -188,6 +194,7 @@ impl Cache {
             entry.checked_at = now;
             entry.epoch = self.epoch.load(Ordering::SeqCst);
             entry.postponed_until = 0;
+            entry.is_changed = false;
             entry.hard_until = entry.hard_until.min(now.saturating_add(self.hard_ms));
             entry.used_at.store(now, Ordering::Relaxed);
         }
@@ -210,22 +217,34 @@ impl Cache {
         }
     }
 
-    /// The rows of these keys must be read again, all that is under way included.
+    /// The rows of these keys must be read again, all that is under way included. Secrets that were right are
+    /// still right, so that what is read does not cost an Argon2 for each of them.
     pub(crate) fn forget(&self, changed: &Changed) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         match changed {
-            Changed::Key(id) => drop(self.write(id).remove(id)),
-            Changed::Family(family) => self.keep_only(|principal| principal.family() != family),
-            Changed::Tenant(tenant) => self.keep_only(|principal| principal.tenant() != tenant),
-            // The secrets are still right.
+            Changed::Key(id) => {
+                let mut shard = self.write(id);
+                let is_right = shard.get_mut(id).is_some_and(|entry| {
+                    entry.is_changed = true;
+                    entry.outcome.is_ok()
+                });
+                if !is_right {
+                    shard.remove(id);
+                }
+            }
+            Changed::Family(family) => self.mark(|principal| principal.family() == family),
+            Changed::Tenant(tenant) => self.mark(|principal| principal.tenant() == tenant),
             Changed::All => drop(self.epoch.fetch_add(1, Ordering::SeqCst)),
         }
     }
 
-    fn keep_only(&self, is_other: impl Fn(&Principal) -> bool) {
+    /// Refusals do not say whose they are, so that all of them go.
+    fn mark(&self, is_meant: impl Fn(&Principal) -> bool) {
         for shard in &self.shards {
-            let is_kept = |entry: &Entry| entry.outcome.as_ref().is_ok_and(|known| is_other(&known.principal));
-            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| is_kept(entry));
+            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| {
+                entry.is_changed |= entry.outcome.as_ref().is_ok_and(|known| is_meant(&known.principal));
+                entry.outcome.is_ok()
+            });
         }
     }
 

@@ -102,8 +102,13 @@ impl PresentedKey {
         Self { id, text }
     }
 
+    /// What the tag and the checksum follow from: 60 characters, one block of BLAKE3.
+    pub(crate) fn id_and_secret(&self) -> &[u8] {
+        self.text.get(PREFIX.len()..SIGNED).unwrap_or_default()
+    }
+
     /// The whole key.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    fn as_bytes(&self) -> &[u8] {
         self.text.as_ref()
     }
 

@@ -2,6 +2,7 @@
 //! as long as it is remembered.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,10 @@ use std::time::Duration;
 use crate::UnixMillis;
 
 const WINDOW_MS: u64 = 60_000;
-const MOST_ADDRESSES: usize = 65_536;
+/// Many small maps: to look for one to drop costs little in a small map, and much in a large one that is emptied
+/// from its start. Which map an address is in follows from a random number, so that nobody fills one.
+const MAPS: usize = 512;
+const MOST_OF_MAP: usize = 128;
 /// How many entries are looked at for one to drop.
 const SAMPLE: usize = 8;
 
@@ -18,30 +22,32 @@ const SAMPLE: usize = 8;
 /// address one number, the time at which all its failures are forgotten. In microseconds.
 pub(crate) struct Throttle {
     cost_us: u64,
-    clear_at: Mutex<HashMap<Ipv6Addr, u64>>,
+    clear_at: [Mutex<HashMap<Ipv6Addr, u64>>; MAPS],
+    spread: RandomState,
 }
 
 impl Throttle {
     pub(crate) fn new(failures_per_minute: NonZeroU32) -> Self {
         let cost_us = (WINDOW_MS * 1_000).div_ceil(u64::from(failures_per_minute.get()));
-        Self { cost_us, clear_at: Mutex::default() }
+        Self { cost_us, clear_at: std::array::from_fn(|_| Mutex::default()), spread: RandomState::new() }
     }
 
     /// How long the address must wait, if it must.
     pub(crate) fn wait(&self, from: IpAddr, now: UnixMillis) -> Option<Duration> {
         let now = now.saturating_mul(1_000);
-        let clear_at = self.clear_at(&self.lock(), network_of(from), now);
+        let network = network_of(from);
+        let clear_at = self.clear_at(&self.lock(&network), network, now);
         self.wait_of(clear_at, now)
     }
 
     /// Notes a failure; how long the address must wait if it had used up its failures before.
     pub(crate) fn charge(&self, from: IpAddr, now: UnixMillis) -> Option<Duration> {
         let (network, now) = (network_of(from), now.saturating_mul(1_000));
-        let mut addresses = self.lock();
+        let mut addresses = self.lock(&network);
         let clear_at = self.clear_at(&addresses, network, now);
         let wait = self.wait_of(clear_at, now);
         if wait.is_none() {
-            if addresses.len() >= MOST_ADDRESSES && !addresses.contains_key(&network) {
+            if addresses.len() >= MOST_OF_MAP && !addresses.contains_key(&network) {
                 let mildest = addresses.iter().take(SAMPLE).min_by_key(|(_, clear_at)| **clear_at);
                 if let Some(network) = mildest.map(|(network, _)| *network) {
                     addresses.remove(&network);
@@ -63,8 +69,11 @@ impl Throttle {
         (room_at > now).then(|| Duration::from_micros(room_at - now))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ipv6Addr, u64>> {
-        self.clear_at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, network: &Ipv6Addr) -> MutexGuard<'_, HashMap<Ipv6Addr, u64>> {
+        let [first, rest @ ..] = &self.clear_at;
+        let at = self.spread.hash_one(network) as usize % MAPS;
+        let map = at.checked_sub(1).and_then(|at| rest.get(at)).unwrap_or(first);
+        map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -254,10 +254,17 @@ impl Verifier {
 
 impl Inner {
     async fn known_or_checked(self: &Arc<Self>, key: PresentedKey, from: IpAddr, now: UnixMillis) -> Outcome {
-        let digest = self.cache.digest(&key);
+        let (digest, generation) = (self.cache.digest(&key), self.cache.generation());
         match self.cache.look(key.id(), &digest, now) {
-            Found::Fresh(landed) => return landed?.at(now, from),
-            Found::Stale(_) => {}
+            Found::Fresh(landed) => {
+                let outcome = landed?.at(now, from);
+                if matches!(outcome, Err(AuthError::Expired)) {
+                    // From now on as fast as every other refusal.
+                    self.cache.keep(key.id(), digest, Err(AuthError::Expired), now, generation);
+                }
+                return outcome;
+            }
+            Found::Stale(_) | Found::Changed(_) => {}
             Found::Missing => {
                 if let Some(retry_after) = self.costly.wait(from, now) {
                     return Err(AuthError::Throttled { retry_after });
@@ -289,16 +296,18 @@ impl Inner {
     async fn check(self: &Arc<Self>, key: &PresentedKey, digest: Digest, now: UnixMillis) -> Landed {
         let generation = self.cache.generation();
         // Another flight may have landed between the caller's look and this one's start.
-        match self.cache.look(key.id(), &digest, now) {
+        let found = self.cache.look(key.id(), &digest, now);
+        let is_changed = matches!(found, Found::Changed(_));
+        match found {
             Found::Fresh(landed) => landed,
-            Found::Stale(known) => match Lineage::find(&*self.store, key.id()).await {
+            Found::Stale(known) | Found::Changed(known) => match Lineage::find(&*self.store, key.id()).await {
                 Ok(Some(lineage)) if lineage.record.hash == known.hash => {
                     let landed = Known::of(&lineage);
                     self.cache.refresh(key.id(), digest, landed.clone(), now, generation);
                     landed
                 }
                 Ok(_) => self.check_in_full(key, digest, now, generation).await,
-                Err(StoreError::Unavailable) => {
+                Err(StoreError::Unavailable) if !is_changed => {
                     tracing::warn!(key = %key.id(), "key store unavailable, a remembered key is accepted");
                     self.cache.postpone(key.id(), now);
                     Ok(known)

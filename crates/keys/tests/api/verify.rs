@@ -178,6 +178,42 @@ async fn forgetting_reads_the_row_again() {
 }
 
 #[tokio::test]
+async fn a_key_that_has_changed_is_read_again_or_refused_but_not_hashed_again() {
+    let setup = setup();
+    let key = setup.key().await;
+    let (id, family) = (key.record().id, key.record().family);
+    for changed in [Changed::Key(id), Changed::Family(family), Changed::Tenant(Tenant::default())] {
+        setup.verify(&key, NOW).await.unwrap();
+        setup.store.take_away(true);
+        setup.verifier.forget(&changed);
+        assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::StoreUnavailable, "{changed}");
+        setup.store.take_away(false);
+        assert!(setup.verify(&key, NOW).await.is_ok(), "{changed}");
+    }
+    assert_eq!(setup.verifier.hashes(), 1, "the secret is still known");
+    setup.revoke_elsewhere(&key).await;
+    setup.verifier.forget(&Changed::Key(id));
+    assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::Revoked);
+    assert_eq!(setup.verifier.hashes(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_over_is_remembered_as_such_and_comes_back_when_it_is_prolonged() {
+    let setup = setup();
+    let key = setup.key_until(Some(NOW + 500)).await;
+    setup.verify(&key, NOW).await.unwrap();
+    let calls = setup.store.calls();
+    for _ in 0..3 {
+        assert_eq!(setup.verify(&key, NOW + 500).await.unwrap_err(), AuthError::Expired);
+    }
+    assert_eq!((setup.store.calls(), setup.verifier.hashes()), (calls, 1));
+    let mut longer = keys::Change::default();
+    longer.expires_at = Some(Some(NOW + 900));
+    setup.verifier.issuer().update(&Principal::system(), &key.record().id, longer, NOW + 500).await.unwrap();
+    assert!(setup.verify(&key, NOW + 500).await.is_ok());
+}
+
+#[tokio::test]
 async fn without_the_store_only_known_keys_work() {
     let setup = setup();
     let (known, new) = (setup.key().await, setup.key().await);
