@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keys::{
-    FamilyId, KeyId, KeyRecord, KeyStore, MemoryKeyStore, OnceRecord, Rehash, Revoke, Stored, Tenant, TenantRecord,
-    UnixMillis,
+    Asked, FamilyId, KeyId, KeyRecord, KeyStore, MemoryKeyStore, OnceRecord, Rehash, Revoke, Stored, Tenant,
+    TenantRecord, UnixMillis,
 };
 
 #[derive(Default)]
@@ -30,8 +30,8 @@ impl KeyStore for Counted {
         self.inner().find(id)
     }
 
-    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
-        self.inner().insert(record, once)
+    fn insert<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        self.inner().insert(record, asked)
     }
 
     fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
@@ -43,13 +43,13 @@ impl KeyStore for Counted {
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-        once: Option<&'a OnceRecord>,
+        asked: Asked<'a>,
     ) -> Stored<'a, ()> {
-        self.inner().replace(old, grace_until, new, once)
+        self.inner().replace(old, grace_until, new, asked)
     }
 
-    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
-        self.inner().update(record)
+    fn update<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        self.inner().update(record, asked)
     }
 
     fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
@@ -84,6 +84,10 @@ impl KeyStore for Counted {
 
     fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>> {
         self.inner().find_once(maker, token, now)
+    }
+
+    fn forget_once(&self, now: UnixMillis) -> Stored<'_, ()> {
+        self.inner().forget_once(now)
     }
 
     fn peppers(&self) -> Stored<'_, Vec<char>> {

@@ -36,8 +36,9 @@ fn main() {
             });
             timing::run(&runtime, COLD);
         }
+        ["garbage"] => garbage::run(&runtime.block_on(Ring::new(WARM, 0))),
         ["timing"] => timing::run(&runtime, COLD_IN_FULL),
-        _ => println!("nothing, or `timing`"),
+        _ => println!("nothing, `garbage` or `timing`"),
     }
 }
 

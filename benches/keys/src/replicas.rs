@@ -35,7 +35,7 @@ async fn replica(postgres: &PostgresServer, redis: &RedisServer) -> Verifier {
     let builder = ring::builder(Arc::new(store)).failures_per_minute(NO_THROTTLE);
     let verifier = builder.revocations(Arc::new(told)).build().unwrap();
     let follower = verifier.clone();
-    tokio::spawn(async move { follower.follow().await });
+    tokio::spawn(async move { follower.follow(&|_| {}).await });
     verifier
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use keys::{Issuer, KeyStore as _, MemoryKeyStore, Principal, Revoke, Verifier};
+use keys::{Asked, Issuer, KeyStore as _, MemoryKeyStore, Principal, Revoke, Verifier};
 use tokio::runtime::Runtime;
 
 use crate::goal;
@@ -48,7 +48,7 @@ impl Refused {
         for (key, other) in wrong.iter().zip(&unknown) {
             let mut record = key.record.clone();
             record.hash = other.record.hash.clone();
-            store.insert(&record, None).await.unwrap();
+            store.insert(&record, Asked::default()).await.unwrap();
         }
         Self { store, classes: [unknown, revoked, expired, wrong, again] }
     }

@@ -54,11 +54,11 @@ struct Entry {
     /// When the row was read, and in which epoch.
     checked_at: UnixMillis,
     epoch: u64,
-    /// While the store is away, what is known holds until then.
-    postponed_until: UnixMillis,
+    /// While the store is away, what is known holds until then, in this epoch.
+    postponed: (UnixMillis, u64),
     hard_until: UnixMillis,
     /// The row is another one by now.
-    is_changed: bool,
+    is_outdated: bool,
     used_at: AtomicU64,
     noted_at: AtomicU64,
 }
@@ -72,7 +72,7 @@ pub(crate) enum Found {
     /// The secret was right; the row must be read again.
     Stale(Known),
     /// The same, and the row has changed: while it cannot be read, nothing is known.
-    Changed(Known),
+    Outdated(Known),
     /// Not known.
     Missing,
 }
@@ -136,13 +136,15 @@ impl Cache {
         let Some(entry) = shard.get(id).filter(|entry| bool::from(entry.digest.ct_eq(digest))) else {
             return Found::Missing;
         };
-        let is_current = entry.epoch == self.epoch.load(Ordering::Relaxed);
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        let is_current = entry.epoch == epoch;
         let age = now.checked_sub(entry.checked_at);
         let is_fresh = |ttl| is_current && age.is_some_and(|age| age < ttl);
-        let is_postponed = age.is_some() && now < entry.postponed_until;
+        let (until, in_epoch) = entry.postponed;
+        let is_postponed = age.is_some() && now < until && in_epoch == epoch;
         match &entry.outcome {
             _ if now >= entry.hard_until => Found::Missing,
-            Ok(known) if entry.is_changed => Found::Changed(known.clone()),
+            Ok(known) if entry.is_outdated => Found::Outdated(known.clone()),
             Ok(known) if is_postponed || is_fresh(self.soft_ms.load(Ordering::Relaxed)) => {
                 entry.used_at.store(now, Ordering::Relaxed);
                 Found::Fresh(Ok(known.clone()))
@@ -161,9 +163,9 @@ impl Cache {
             outcome,
             checked_at: now,
             epoch: self.epoch.load(Ordering::SeqCst),
-            postponed_until: 0,
+            postponed: (0, 0),
             hard_until: now.saturating_add(hard_ms),
-            is_changed: false,
+            is_outdated: false,
             used_at: AtomicU64::new(now),
             noted_at: AtomicU64::new(0),
         };
@@ -193,8 +195,8 @@ impl Cache {
             entry.outcome = outcome;
             entry.checked_at = now;
             entry.epoch = self.epoch.load(Ordering::SeqCst);
-            entry.postponed_until = 0;
-            entry.is_changed = false;
+            entry.postponed = (0, 0);
+            entry.is_outdated = false;
             entry.hard_until = entry.hard_until.min(now.saturating_add(self.hard_ms));
             entry.used_at.store(now, Ordering::Relaxed);
         }
@@ -204,7 +206,7 @@ impl Cache {
     pub(crate) fn postpone(&self, id: &KeyId, now: UnixMillis) {
         if let Some(entry) = self.write(id).get_mut(id) {
             entry.checked_at = entry.checked_at.min(now);
-            entry.postponed_until = now.saturating_add(POSTPONE_MS);
+            entry.postponed = (now.saturating_add(POSTPONE_MS), self.epoch.load(Ordering::SeqCst));
         }
     }
 
@@ -225,7 +227,7 @@ impl Cache {
             Changed::Key(id) => {
                 let mut shard = self.write(id);
                 let is_right = shard.get_mut(id).is_some_and(|entry| {
-                    entry.is_changed = true;
+                    entry.is_outdated = true;
                     entry.outcome.is_ok()
                 });
                 if !is_right {
@@ -242,7 +244,7 @@ impl Cache {
     fn mark(&self, is_meant: impl Fn(&Principal) -> bool) {
         for shard in &self.shards {
             shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| {
-                entry.is_changed |= entry.outcome.as_ref().is_ok_and(|known| is_meant(&known.principal));
+                entry.is_outdated |= entry.outcome.as_ref().is_ok_and(|known| is_meant(&known.principal));
                 entry.outcome.is_ok()
             });
         }

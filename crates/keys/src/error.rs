@@ -99,6 +99,9 @@ pub enum StoreError {
     /// The change does not fit what is there. Nothing has changed; do not retry.
     #[error("the change conflicts with the key store")]
     Conflict,
+    /// The key that asks for the change is revoked. Nothing has changed; do not retry.
+    #[error("the key that asks for this is revoked")]
+    AskerRevoked,
     /// It holds something that cannot be read. A human must look.
     #[error("the key store holds an unreadable row")]
     Corrupt,
@@ -136,6 +139,9 @@ pub enum IssueError {
     /// No such tenant, or it is revoked.
     #[error("there is no such tenant, or it is revoked")]
     NoTenant,
+    /// The default tenant stays: the first admin key is one of its own.
+    #[error("the default tenant cannot be revoked")]
+    DefaultTenant,
     /// There is a tenant of this name.
     #[error("there is a tenant of this name")]
     TenantExists,

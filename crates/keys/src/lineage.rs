@@ -20,9 +20,15 @@ pub(crate) struct Lineage {
 }
 
 impl Lineage {
-    /// One read for the key, and one for each of its makers: most keys have one or none.
     pub(crate) async fn find(store: &dyn KeyStore, id: &KeyId) -> Result<Option<Self>, StoreError> {
-        let Some(record) = store.find(id).await? else { return Ok(None) };
+        match store.find(id).await? {
+            Some(record) => Self::of(store, record).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// One read for each of its makers: most keys have one or none.
+    pub(crate) async fn of(store: &dyn KeyStore, record: KeyRecord) -> Result<Self, StoreError> {
         let mut makers: Vec<KeyRecord> = Vec::new();
         let mut next = record.made_by;
         while let Some(family) = next {
@@ -32,10 +38,10 @@ impl Lineage {
                     next = maker.made_by;
                     makers.push(maker);
                 }
-                _ => return Ok(Some(Self { record, makers, is_broken: true })),
+                _ => return Ok(Self { record, makers, is_broken: true }),
             }
         }
-        Ok(Some(Self { record, makers, is_broken: false }))
+        Ok(Self { record, makers, is_broken: false })
     }
 
     pub(crate) fn makers(&self) -> usize {

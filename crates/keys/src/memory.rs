@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::id::{FamilyId, KeyId};
 use crate::once::OnceRecord;
 use crate::record::KeyRecord;
-use crate::store::{KeyStore, Rehash, Revoke, Stored};
+use crate::store::{Asked, KeyStore, Rehash, Revoke, Stored};
 use crate::tenant::{Tenant, TenantRecord};
 
 /// Keys in memory: never unavailable, empty after a restart.
@@ -55,7 +55,15 @@ impl Tables {
         self.keys.range((from, Bound::Unbounded)).map(|(_, key)| key)
     }
 
-    fn add(&mut self, record: &KeyRecord, once: Option<&OnceRecord>) -> Result<(), StoreError> {
+    fn check(&self, asked: Asked<'_>) -> Result<(), StoreError> {
+        let asker = asked.by.and_then(|by| self.keys.get(by));
+        let may_ask = asked.by.is_none() || asker.is_some_and(|asker| asker.revoked_at.is_none());
+        may_ask.then_some(()).ok_or(StoreError::AskerRevoked)
+    }
+
+    fn add(&mut self, record: &KeyRecord, asked: Asked<'_>) -> Result<(), StoreError> {
+        self.check(asked)?;
+        let once = asked.once;
         self.once.retain(|_, known| known.expires_at > record.created_at);
         let has_tenant = self.tenant(&record.tenant).is_some_and(|tenant| tenant.revoked_at.is_none());
         let token = once.map(|once| (once.maker, once.token.clone()));
@@ -75,14 +83,14 @@ impl Tables {
         old: &KeyId,
         grace_until: UnixMillis,
         new: &KeyRecord,
-        once: Option<&OnceRecord>,
+        asked: Asked<'_>,
     ) -> Result<(), StoreError> {
         let is_replaceable =
             |key: &KeyRecord| key.revoked_at.is_none() && key.rotated_to.is_none() && key.version == new.version;
         if !self.keys.get(old).is_some_and(is_replaceable) {
             return Err(StoreError::Conflict);
         }
-        self.add(new, once)?;
+        self.add(new, asked)?;
         if let Some(key) = self.keys.get_mut(old) {
             key.rotated_to = Some(new.id);
             key.rotated_at = Some(new.created_at);
@@ -91,7 +99,8 @@ impl Tables {
         Ok(())
     }
 
-    fn update(&mut self, record: &KeyRecord) -> Result<(), StoreError> {
+    fn update(&mut self, record: &KeyRecord, asked: Asked<'_>) -> Result<(), StoreError> {
+        self.check(asked)?;
         let before = record.version.checked_sub(1);
         let family = || |key: &&mut KeyRecord| key.family == record.family;
         let mut known = self.keys.values_mut().filter(family());
@@ -134,14 +143,14 @@ impl KeyStore for MemoryKeyStore {
         ready(Ok(self.tables().keys.get(id).cloned()))
     }
 
-    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
-        ready(self.tables().add(record, once))
+    fn insert<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        ready(self.tables().add(record, asked))
     }
 
     fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
         let mut tables = self.tables();
         let is_first = !tables.keys.values().any(|key| key.is_active_admin(now));
-        ready(if is_first { tables.add(record, None) } else { Err(StoreError::Conflict) })
+        ready(if is_first { tables.add(record, Asked::default()) } else { Err(StoreError::Conflict) })
     }
 
     fn replace<'a>(
@@ -149,13 +158,13 @@ impl KeyStore for MemoryKeyStore {
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-        once: Option<&'a OnceRecord>,
+        asked: Asked<'a>,
     ) -> Stored<'a, ()> {
-        ready(self.tables().replace(old, grace_until, new, once))
+        ready(self.tables().replace(old, grace_until, new, asked))
     }
 
-    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
-        ready(self.tables().update(record))
+    fn update<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        ready(self.tables().update(record, asked))
     }
 
     fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
@@ -209,6 +218,11 @@ impl KeyStore for MemoryKeyStore {
         let tables = self.tables();
         let known = tables.once.get(&(*maker, token.to_owned()));
         ready(Ok(known.filter(|known| known.expires_at > now).cloned()))
+    }
+
+    fn forget_once(&self, now: UnixMillis) -> Stored<'_, ()> {
+        self.tables().once.retain(|_, known| known.expires_at > now);
+        ready(Ok(()))
     }
 
     fn peppers(&self) -> Stored<'_, Vec<char>> {

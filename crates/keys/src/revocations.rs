@@ -118,18 +118,18 @@ impl fmt::Display for Changed {
 /// A text that names no change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected key, family or tenant with its name, or all")]
-pub struct InvalidChange;
+pub struct InvalidChanged;
 
 impl FromStr for Changed {
-    type Err = InvalidChange;
+    type Err = InvalidChanged;
 
-    fn from_str(text: &str) -> Result<Self, InvalidChange> {
+    fn from_str(text: &str) -> Result<Self, InvalidChanged> {
         match text.split_once(' ') {
-            Some(("key", id)) => id.parse().map(Self::Key).map_err(|_| InvalidChange),
-            Some(("family", family)) => family.parse().map(Self::Family).map_err(|_| InvalidChange),
-            Some(("tenant", tenant)) => tenant.parse().map(Self::Tenant).map_err(|_| InvalidChange),
+            Some(("key", id)) => id.parse().map(Self::Key).map_err(|_| InvalidChanged),
+            Some(("family", family)) => family.parse().map(Self::Family).map_err(|_| InvalidChanged),
+            Some(("tenant", tenant)) => tenant.parse().map(Self::Tenant).map_err(|_| InvalidChanged),
             None if text == "all" => Ok(Self::All),
-            _ => Err(InvalidChange),
+            _ => Err(InvalidChanged),
         }
     }
 }

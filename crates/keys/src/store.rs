@@ -43,6 +43,16 @@ pub struct Rehash<'a> {
     pub pepper_kid: char,
 }
 
+/// How a change was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// The key that asks. When it is revoked by then, nothing changes: not even for a request that was under
+    /// way when it was revoked.
+    pub by: Option<&'a KeyId>,
+    /// The request that may come twice.
+    pub once: Option<&'a OnceRecord>,
+}
+
 /// Where keys are kept. Each call is all or nothing, and durable when it returns; calls that change keys of
 /// one tenant happen one after the other. The cases that an implementation must pass are in
 /// `testing::suite`.
@@ -51,9 +61,8 @@ pub trait KeyStore: Send + Sync {
     fn find<'a>(&'a self, id: &'a KeyId) -> Stored<'a, Option<KeyRecord>>;
 
     /// Keeps a new key, and what it was asked for with. [`StoreError::Conflict`] if the id or the token of
-    /// the same maker is taken, or the tenant is not there or revoked. Forgets what has expired when the
-    /// key was made.
-    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()>;
+    /// the same maker is taken, or the tenant is not there or revoked; [`StoreError::AskerRevoked`].
+    fn insert<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()>;
 
     /// Keeps a new key if no admin key [works](KeyRecord::is_active_admin) at `now`, in one step, so
     /// that of several callers one wins. [`StoreError::Conflict`] otherwise.
@@ -61,18 +70,18 @@ pub trait KeyStore: Send + Sync {
 
     /// Keeps `new`, and what it was asked for with, and lets `old` end at `grace_until`, in one step.
     /// [`StoreError::Conflict`] if there is no `old`, or it is revoked or already replaced or of another
-    /// version than `new`, or the new id or the token is taken.
+    /// version than `new`, or the new id or the token is taken; [`StoreError::AskerRevoked`].
     fn replace<'a>(
         &'a self,
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-        once: Option<&'a OnceRecord>,
+        asked: Asked<'a>,
     ) -> Stored<'a, ()>;
 
     /// Gives all keys of the record's family its name, terms and version. [`StoreError::Conflict`] unless they
-    /// are of the version before.
-    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()>;
+    /// are of the version before; [`StoreError::AskerRevoked`].
+    fn update<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()>;
 
     /// Puts a new hash in the place of an old one, if it is still there. Gives whether it was.
     fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool>;
@@ -97,11 +106,15 @@ pub trait KeyStore: Send + Sync {
         limit: usize,
     ) -> Stored<'a, Vec<KeyRecord>>;
 
-    /// Notes when keys were last used. Ids that are not there are passed over; time never goes back.
+    /// Notes when keys were last used. Ids that are not there are passed over; time never goes back. Part of it
+    /// may be done when it fails.
     fn touch<'a>(&'a self, used: &'a [(KeyId, UnixMillis)]) -> Stored<'a, ()>;
 
     /// What this maker asked for with this token, unless it has expired at `now`.
     fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>>;
+
+    /// Forgets what was asked for and has expired at `now`.
+    fn forget_once(&self, now: UnixMillis) -> Stored<'_, ()>;
 
     /// The peppers without which keys that are not revoked could not be checked, in order.
     fn peppers(&self) -> Stored<'_, Vec<char>>;
@@ -121,8 +134,8 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
         (**self).find(id)
     }
 
-    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
-        (**self).insert(record, once)
+    fn insert<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        (**self).insert(record, asked)
     }
 
     fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
@@ -134,13 +147,13 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-        once: Option<&'a OnceRecord>,
+        asked: Asked<'a>,
     ) -> Stored<'a, ()> {
-        (**self).replace(old, grace_until, new, once)
+        (**self).replace(old, grace_until, new, asked)
     }
 
-    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
-        (**self).update(record)
+    fn update<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        (**self).update(record, asked)
     }
 
     fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
@@ -175,6 +188,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
     fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>> {
         (**self).find_once(maker, token, now)
+    }
+
+    fn forget_once(&self, now: UnixMillis) -> Stored<'_, ()> {
+        (**self).forget_once(now)
     }
 
     fn peppers(&self) -> Stored<'_, Vec<char>> {

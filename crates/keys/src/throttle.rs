@@ -18,18 +18,22 @@ const MOST_OF_MAP: usize = 128;
 /// How many entries are looked at for one to drop.
 const SAMPLE: usize = 8;
 
+type Map = Mutex<HashMap<Ipv6Addr, u64>>;
+
 /// So many failures per minute and address, by the generic cell rate algorithm (ITU-T I.371): per
 /// address one number, the time at which all its failures are forgotten. In microseconds.
 pub(crate) struct Throttle {
     cost_us: u64,
-    clear_at: [Mutex<HashMap<Ipv6Addr, u64>>; MAPS],
+    /// In memory of their own: a flood must not take the cache lines of what good keys need.
+    clear_at: Box<(Map, [Map; MAPS - 1])>,
     spread: RandomState,
 }
 
 impl Throttle {
     pub(crate) fn new(failures_per_minute: NonZeroU32) -> Self {
         let cost_us = (WINDOW_MS * 1_000).div_ceil(u64::from(failures_per_minute.get()));
-        Self { cost_us, clear_at: std::array::from_fn(|_| Mutex::default()), spread: RandomState::new() }
+        let clear_at = Box::new((Map::default(), std::array::from_fn(|_| Map::default())));
+        Self { cost_us, clear_at, spread: RandomState::new() }
     }
 
     /// How long the address must wait, if it must.
@@ -70,8 +74,8 @@ impl Throttle {
     }
 
     fn lock(&self, network: &Ipv6Addr) -> MutexGuard<'_, HashMap<Ipv6Addr, u64>> {
-        let [first, rest @ ..] = &self.clear_at;
         let at = self.spread.hash_one(network) as usize % MAPS;
+        let (first, rest) = &*self.clear_at;
         let map = at.checked_sub(1).and_then(|at| rest.get(at)).unwrap_or(first);
         map.lock().unwrap_or_else(PoisonError::into_inner)
     }

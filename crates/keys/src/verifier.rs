@@ -26,6 +26,9 @@ use crate::store::{KeyStore, Rehash};
 use crate::throttle::Throttle;
 
 type Outcome = Result<Principal, AuthError>;
+/// The key that a check is of, and the generation of what is remembered when it began: who comes after a change does
+/// not join a check from before it.
+type Flight = (Digest, u64);
 
 /// The longest that a row counts as read while other verifiers cannot be heard.
 pub const AWAY_TTL: Duration = Duration::from_secs(4);
@@ -49,7 +52,7 @@ struct Inner {
     lanes: Arc<Lanes>,
     soft_ttl: Duration,
     revocations: Option<Arc<dyn Revocations>>,
-    flights: Mutex<HashMap<Digest, watch::Receiver<Option<Landed>>>>,
+    flights: Mutex<HashMap<Flight, watch::Receiver<Option<Landed>>>>,
 }
 
 /// Settings of a [`Verifier`].
@@ -183,22 +186,23 @@ impl Verifier {
 
     /// Listens to what other verifiers of the same keys have changed, until it is dropped; returns at once when
     /// there are no [`revocations`](VerifierBuilder::revocations). While nothing can be heard, rows are read
-    /// again after [`AWAY_TTL`], if that is sooner than the soft TTL.
-    pub async fn follow(&self) {
+    /// again after [`AWAY_TTL`], if that is sooner than the soft TTL. `notice` is told what was heard, to count it.
+    pub async fn follow(&self, notice: &(dyn Fn(&Heard) + Send + Sync)) {
         let Some(revocations) = &self.0.revocations else { return };
-        let (near, far) = (millis(self.0.soft_ttl), millis(self.0.soft_ttl.min(AWAY_TTL)));
+        let near = millis(self.0.soft_ttl);
         let cache = &self.0.cache;
-        cache.set_soft(far);
-        let hear = |heard| match heard {
-            Heard::Changed(changed) => cache.forget(&changed),
-            Heard::Here => {
-                cache.forget(&Changed::All);
-                cache.set_soft(near);
+        let deaf = Deaf { cache, soft_ms: near.min(millis(AWAY_TTL)) };
+        deaf.set();
+        let hear = |heard| {
+            match &heard {
+                Heard::Changed(changed) => cache.forget(changed),
+                Heard::Here => {
+                    cache.forget(&Changed::All);
+                    cache.set_soft(near);
+                }
+                Heard::Away => deaf.set(),
             }
-            Heard::Away => {
-                tracing::warn!("revocations of other gateways cannot be heard; rows are read again sooner");
-                cache.set_soft(far);
-            }
+            notice(&heard);
         };
         revocations.listen(&hear).await;
     }
@@ -264,50 +268,50 @@ impl Inner {
                 }
                 return outcome;
             }
-            Found::Stale(_) | Found::Changed(_) => {}
+            Found::Stale(_) | Found::Outdated(_) => {}
             Found::Missing => {
                 if let Some(retry_after) = self.costly.wait(from, now) {
                     return Err(AuthError::Throttled { retry_after });
                 }
             }
         }
-        let mut flight = self.join(key, digest, now);
+        let mut flight = self.join(key, (digest, generation), now);
         let landed = flight.wait_for(Option::is_some).await;
         landed.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(busy()))?.at(now, from)
     }
 
     /// The check of this key that is under way, or a new one.
-    fn join(self: &Arc<Self>, key: PresentedKey, digest: Digest, now: UnixMillis) -> watch::Receiver<Option<Landed>> {
+    fn join(self: &Arc<Self>, key: PresentedKey, of: Flight, now: UnixMillis) -> watch::Receiver<Option<Landed>> {
         let mut flights = self.flights();
-        if let Some(flight) = flights.get(&digest) {
+        if let Some(flight) = flights.get(&of) {
             return flight.clone();
         }
         let (land, flight) = watch::channel(None);
-        flights.insert(digest, flight.clone());
-        let landing = Landing { inner: self.clone(), digest };
+        flights.insert(of, flight.clone());
+        let landing = Landing { inner: self.clone(), of };
         tokio::spawn(async move {
-            let outcome = landing.inner.check(&key, digest, now).await;
+            let outcome = landing.inner.check(&key, of, now).await;
             land.send_replace(Some(outcome));
             drop(landing);
         });
         flight
     }
 
-    async fn check(self: &Arc<Self>, key: &PresentedKey, digest: Digest, now: UnixMillis) -> Landed {
-        let generation = self.cache.generation();
+    async fn check(self: &Arc<Self>, key: &PresentedKey, of: Flight, now: UnixMillis) -> Landed {
+        let (digest, generation) = of;
         // Another flight may have landed between the caller's look and this one's start.
         let found = self.cache.look(key.id(), &digest, now);
-        let is_changed = matches!(found, Found::Changed(_));
+        let is_outdated = matches!(found, Found::Outdated(_));
         match found {
             Found::Fresh(landed) => landed,
-            Found::Stale(known) | Found::Changed(known) => match Lineage::find(&*self.store, key.id()).await {
+            Found::Stale(known) | Found::Outdated(known) => match Lineage::find(&*self.store, key.id()).await {
                 Ok(Some(lineage)) if lineage.record.hash == known.hash => {
                     let landed = Known::of(&lineage);
                     self.cache.refresh(key.id(), digest, landed.clone(), now, generation);
                     landed
                 }
                 Ok(_) => self.check_in_full(key, digest, now, generation).await,
-                Err(StoreError::Unavailable) if !is_changed => {
+                Err(StoreError::Unavailable) if !is_outdated => {
                     tracing::warn!(key = %key.id(), "key store unavailable, a remembered key is accepted");
                     self.cache.postpone(key.id(), now);
                     Ok(known)
@@ -369,20 +373,38 @@ impl Inner {
         });
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<Option<Landed>>>> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<Flight, watch::Receiver<Option<Landed>>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How rows are read while nothing can be heard, and once nobody listens any more.
+struct Deaf<'a> {
+    cache: &'a Cache,
+    soft_ms: u64,
+}
+
+impl Deaf<'_> {
+    fn set(&self) {
+        self.cache.set_soft(self.soft_ms);
+    }
+}
+
+impl Drop for Deaf<'_> {
+    fn drop(&mut self) {
+        self.set();
     }
 }
 
 /// Takes a flight off the list, also when its check panics.
 struct Landing {
     inner: Arc<Inner>,
-    digest: Digest,
+    of: Flight,
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.inner.flights().remove(&self.digest);
+        self.inner.flights().remove(&self.of);
     }
 }
 

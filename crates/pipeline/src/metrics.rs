@@ -1,6 +1,7 @@
 //! What the line counts, for Prometheus. Labels come from configuration and fixed words only.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use backend::BackendError;
 use core_validate::Usage;
@@ -89,6 +90,9 @@ pub struct Metrics {
     backend_errors: Family<Failed, Counter>,
     audit_failures: Counter,
     keys_ending: Family<Ending, Gauge>,
+    key_changes: Counter,
+    key_changes_audible: Gauge,
+    key_hashes: Counter,
 }
 
 impl Default for Metrics {
@@ -112,6 +116,9 @@ impl Metrics {
         let backend_errors = Family::default();
         let audit_failures = Counter::default();
         let keys_ending = Family::default();
+        let key_changes = Counter::default();
+        let key_changes_audible = Gauge::default();
+        let key_hashes = Counter::default();
         registry.register("requests", "Admitted requests that ended", ended.clone());
         registry.register("request_duration_seconds", "From arrival to the last byte", latency.clone());
         registry.register("tokens", "Tokens spent", tokens.clone());
@@ -123,6 +130,11 @@ impl Metrics {
         registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
         registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
+        let heard = "Changes of keys that were heard of, the gateway's own included";
+        registry.register("key_changes_heard", heard, key_changes.clone());
+        let audible = "Whether changes of keys by other gateways are heard";
+        registry.register("key_changes_audible", audible, key_changes_audible.clone());
+        registry.register("key_hashes", "Argon2 hashes that were made", key_hashes.clone());
         let registry = Arc::new(registry);
         Self {
             registry,
@@ -137,7 +149,25 @@ impl Metrics {
             backend_errors,
             audit_failures,
             keys_ending,
+            key_changes,
+            key_changes_audible,
+            key_hashes,
         }
+    }
+
+    /// How many Argon2 hashes were made so far.
+    pub(crate) fn key_hashes(&self, so_far: u64) {
+        self.key_hashes.inner().store(so_far, Ordering::Relaxed);
+    }
+
+    /// Some gateway has changed a key.
+    pub fn key_change_heard(&self) {
+        self.key_changes.inc();
+    }
+
+    /// Whether what other gateways change is heard.
+    pub fn key_changes_audible(&self, is_audible: bool) {
+        self.key_changes_audible.set(i64::from(is_audible));
     }
 
     /// How many keys end within this time from now.

@@ -266,6 +266,7 @@ impl Pipeline {
 
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
+        self.metrics.key_hashes(self.verifier.hashes());
         &self.metrics
     }
 

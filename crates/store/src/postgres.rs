@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use keys::{
-    FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
+    Asked, FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
     UnixMillis,
 };
 use sqlx::postgres::PgPool;
@@ -53,5 +53,7 @@ key_rows!(
     begin: "BEGIN",
     first: "SELECT pg_advisory_xact_lock(7305478123)",
     lock: " FOR UPDATE",
-    by_bytes: " COLLATE \"C\""
+    share: " FOR SHARE",
+    by_bytes: " COLLATE \"C\"",
+    noted_at_once: 1
 );

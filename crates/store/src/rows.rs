@@ -20,23 +20,34 @@ macro_rules! insert {
 
 macro_rules! key_rows {
     (
-        $store:ty, $database:ty, begin: $begin:literal, first: $first:literal, lock: $lock:literal,
-        by_bytes: $by_bytes:literal
+        $store:ty, $database:ty, begin: $begin:literal, first: $first:literal, lock: $lock:literal, share: $share:literal,
+        by_bytes: $by_bytes:literal, noted_at_once: $noted_at_once:literal
     ) => {
         impl $store {
             /// A writing transaction that has the tenant for itself. A tenant that is not there, or revoked, is
-            /// a conflict.
-            async fn begin(&self, tenant: &Tenant) -> Result<sqlx::Transaction<'static, $database>, StoreError> {
+            /// a conflict. Until its end whoever asks is not revoked.
+            async fn begin(
+                &self,
+                tenant: &Tenant,
+                asked: Asked<'_>,
+            ) -> Result<sqlx::Transaction<'static, $database>, StoreError> {
                 let mut transaction = self.pool()?.begin_with($begin).await.map_err(failure)?;
                 let locked = sqlx::query(concat!("SELECT * FROM tenants WHERE id = $1", $lock))
                     .bind(tenant.to_string())
                     .fetch_optional(&mut *transaction)
                     .await
                     .map_err(failure)?;
-                match locked.as_ref().map(read_tenant).transpose()? {
-                    Some(tenant) if tenant.revoked_at.is_none() => Ok(transaction),
-                    _ => Err(StoreError::Conflict),
+                let tenant = locked.as_ref().map(read_tenant).transpose()?;
+                if tenant.is_none_or(|tenant| tenant.revoked_at.is_some()) {
+                    return Err(StoreError::Conflict);
                 }
+                if let Some(by) = asked.by {
+                    let sql = concat!("SELECT id FROM keys WHERE id = $1 AND revoked_at IS NULL", $share);
+                    let query = sqlx::query(sql).bind(by.as_str().to_owned());
+                    let asker = query.fetch_optional(&mut *transaction).await.map_err(failure)?;
+                    asker.ok_or(StoreError::AskerRevoked)?;
+                }
+                Ok(transaction)
             }
 
             async fn find_row(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -73,9 +84,9 @@ macro_rules! key_rows {
                     .map_err(failure)
             }
 
-            async fn insert_row(&self, record: &KeyRecord, once: Option<&OnceRecord>) -> Result<(), StoreError> {
-                let mut transaction = self.begin(&record.tenant).await?;
-                Self::add(&mut transaction, record, once).await?;
+            async fn insert_row(&self, record: &KeyRecord, asked: Asked<'_>) -> Result<(), StoreError> {
+                let mut transaction = self.begin(&record.tenant, asked).await?;
+                Self::add(&mut transaction, record, asked.once).await?;
                 transaction.commit().await.map_err(failure)
             }
 
@@ -98,9 +109,9 @@ macro_rules! key_rows {
                 old: &KeyId,
                 grace_until: UnixMillis,
                 new: &KeyRecord,
-                once: Option<&OnceRecord>,
+                asked: Asked<'_>,
             ) -> Result<(), StoreError> {
-                let mut transaction = self.begin(&new.tenant).await?;
+                let mut transaction = self.begin(&new.tenant, asked).await?;
                 let replaced = sqlx::query(
                     "UPDATE keys SET rotated_to = $1, rotated_at = $2, grace_until = $3 \
                      WHERE id = $4 AND version = $5 AND revoked_at IS NULL AND rotated_to IS NULL",
@@ -116,12 +127,12 @@ macro_rules! key_rows {
                 if replaced.rows_affected() != 1 {
                     return Err(StoreError::Conflict);
                 }
-                Self::add(&mut transaction, new, once).await?;
+                Self::add(&mut transaction, new, asked.once).await?;
                 transaction.commit().await.map_err(failure)
             }
 
-            async fn update_rows(&self, record: &KeyRecord) -> Result<(), StoreError> {
-                let mut transaction = self.begin(&record.tenant).await?;
+            async fn update_rows(&self, record: &KeyRecord, asked: Asked<'_>) -> Result<(), StoreError> {
+                let mut transaction = self.begin(&record.tenant, asked).await?;
                 let query = sqlx::query(
                     "UPDATE keys SET name = $1, scopes = $2, limits = $3, addresses = $4, not_before = $5, \
                      expires_at = $6, version = $7 WHERE family = $8 AND version = $7 - 1",
@@ -221,20 +232,26 @@ macro_rules! key_rows {
                 query.fetch_all(self.pool()?).await.map_err(failure)?.iter().map(read).collect()
             }
 
+            /// In the order of the ids and a few at once: not to stand in the way of who revokes keys.
             async fn touch_rows(&self, used: &[(KeyId, UnixMillis)]) -> Result<(), StoreError> {
-                let mut transaction = self.pool()?.begin_with($begin).await.map_err(failure)?;
-                for (id, at) in used {
-                    sqlx::query(
-                        "UPDATE keys SET last_used_at = $1 \
-                         WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
-                    )
-                    .bind(time(*at))
-                    .bind(id.as_str().to_owned())
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(failure)?;
+                let mut used = used.to_vec();
+                used.sort_unstable();
+                for some in used.chunks($noted_at_once) {
+                    let mut transaction = self.pool()?.begin_with($begin).await.map_err(failure)?;
+                    for (id, at) in some {
+                        sqlx::query(
+                            "UPDATE keys SET last_used_at = $1 \
+                             WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
+                        )
+                        .bind(time(*at))
+                        .bind(id.as_str().to_owned())
+                        .execute(&mut *transaction)
+                        .await
+                        .map_err(failure)?;
+                    }
+                    transaction.commit().await.map_err(failure)?;
                 }
-                transaction.commit().await.map_err(failure)
+                Ok(())
             }
 
             async fn once_row(
@@ -247,6 +264,11 @@ macro_rules! key_rows {
                 let query = sqlx::query(sql).bind(maker.as_str().to_owned()).bind(token.to_owned()).bind(time(now));
                 let row = query.fetch_optional(self.pool()?).await.map_err(failure)?;
                 row.as_ref().map(read_once).transpose()
+            }
+
+            async fn forget_once_rows(&self, now: UnixMillis) -> Result<(), StoreError> {
+                let query = sqlx::query("DELETE FROM issued_once WHERE expires_at <= $1").bind(time(now));
+                query.execute(self.pool()?).await.map(drop).map_err(failure)
             }
 
             async fn pepper_rows(&self) -> Result<Vec<char>, StoreError> {
@@ -298,8 +320,8 @@ macro_rules! key_store {
                 Box::pin(self.find_row(id))
             }
 
-            fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
-                Box::pin(self.insert_row(record, once))
+            fn insert<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+                Box::pin(self.insert_row(record, asked))
             }
 
             fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
@@ -311,13 +333,13 @@ macro_rules! key_store {
                 old: &'a KeyId,
                 grace_until: UnixMillis,
                 new: &'a KeyRecord,
-                once: Option<&'a OnceRecord>,
+                asked: Asked<'a>,
             ) -> Stored<'a, ()> {
-                Box::pin(self.replace_rows(old, grace_until, new, once))
+                Box::pin(self.replace_rows(old, grace_until, new, asked))
             }
 
-            fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
-                Box::pin(self.update_rows(record))
+            fn update<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+                Box::pin(self.update_rows(record, asked))
             }
 
             fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
@@ -357,6 +379,10 @@ macro_rules! key_store {
                 now: UnixMillis,
             ) -> Stored<'a, Option<OnceRecord>> {
                 Box::pin(self.once_row(maker, token, now))
+            }
+
+            fn forget_once(&self, now: UnixMillis) -> Stored<'_, ()> {
+                Box::pin(self.forget_once_rows(now))
             }
 
             fn peppers(&self) -> Stored<'_, Vec<char>> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keys::{
-    FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
+    Asked, FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
     UnixMillis,
 };
 use sqlx::migrate::MigrateError;
@@ -90,7 +90,9 @@ key_rows!(
     begin: "BEGIN IMMEDIATE",
     first: "SELECT 1",
     lock: "",
-    by_bytes: ""
+    share: "",
+    by_bytes: "",
+    noted_at_once: 100
 );
 
 /// Makes the file if there is none. One that is there is not touched: to close it would give up the

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keys::{Change, InvalidTenant, KeyLimits, Networks, NewKey, Scopes, Tenant, Terms};
+use keys::{Change, InvalidTenant, KeyLimits, Networks, NewKey, Per, Rate, Scopes, Tenant, Terms};
 use pipeline::to_quota;
 use ratelimit_redis::TooLarge;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -165,8 +165,9 @@ fn after(now: u64, seconds: u64) -> u64 {
 }
 
 fn check_limits(limits: &KeyLimits) -> Result<(), TooLarge> {
-    let KeyLimits { requests, tokens, input_tokens, output_tokens, spend, budget: _, concurrent: _ } = limits;
-    for rate in [requests, tokens, input_tokens, output_tokens, spend].into_iter().flatten() {
+    let KeyLimits { requests, tokens, input_tokens, output_tokens, spend, budget, concurrent: _ } = limits;
+    let budget = budget.map(|units| Rate { units, per: Per::Total, burst: units });
+    for rate in [requests, tokens, input_tokens, output_tokens, spend, &budget].into_iter().flatten() {
         to_quota(rate)?;
     }
     Ok(())

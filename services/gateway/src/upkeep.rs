@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keys::{IssueError, Issuer, KeyId, KeyRecord, Verifier};
+use keys::{Heard, IssueError, Issuer, KeyId, KeyRecord, MAX_LIST, Verifier};
 use pipeline::Pipeline;
 
 use crate::request_id::unix_millis;
@@ -16,16 +16,23 @@ const DAY: u64 = 24 * 60 * 60 * 1_000;
 /// Keys that end within so many days are counted; within the middle one, each is warned of once a day.
 const HORIZONS: [(u64, &str); 3] = [(1, "1d"), (7, "7d"), (30, "30d")];
 const WARN_DAYS: u64 = 7;
-const PAGE: usize = 1_000;
 
 /// Tasks that end when this is dropped.
 pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 3]);
 
 impl Upkeep {
     pub(crate) fn start(verifier: Arc<Verifier>, issuer: Issuer, pipeline: Arc<Pipeline>) -> Self {
-        let follower = verifier.clone();
+        let (follower, metrics) = (verifier.clone(), pipeline.metrics().clone());
         Self([
-            tokio::spawn(async move { follower.follow().await }),
+            tokio::spawn(async move {
+                follower
+                    .follow(&|heard| match heard {
+                        Heard::Changed(_) => metrics.key_change_heard(),
+                        Heard::Here => metrics.key_changes_audible(true),
+                        Heard::Away => metrics.key_changes_audible(false),
+                    })
+                    .await;
+            }),
             tokio::spawn(note_used(verifier)),
             tokio::spawn(warn_of_ends(issuer, pipeline)),
         ])
@@ -60,6 +67,7 @@ async fn note_used(verifier: Arc<Verifier>) {
     }
 }
 
+/// Also forgets what is too old: both are for every hour.
 async fn warn_of_ends(issuer: Issuer, pipeline: Arc<Pipeline>) {
     let mut warned = HashMap::new();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -67,6 +75,9 @@ async fn warn_of_ends(issuer: Issuer, pipeline: Arc<Pipeline>) {
         ticks.tick().await;
         if let Err(error) = look_for_ends(&issuer, &pipeline, &mut warned, unix_millis()).await {
             tracing::warn!(%error, "it is not known which keys end soon");
+        }
+        if let Err(error) = issuer.forget_once(unix_millis()).await {
+            tracing::warn!(%error, "requests that came too long ago to come again are kept");
         }
     }
 }
@@ -83,7 +94,7 @@ async fn look_for_ends(
     let longest = HORIZONS.iter().map(|(days, _)| days * DAY).max().unwrap_or_default();
     let mut after = None;
     loop {
-        let page = issuer.ending(now..now.saturating_add(longest), after.as_ref(), PAGE).await?;
+        let page = issuer.ending(now..now.saturating_add(longest), after.as_ref(), MAX_LIST).await?;
         for record in &page {
             let left = record.ends_at().unwrap_or(now).saturating_sub(now);
             for (count, (days, _)) in counts.iter_mut().zip(HORIZONS) {
@@ -95,7 +106,7 @@ async fn look_for_ends(
             }
         }
         match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.id),
+            Some(last) if page.len() == MAX_LIST => after = Some(last.id),
             _ => break,
         }
     }

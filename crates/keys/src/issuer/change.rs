@@ -3,14 +3,16 @@
 use crate::UnixMillis;
 use crate::error::IssueError;
 use crate::id::KeyId;
-use crate::issuer::{Issuer, check_name, check_time, or_store, permit, within};
+use crate::issuer::{Issuer, asker, check_name, check_time, may_have_changed, or_store, permit, within};
 use crate::limits::KeyLimits;
+use crate::lineage::Lineage;
 use crate::networks::Networks;
 use crate::principal::Principal;
 use crate::record::KeyRecord;
 use crate::revocations::Changed;
 use crate::scopes::{AdminAct, Scopes};
-use crate::store::Revoke;
+use crate::store::{Asked, Revoke};
+use crate::tenant::Tenant;
 
 /// What shall change in a key and its family; what is not named stays.
 #[non_exhaustive]
@@ -56,7 +58,7 @@ impl Issuer {
         now: UnixMillis,
     ) -> Result<Updated, IssueError> {
         permit(by, AdminAct::KeysWrite, now)?;
-        let lineage = self.reach(by, id).await?;
+        let lineage = Lineage::of(&*self.store, self.reach(by, id).await?).await?;
         let before = &lineage.record;
         within(by, &before.terms)?;
         if before.revoked_at.is_some() {
@@ -75,13 +77,16 @@ impl Issuer {
         if let Some(what) = most.and_then(|most| after.terms.beyond(&most)) {
             return Err(IssueError::WiderThanMaker(what));
         }
-        self.store.update(&after).await.map_err(or_store(IssueError::Changed))?;
-        let is_maker = matches!(after.terms.scopes, Scopes::Admin(_));
-        self.changed(&if is_maker { Changed::All } else { Changed::Family(after.family) }).await;
+        let updated = self.store.update(&after, Asked { by: asker(by), once: None }).await;
+        if may_have_changed(&updated) {
+            let is_maker = matches!(after.terms.scopes, Scopes::Admin(_));
+            self.changed(&if is_maker { Changed::All } else { Changed::Family(after.family) }).await;
+        }
+        updated.map_err(or_store(IssueError::Changed))?;
         Ok(Updated { before: lineage.record, after })
     }
 
-    /// Revokes a key, a family or a tenant, for good. Gives how many keys are revoked now that were not
+    /// Revokes a key, a family or a tenant but the default one, for good. Gives how many keys are revoked now that were not
     /// before; revoking again is no error. Keys that a revoked key has made go on.
     ///
     /// Nothing is in the way of revoking the last admin key: a stolen one must end. The next is made as the
@@ -92,18 +97,21 @@ impl Issuer {
     /// [`IssueError::Forbidden`] for a tenant, unless `by` holds `tenants:all`.
     pub async fn revoke(&self, by: &Principal, target: Revoke, now: UnixMillis) -> Result<u64, IssueError> {
         permit(by, AdminAct::KeysWrite, now)?;
+        self.still(by).await?;
         let target = match target {
-            Revoke::Key(id) => Revoke::Key(self.reach(by, &id).await?.record.id),
+            Revoke::Key(id) => Revoke::Key(self.reach(by, &id).await?.id),
             // Any key of a family may stand for it.
-            Revoke::Family(family) => Revoke::Family(self.reach(by, &family.founder()).await?.record.family),
+            Revoke::Family(family) => Revoke::Family(self.reach(by, &family.founder()).await?.family),
+            Revoke::Tenant(tenant) if tenant == Tenant::default() => return Err(IssueError::DefaultTenant),
             Revoke::Tenant(tenant) => {
                 permit(by, AdminAct::TenantsAll, now)?;
                 Revoke::Tenant(self.store.find_tenant(&tenant).await?.ok_or(IssueError::NoTenant)?.id)
             }
         };
         let revoked = self.store.revoke(&target, now).await;
-        // Also after an error: the store may have changed before it failed.
-        self.changed(&Changed::from(&target)).await;
+        if may_have_changed(&revoked) {
+            self.changed(&Changed::from(&target)).await;
+        }
         Ok(revoked?)
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{IssueError, StoreError};
 use crate::format::PresentedKey;
 use crate::hash::{Cost, SecretHash};
 use crate::id::KeyId;
-use crate::issuer::{Issuer, MAX_GRACE, check_name, check_time, or_store, permit, within};
+use crate::issuer::{Issuer, MAX_GRACE, asker, check_name, check_time, may_have_changed, or_store, permit, within};
 use crate::lanes::Full;
 use crate::lineage::MAX_MAKERS;
 use crate::once::{ONCE_TTL, Once, OnceRecord};
@@ -18,6 +18,7 @@ use crate::principal::Principal;
 use crate::record::KeyRecord;
 use crate::revocations::Changed;
 use crate::scopes::{AdminAct, AdminScopes, Scopes};
+use crate::store::Asked;
 use crate::tenant::Tenant;
 use crate::terms::Terms;
 
@@ -132,13 +133,14 @@ impl Issuer {
         }
         within(by, &new.terms)?;
         let mut draft = self.draft(new, now).await?;
-        let is_system = *by.key_id() == KeyId::SYSTEM;
-        draft.issued.record.made_by = (!is_system).then(|| *by.family());
-        match self.store.insert(&draft.issued.record, draft.once(by, once).as_ref()).await {
+        draft.issued.record.made_by = asker(by).map(|_| *by.family());
+        let asked = draft.once(by, once);
+        let asked = Asked { by: asker(by), once: asked.as_ref() };
+        match self.store.insert(&draft.issued.record, asked).await.map_err(or_store(IssueError::NoTenant)) {
             Ok(()) => Ok(draft.issued),
             // Another like it came first, or there is no such tenant.
-            Err(StoreError::Conflict) => self.again(by, once, now).await?.ok_or(IssueError::NoTenant),
-            Err(error) => Err(error.into()),
+            Err(IssueError::NoTenant) => self.again(by, once, now).await?.ok_or(IssueError::NoTenant),
+            Err(error) => Err(error),
         }
     }
 
@@ -191,26 +193,32 @@ impl Issuer {
             if let Some(issued) = self.again(by, once, now).await? {
                 return Ok(issued);
             }
-            let old = self.rotatable(by, id, now).await?;
+            let old = match self.rotatable(by, id, now).await {
+                // Another like this one may have come first.
+                Err(IssueError::NotActive) => return self.again(by, once, now).await?.ok_or(IssueError::NotActive),
+                old => old?,
+            };
             let mut draft = self.draft(NewKey::new(old.name, old.terms).tenant(old.tenant), now).await?;
             let record = &mut draft.issued.record;
             (record.family, record.made_by, record.version) = (old.family, old.made_by, old.version);
-            let once = draft.once(by, once);
-            match self.store.replace(id, grace_until, &draft.issued.record, once.as_ref()).await {
-                Ok(()) => {
-                    self.changed(&Changed::Key(*id)).await;
-                    return Ok(draft.issued);
-                }
+            let asked = draft.once(by, once);
+            let asked = Asked { by: asker(by), once: asked.as_ref() };
+            let replaced = self.store.replace(id, grace_until, &draft.issued.record, asked).await;
+            if may_have_changed(&replaced) {
+                self.changed(&Changed::Key(*id)).await;
+            }
+            match replaced.map_err(or_store(IssueError::NotActive)) {
+                Ok(()) => return Ok(draft.issued),
                 // The next look says what has changed.
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error.into()),
+                Err(IssueError::NotActive) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(IssueError::Busy)
     }
 
     async fn rotatable(&self, by: &Principal, id: &KeyId, now: UnixMillis) -> Result<KeyRecord, IssueError> {
-        let old = self.reach(by, id).await?.record;
+        let old = self.reach(by, id).await?;
         within(by, &old.terms)?;
         let is_over = old.ends_at().is_some_and(|end| now >= end);
         let is_active = old.revoked_at.is_none() && old.rotated_to.is_none() && !is_over;
@@ -233,6 +241,12 @@ impl Issuer {
         let key = PresentedKey::derive(pepper, &known.nonce);
         let record = self.store.find(&known.key_id).await?.filter(|record| record.id == *key.id());
         let record = record.ok_or(IssueError::Store(StoreError::Corrupt))?;
+        // The caller may have less by now than when it asked first.
+        self.still(by).await?;
+        if !by.reaches(&record.tenant) {
+            return Err(IssueError::WiderThanMaker("tenant"));
+        }
+        within(by, &record.terms)?;
         Ok(Some(IssuedKey { record, key, is_repeated: true }))
     }
 

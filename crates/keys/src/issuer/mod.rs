@@ -6,6 +6,7 @@ mod tenants;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::UnixMillis;
@@ -13,7 +14,6 @@ use crate::cache::Cache;
 use crate::error::{IssueError, StoreError};
 use crate::id::KeyId;
 use crate::lanes::Lanes;
-use crate::lineage::Lineage;
 use crate::pepper::Peppers;
 use crate::principal::Principal;
 use crate::record::KeyRecord;
@@ -30,7 +30,9 @@ pub use make::{IssuedKey, NewKey};
 pub const MAX_GRACE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MAX_NAME_BYTES: usize = 128;
 /// Most keys, or tenants, of one list.
-const MAX_LIST: usize = 1_000;
+pub const MAX_LIST: usize = 1_000;
+/// How soon others are told again who could not be told.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Issues, changes, rotates, revokes and lists keys, and makes tenants. What it does is not written to an audit
 /// trail here; its caller does that. Cheap to clone.
@@ -43,7 +45,14 @@ pub struct Issuer {
     peppers: Peppers,
     lanes: Arc<Lanes>,
     cache: Option<Arc<Cache>>,
-    revocations: Option<Arc<dyn Revocations>>,
+    told: Option<Told>,
+}
+
+/// The others, and whether they are owed something that they could not be told.
+#[derive(Clone)]
+struct Told {
+    revocations: Arc<dyn Revocations>,
+    owes: Arc<AtomicBool>,
 }
 
 impl Issuer {
@@ -53,10 +62,11 @@ impl Issuer {
         Self::sharing(store, peppers, Arc::new(Lanes::new(1, 64)), None, None)
     }
 
-    /// Tells the verifiers of the same keys what it changes.
+    /// Tells the verifiers of the same keys what it changes; when it cannot, again every second until it can, for
+    /// as long as the Tokio runtime lives.
     #[must_use]
     pub fn telling(mut self, revocations: Arc<dyn Revocations>) -> Self {
-        self.revocations = Some(revocations);
+        self.told = Some(Told { revocations, owes: Arc::default() });
         self
     }
 
@@ -67,7 +77,11 @@ impl Issuer {
         cache: Option<Arc<Cache>>,
         revocations: Option<Arc<dyn Revocations>>,
     ) -> Self {
-        Self { store, peppers, lanes, cache, revocations }
+        let issuer = Self { store, peppers, lanes, cache, told: None };
+        match revocations {
+            Some(revocations) => issuer.telling(revocations),
+            None => issuer,
+        }
     }
 
     /// The key of this id.
@@ -76,10 +90,10 @@ impl Issuer {
     /// [`IssueError::Forbidden`] unless `by` holds `keys:read`; [`IssueError::NotFound`].
     pub async fn find(&self, by: &Principal, id: &KeyId, now: UnixMillis) -> Result<KeyRecord, IssueError> {
         permit(by, AdminAct::KeysRead, now)?;
-        Ok(self.reach(by, id).await?.record)
+        self.reach(by, id).await
     }
 
-    /// Up to `limit` keys, at most 1,000, in the order of their ids: of one tenant, or of all that the caller
+    /// Up to `limit` keys, at most [`MAX_LIST`], in the order of their ids: of one tenant, or of all that the caller
     /// reaches.
     ///
     /// # Errors
@@ -103,7 +117,7 @@ impl Issuer {
         Ok(self.store.list(tenant, after, limit.min(MAX_LIST)).await?)
     }
 
-    /// Up to `limit` keys, at most 1,000, that are not revoked and end within this time, in the order of their
+    /// Up to `limit` keys, at most [`MAX_LIST`], that are not revoked and end within this time, in the order of their
     /// ids. For warnings, which are for whoever runs the gateway.
     ///
     /// # Errors
@@ -126,10 +140,28 @@ impl Issuer {
         Ok(used.into_iter().filter(|kid| !self.peppers.has(*kid)).collect())
     }
 
-    /// The key and its makers, if the caller may know of it.
-    async fn reach(&self, by: &Principal, id: &KeyId) -> Result<Lineage, IssueError> {
-        let lineage = Lineage::find(&*self.store, id).await?.ok_or(IssueError::NotFound)?;
-        if by.reaches(&lineage.record.tenant) { Ok(lineage) } else { Err(IssueError::NotFound) }
+    /// Forgets requests that came too long ago to come again.
+    ///
+    /// # Errors
+    /// [`IssueError::Store`].
+    pub async fn forget_once(&self, now: UnixMillis) -> Result<(), IssueError> {
+        Ok(self.store.forget_once(now).await?)
+    }
+
+    /// The key, if the caller may know of it.
+    async fn reach(&self, by: &Principal, id: &KeyId) -> Result<KeyRecord, IssueError> {
+        let record = self.store.find(id).await?.ok_or(IssueError::NotFound)?;
+        if by.reaches(&record.tenant) { Ok(record) } else { Err(IssueError::NotFound) }
+    }
+
+    /// Whether the caller's key is still there and not revoked. A request may have been under way for long; what
+    /// makes or changes keys is held against the row once more by the store, in one step.
+    async fn still(&self, by: &Principal) -> Result<(), IssueError> {
+        if asker(by).is_none() {
+            return Ok(());
+        }
+        let record = self.store.find(by.key_id()).await?;
+        record.filter(|record| record.revoked_at.is_none()).map(drop).ok_or(IssueError::Forbidden)
     }
 
     /// Rows have changed: here, and wherever else they are remembered.
@@ -137,11 +169,33 @@ impl Issuer {
         if let Some(cache) = &self.cache {
             cache.forget(changed);
         }
-        if let Some(revocations) = &self.revocations {
-            // Those who are not told read the rows again in their own time.
-            let _ = revocations.announce(changed).await;
+        if let Some(told) = &self.told
+            && told.revocations.announce(changed).await.is_err()
+            && !told.owes.swap(true, Ordering::SeqCst)
+        {
+            tokio::spawn(told.clone().tell_again());
         }
     }
+}
+
+impl Told {
+    /// One task tells, however much there is: everything may have changed.
+    async fn tell_again(self) {
+        loop {
+            tokio::time::sleep(TELL_AGAIN).await;
+            self.owes.store(false, Ordering::SeqCst);
+            let is_told = self.revocations.announce(&Changed::All).await.is_ok();
+            // Whoever failed meanwhile has a task of its own.
+            if is_told || self.owes.swap(true, Ordering::SeqCst) {
+                return;
+            }
+        }
+    }
+}
+
+/// The key that asks; the command line has none.
+fn asker(by: &Principal) -> Option<&KeyId> {
+    (*by.key_id() != KeyId::SYSTEM).then(|| by.key_id())
 }
 
 fn permit(by: &Principal, act: AdminAct, now: UnixMillis) -> Result<(), IssueError> {
@@ -152,6 +206,11 @@ fn permit(by: &Principal, act: AdminAct, now: UnixMillis) -> Result<(), IssueErr
 /// Whether the caller may give these terms to a key.
 fn within(by: &Principal, terms: &Terms) -> Result<(), IssueError> {
     terms.beyond(by.terms()).map_or(Ok(()), |what| Err(IssueError::WiderThanMaker(what)))
+}
+
+/// Also a store that failed may have done it before.
+fn may_have_changed<T>(done: &Result<T, StoreError>) -> bool {
+    !matches!(done, Err(StoreError::Conflict | StoreError::AskerRevoked))
 }
 
 fn check_name(name: &str, least: usize) -> Result<(), IssueError> {
@@ -167,5 +226,9 @@ fn check_time(terms: &Terms, now: UnixMillis) -> Result<(), IssueError> {
 
 /// What cannot be changed as things stand, in the words of the caller's question.
 fn or_store(conflict: IssueError) -> impl FnOnce(StoreError) -> IssueError {
-    move |error| if error == StoreError::Conflict { conflict } else { error.into() }
+    move |error| match error {
+        StoreError::Conflict => conflict,
+        StoreError::AskerRevoked => IssueError::Forbidden,
+        error => error.into(),
+    }
 }

@@ -22,6 +22,7 @@ impl Issuer {
     ) -> Result<TenantRecord, IssueError> {
         permit(by, AdminAct::KeysWrite, now)?;
         permit(by, AdminAct::TenantsAll, now)?;
+        self.still(by).await?;
         check_name(&title, 0)?;
         let tenant = TenantRecord::new(id, title, now);
         self.store.insert_tenant(&tenant).await.map_err(or_store(IssueError::TenantExists))?;
@@ -40,7 +41,7 @@ impl Issuer {
         self.store.find_tenant(id).await?.ok_or(IssueError::NoTenant)
     }
 
-    /// Up to `limit` tenants, at most 1,000, in the order of their names; the caller's own, if it reaches no
+    /// Up to `limit` tenants, at most [`MAX_LIST`], in the order of their names; the caller's own, if it reaches no
     /// other.
     ///
     /// # Errors

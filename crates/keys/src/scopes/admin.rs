@@ -93,24 +93,20 @@ impl AdminScopes {
         self.acts.contains(&act)
     }
 
-    pub(crate) fn is_subset_of(&self, parent: &Self) -> bool {
-        let grants_less = match (&self.grants, &parent.grants) {
+    pub(crate) fn is_subset_of(&self, most: &Self) -> bool {
+        let grants_less = match (&self.grants, &most.grants) {
             (_, None) => true,
             (Some(own), Some(most)) => own.is_subset_of(most),
             (None, Some(_)) => false,
         };
-        grants_less && self.acts.is_subset(&parent.acts)
+        grants_less && self.acts.is_subset(&most.acts)
     }
 
-    /// What both permit; `None` when nothing is left. Of grants that have nothing in common, no key can be
-    /// made: then the acts that make keys are gone too.
+    /// What both permit; `None` when nothing is left. Grants that have nothing in common grant nothing.
     pub(crate) fn clipped_to(&self, maker: &Self) -> Option<Self> {
-        let mut acts: BTreeSet<_> = self.acts.intersection(&maker.acts).copied().collect();
+        let acts: BTreeSet<_> = self.acts.intersection(&maker.acts).copied().collect();
         let grants = match (&self.grants, &maker.grants) {
-            (Some(own), Some(most)) => own.clipped_to(most).or_else(|| {
-                acts.remove(&AdminAct::KeysWrite);
-                Some(most.clone())
-            }),
+            (Some(own), Some(most)) => Some(own.clipped_to(most).unwrap_or_else(InferenceScopes::nothing)),
             (own, most) => own.clone().or_else(|| most.clone()),
         };
         (!acts.is_empty()).then_some(Self { acts, grants })

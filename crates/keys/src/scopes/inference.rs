@@ -99,14 +99,19 @@ impl InferenceScopes {
         self.trust_system
     }
 
+    /// What permits nothing. No key has it; it is what two grants with nothing in common leave.
+    pub(crate) fn nothing() -> Self {
+        Self { models: Vec::new(), operations: BTreeSet::new(), trust_system: false }
+    }
+
     pub(crate) fn permits(&self, operation: Operation, model: &str) -> bool {
         self.operations.contains(&operation) && self.models.iter().any(|glob| glob::matches(glob, model))
     }
 
-    pub(crate) fn is_subset_of(&self, parent: &Self) -> bool {
-        self.operations.is_subset(&parent.operations)
-            && (parent.trust_system || !self.trust_system)
-            && self.models.iter().all(|model| parent.holds(model))
+    pub(crate) fn is_subset_of(&self, most: &Self) -> bool {
+        self.operations.is_subset(&most.operations)
+            && (most.trust_system || !self.trust_system)
+            && self.models.iter().all(|model| most.holds(model))
     }
 
     fn holds(&self, pattern: &str) -> bool {

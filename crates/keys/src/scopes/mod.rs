@@ -65,12 +65,12 @@ impl Scopes {
         matches!(self, Self::Inference(scopes) if scopes.trusts_system())
     }
 
-    /// Whether everything permitted here is permitted by `parent`. When in doubt, no: each pattern
-    /// must lie within one pattern of the parent.
-    pub fn is_subset_of(&self, parent: &Self) -> bool {
-        match (self, parent) {
-            (Self::Inference(child), Self::Inference(parent)) => child.is_subset_of(parent),
-            (Self::Admin(child), Self::Admin(parent)) => child.is_subset_of(parent),
+    /// Whether everything permitted here is permitted by `most`. When in doubt, no: each pattern
+    /// must lie within one pattern of `most`.
+    pub fn is_subset_of(&self, most: &Self) -> bool {
+        match (self, most) {
+            (Self::Inference(own), Self::Inference(most)) => own.is_subset_of(most),
+            (Self::Admin(own), Self::Admin(most)) => own.is_subset_of(most),
             _ => false,
         }
     }

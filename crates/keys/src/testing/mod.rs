@@ -14,7 +14,7 @@ use crate::networks::Networks;
 use crate::once::OnceRecord;
 use crate::record::KeyRecord;
 use crate::scopes::{AdminScopes, InferenceScopes, Operation, Scopes};
-use crate::store::{KeyStore, Rehash, Revoke};
+use crate::store::{Asked, KeyStore, Rehash, Revoke};
 use crate::tenant::{Tenant, TenantRecord};
 use crate::terms::Terms;
 
@@ -37,6 +37,7 @@ pub async fn suite<S: KeyStore>(make: impl AsyncFn() -> S) {
     rehashing(&make().await).await;
     ending(&make().await).await;
     asking_twice(&make().await).await;
+    askers(&make().await).await;
     tenants(&make().await).await;
 }
 
@@ -112,20 +113,20 @@ async fn keeping(store: &dyn KeyStore) {
     let (small, full) = (record("aaaaaaaaaaaaaaaa"), full("AAAAAAAAAAAAAAAA"));
     assert_eq!(found(store, &small.id).await, None, "a fresh store has no keys");
     done("insert_tenant", store.insert_tenant(&TenantRecord::new(full.tenant.clone(), String::new(), 0)).await);
-    done("insert", store.insert(&small, None).await);
-    done("insert", store.insert(&full, None).await);
+    done("insert", store.insert(&small, Asked::default()).await);
+    done("insert", store.insert(&full, Asked::default()).await);
     assert_eq!(found(store, &small.id).await.as_ref(), Some(&small), "a key is kept as it was given");
     assert_eq!(found(store, &full.id).await.as_ref(), Some(&full), "every field is kept; case matters in ids");
     let mut other = small.clone();
     other.name = "other".to_owned();
-    assert_eq!(store.insert(&other, None).await, Err(StoreError::Conflict), "an id is taken once");
+    assert_eq!(store.insert(&other, Asked::default()).await, Err(StoreError::Conflict), "an id is taken once");
     assert_eq!(found(store, &small.id).await.as_ref(), Some(&small), "a conflict changes nothing");
 }
 
 async fn listing(store: &dyn KeyStore) {
     let all = ["0000000000000009", "A000000000000000", "Z000000000000000", "a000000000000000", "z000000000000000"];
     for id in all.iter().rev() {
-        done("insert", store.insert(&record(id), None).await);
+        done("insert", store.insert(&record(id), Asked::default()).await);
     }
     assert_eq!(ids(store, None, 10).await, all, "keys are listed in the byte order of their ids");
     assert_eq!(ids(store, None, 2).await, ["0000000000000009", "A000000000000000"], "no more than asked for");
@@ -142,7 +143,7 @@ async fn revoking(store: &dyn KeyStore) {
     second.family = founder.family;
     let other = record("other00000000000");
     for record in [&founder, &second, &other] {
-        done("insert", store.insert(record, None).await);
+        done("insert", store.insert(record, Asked::default()).await);
     }
     let key = Revoke::Key(second.id);
     assert_eq!(done("revoke", store.revoke(&key, NOW + 1).await), 1, "one key is revoked");
@@ -161,40 +162,40 @@ async fn replacing(store: &dyn KeyStore) {
     let old = record("old0000000000000");
     let mut new = record("new0000000000000");
     new.family = old.family;
-    done("insert", store.insert(&old, None).await);
-    let taken = store.replace(&old.id, NOW + 9, &old, None).await;
+    done("insert", store.insert(&old, Asked::default()).await);
+    let taken = store.replace(&old.id, NOW + 9, &old, Asked::default()).await;
     assert_eq!(taken, Err(StoreError::Conflict), "the new id must be free");
     assert_eq!(found(store, &old.id).await.as_ref(), Some(&old), "a conflict changes nothing");
-    done("replace", store.replace(&old.id, NOW + 9, &new, None).await);
+    done("replace", store.replace(&old.id, NOW + 9, &new, Asked::default()).await);
     let replaced = found(store, &old.id).await.map(|key| (key.rotated_to, key.rotated_at, key.grace_until));
     let expected = (Some(new.id), Some(NOW), Some(NOW + 9));
     assert_eq!(replaced, Some(expected), "the old key knows its successor, since when, and its end");
     assert_eq!(found(store, &new.id).await.as_ref(), Some(&new), "the new key is kept");
     let third = record("third00000000000");
-    let again = store.replace(&old.id, NOW + 99, &third, None).await;
+    let again = store.replace(&old.id, NOW + 99, &third, Asked::default()).await;
     assert_eq!(again, Err(StoreError::Conflict), "a key is replaced once");
     done("revoke", store.revoke(&Revoke::Key(new.id), NOW).await);
-    let revoked = store.replace(&new.id, NOW + 9, &third, None).await;
+    let revoked = store.replace(&new.id, NOW + 9, &third, Asked::default()).await;
     assert_eq!(revoked, Err(StoreError::Conflict), "a revoked key is not replaced");
     let (fourth, mut fifth) = (record("fourth0000000000"), record("fifth00000000000"));
-    done("insert", store.insert(&fourth, None).await);
+    done("insert", store.insert(&fourth, Asked::default()).await);
     fifth.version = 2;
-    let changed = store.replace(&fourth.id, NOW + 9, &fifth, None).await;
+    let changed = store.replace(&fourth.id, NOW + 9, &fifth, Asked::default()).await;
     assert_eq!(changed, Err(StoreError::Conflict), "a key is replaced by one of its own version");
-    let missing = store.replace(&record("missing000000000").id, NOW, &third, None).await;
+    let missing = store.replace(&record("missing000000000").id, NOW, &third, Asked::default()).await;
     assert_eq!(missing, Err(StoreError::Conflict), "what is not there is not replaced");
     assert_eq!(found(store, &third.id).await, None, "a conflict adds nothing");
 }
 
 async fn first_admin(store: &dyn KeyStore) {
     let insert = async |id: &str, now| store.insert_first_admin(&admin_record(id), now).await;
-    done("insert", store.insert(&record("inference0000000"), None).await);
+    done("insert", store.insert(&record("inference0000000"), Asked::default()).await);
     let mut expired = admin_record("expired000000000");
     expired.terms.expires_at = Some(NOW);
-    done("insert", store.insert(&expired, None).await);
+    done("insert", store.insert(&expired, Asked::default()).await);
     let mut rotated = admin_record("rotated000000000");
     rotated.grace_until = Some(NOW - 1);
-    done("insert", store.insert(&rotated, None).await);
+    done("insert", store.insert(&rotated, Asked::default()).await);
     assert_eq!(insert("early00000000000", NOW - 2).await, Err(StoreError::Conflict), "two admin keys work then");
     assert_eq!(insert("first00000000000", NOW).await, Ok(()), "no admin key works any more");
     assert_eq!(insert("second0000000000", NOW).await, Err(StoreError::Conflict), "there is a first one");
@@ -206,7 +207,7 @@ async fn first_admin(store: &dyn KeyStore) {
 async fn touching(store: &dyn KeyStore) {
     let (one, two) = (record("one0000000000000"), record("two0000000000000"));
     for record in [&one, &two] {
-        done("insert", store.insert(record, None).await);
+        done("insert", store.insert(record, Asked::default()).await);
     }
     let missing = record("missing000000000").id;
     let later = NOW + 1_000;
@@ -223,30 +224,34 @@ async fn updating(store: &dyn KeyStore) {
         (record("founder000000000"), record("second0000000000"), record("other00000000000"));
     second.family = founder.family;
     for record in [&founder, &second, &other] {
-        done("insert", store.insert(record, None).await);
+        done("insert", store.insert(record, Asked::default()).await);
     }
     let mut after = second.clone();
     after.name = "another name".to_owned();
     after.terms = full("AAAAAAAAAAAAAAAA").terms;
     after.version = 2;
-    done("update", store.update(&after).await);
+    done("update", store.update(&after, Asked::default()).await);
     for id in [&founder.id, &second.id] {
         let found = found(store, id).await.map(|key| (key.name, key.terms, key.version));
         let expected = (after.name.clone(), after.terms.clone(), 2);
         assert_eq!(found, Some(expected), "a family has one name, one set of terms and one version");
     }
     assert_eq!(found(store, &other.id).await.as_ref(), Some(&other), "nobody else changes");
-    assert_eq!(store.update(&after).await, Err(StoreError::Conflict), "a version is left once");
+    assert_eq!(store.update(&after, Asked::default()).await, Err(StoreError::Conflict), "a version is left once");
     after.version = 4;
-    assert_eq!(store.update(&after).await, Err(StoreError::Conflict), "and to the next one only");
+    assert_eq!(store.update(&after, Asked::default()).await, Err(StoreError::Conflict), "and to the next one only");
     let mut missing = record("missing000000000");
     missing.version = 2;
-    assert_eq!(store.update(&missing).await, Err(StoreError::Conflict), "what is not there does not change");
+    assert_eq!(
+        store.update(&missing, Asked::default()).await,
+        Err(StoreError::Conflict),
+        "what is not there does not change"
+    );
 }
 
 async fn rehashing(store: &dyn KeyStore) {
     let key = record("aaaaaaaaaaaaaaaa");
-    done("insert", store.insert(&key, None).await);
+    done("insert", store.insert(&key, Asked::default()).await);
     let to = SecretHash { cost: Cost::OWASP, salt: [3; 16], output: [4; 32] };
     let rehash = Rehash { id: &key.id, from: &key.hash, to: &to, pepper_kid: '9' };
     assert!(done("rehash", store.rehash(rehash).await), "what was there is replaced");
@@ -268,7 +273,7 @@ async fn ending(store: &dyn KeyStore) {
     endless.terms.expires_at = Some(NOW + 20);
     (revoked.terms.expires_at, revoked.revoked_at) = (Some(NOW + 15), Some(NOW));
     for record in &keys {
-        done("insert", store.insert(record, None).await);
+        done("insert", store.insert(record, Asked::default()).await);
     }
     let ids = async |after: Option<&KeyRecord>, limit| {
         let ending = store.ending(NOW + 10..NOW + 20, after.map(|key| &key.id), limit).await;
@@ -280,26 +285,51 @@ async fn ending(store: &dyn KeyStore) {
     assert_eq!(ids(keys.get(1), 2).await, ["c"], "a list goes on after a key");
 }
 
+fn asking(once: &OnceRecord) -> Asked<'_> {
+    Asked { once: Some(once), ..Asked::default() }
+}
+
 async fn asking_twice(store: &dyn KeyStore) {
     let (one, two, maker) = (record("one0000000000000"), record("two0000000000000"), record("maker00000000000"));
     let family: FamilyId = maker.id.into();
     let once = |key: &KeyRecord, end| OnceRecord::new(family, ("token".to_owned(), [5; 32]), [6; 32], key.id, end);
-    done("insert", store.insert(&one, Some(&once(&one, NOW + 10))).await);
+    done("insert", store.insert(&one, asking(&once(&one, NOW + 10))).await);
     let known = async |family, token: &str, now| done("find_once", store.find_once(&family, token, now).await);
     assert_eq!(known(family, "token", NOW + 9).await, Some(once(&one, NOW + 10)), "what was asked for is known");
     assert_eq!(known(family, "token", NOW + 10).await, None, "for a while");
     assert_eq!(known(family, "Token", NOW).await, None, "by its very token");
     assert_eq!(known(one.family, "token", NOW).await, None, "and its own maker");
-    let again = store.insert(&two, Some(&once(&two, NOW + 10))).await;
+    let again = store.insert(&two, asking(&once(&two, NOW + 10))).await;
     assert_eq!(again, Err(StoreError::Conflict), "a token is taken once");
     assert_eq!(found(store, &two.id).await, None, "a conflict adds nothing");
-    let again = store.replace(&one.id, NOW, &two, Some(&once(&two, NOW + 10))).await;
+    let again = store.replace(&one.id, NOW, &two, asking(&once(&two, NOW + 10))).await;
     assert_eq!(again, Err(StoreError::Conflict), "also for a key that replaces another");
     assert_eq!(found(store, &one.id).await.as_ref(), Some(&one), "a conflict changes nothing");
     let mut later = record("later00000000000");
     later.created_at = NOW + 10;
-    done("insert", store.insert(&later, Some(&once(&later, NOW + 20))).await);
+    done("insert", store.insert(&later, asking(&once(&later, NOW + 20))).await);
     assert_eq!(known(family, "token", NOW + 10).await, Some(once(&later, NOW + 20)), "what has expired is free");
+    done("forget_once", store.forget_once(NOW + 19).await);
+    assert!(known(family, "token", NOW + 10).await.is_some(), "what has not expired is kept");
+    done("forget_once", store.forget_once(NOW + 20).await);
+    assert_eq!(known(family, "token", NOW + 10).await, None, "what has is forgotten");
+}
+
+async fn askers(store: &dyn KeyStore) {
+    let (admin, key, new) = (admin_record("admin00000000000"), record("key0000000000000"), record("new0000000000000"));
+    let asked = Asked { by: Some(&admin.id), once: None };
+    let mut changed = key.clone();
+    changed.version = 2;
+    let nobody = store.insert(&new, asked).await;
+    assert_eq!(nobody, Err(StoreError::AskerRevoked), "who is not there asks for nothing");
+    done("insert", store.insert(&admin, Asked::default()).await);
+    done("insert", store.insert(&key, asked).await);
+    done("revoke", store.revoke(&Revoke::Key(admin.id), NOW).await);
+    assert_eq!(store.insert(&new, asked).await, Err(StoreError::AskerRevoked), "nor who is revoked");
+    assert_eq!(store.replace(&key.id, NOW, &new, asked).await, Err(StoreError::AskerRevoked), "by rotation");
+    assert_eq!(store.update(&changed, asked).await, Err(StoreError::AskerRevoked), "or by a change");
+    assert_eq!(found(store, &key.id).await.as_ref(), Some(&key), "nothing has changed");
+    assert_eq!(found(store, &new.id).await, None, "nothing is new");
 }
 
 async fn tenants(store: &dyn KeyStore) {
@@ -322,13 +352,13 @@ async fn tenants(store: &dyn KeyStore) {
     let (mut theirs, ours) = (record("theirs0000000000"), record("ours000000000000"));
     theirs.tenant = acme.id.clone();
     for key in [&theirs, &ours] {
-        done("insert", store.insert(key, None).await);
+        done("insert", store.insert(key, Asked::default()).await);
     }
     let listed = done("list", store.list(Some(&acme.id), None, 10).await);
     assert_eq!(listed, [theirs.clone()], "the keys of one tenant");
     let mut lost = record("lost000000000000");
     lost.tenant = tenant("nobody");
-    assert_eq!(store.insert(&lost, None).await, Err(StoreError::Conflict), "a key needs a tenant");
+    assert_eq!(store.insert(&lost, Asked::default()).await, Err(StoreError::Conflict), "a key needs a tenant");
     let revoke = Revoke::Tenant(acme.id.clone());
     assert_eq!(done("revoke", store.revoke(&revoke, NOW + 1).await), 1, "its keys are revoked");
     assert_eq!(done("revoke", store.revoke(&revoke, NOW + 2).await), 0, "a tenant is revoked once");
@@ -336,9 +366,9 @@ async fn tenants(store: &dyn KeyStore) {
     assert_eq!(at, Some(NOW + 1), "the first time is kept");
     assert!(found(store, &ours.id).await.is_some_and(|key| key.revoked_at.is_none()), "nobody else's");
     lost.tenant = acme.id.clone();
-    assert_eq!(store.insert(&lost, None).await, Err(StoreError::Conflict), "a revoked tenant gets no keys");
+    assert_eq!(store.insert(&lost, Asked::default()).await, Err(StoreError::Conflict), "a revoked tenant gets no keys");
     let mut newer = record("newer00000000000");
     newer.tenant = acme.id;
-    let replaced = store.replace(&theirs.id, NOW, &newer, None).await;
+    let replaced = store.replace(&theirs.id, NOW, &newer, Asked::default()).await;
     assert_eq!(replaced, Err(StoreError::Conflict), "nor by rotation");
 }

@@ -52,7 +52,7 @@ async fn what_one_verifier_revokes_another_refuses() {
     let (one, two) = (verifier(), verifier());
     let key = one.issuer().issue(&Principal::system(), new_key(inference(&["*"])), NOW).await.unwrap();
     let following = two.clone();
-    tokio::spawn(async move { following.follow().await });
+    tokio::spawn(async move { following.follow(&|_| {}).await });
     for verifier in [&one, &two] {
         verifier.verify(key.secret(), home(), NOW).await.unwrap();
     }
@@ -72,7 +72,7 @@ async fn a_verifier_that_cannot_hear_reads_rows_sooner_and_one_that_hears_again_
     let setup = setup_with(|builder| builder.revocations(scripted));
     let key = setup.key().await;
     let follower = setup.verifier.clone();
-    tokio::spawn(async move { follower.follow().await });
+    tokio::spawn(async move { follower.follow(&|_| {}).await });
     let hear = async |heard| {
         let (done, mut is_done) = mpsc::channel(1);
         say.send((heard, done)).await.unwrap();
@@ -104,6 +104,42 @@ async fn without_anybody_to_tell_a_revocation_still_holds_here() {
     let revoked = setup.verifier.issuer().revoke(&Principal::system(), Revoke::Key(key.record().id), NOW).await;
     assert_eq!(revoked, Ok(1), "the database has it");
     assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::Revoked);
+}
+
+/// Tells nobody until it is repaired, and counts what it could tell.
+#[derive(Default)]
+struct Broken {
+    is_repaired: std::sync::atomic::AtomicBool,
+    told: Mutex<Vec<Changed>>,
+}
+
+impl Revocations for Broken {
+    fn announce<'a>(&'a self, changed: &'a Changed) -> BoxFuture<'a, Result<(), Unheard>> {
+        let is_repaired = self.is_repaired.load(std::sync::atomic::Ordering::SeqCst);
+        if is_repaired {
+            self.told.lock().unwrap().push(changed.clone());
+        }
+        Box::pin(std::future::ready(is_repaired.then_some(()).ok_or(Unheard)))
+    }
+
+    fn listen<'a>(&'a self, _hear: &'a (dyn Fn(Heard) + Send + Sync)) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_told_is_told_when_it_can_be() {
+    let broken = Arc::new(Broken::default());
+    let store = Arc::new(MemoryKeyStore::new());
+    let issuer = Issuer::new(store, peppers()).telling(broken.clone());
+    for _ in 0..3 {
+        let key = issuer.issue(&Principal::system(), new_key(inference(&["*"])), NOW).await.unwrap();
+        issuer.revoke(&Principal::system(), Revoke::Key(key.record().id), NOW).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    broken.is_repaired.store(true, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(*broken.told.lock().unwrap(), [Changed::All], "once, for all of it");
 }
 
 #[tokio::test]

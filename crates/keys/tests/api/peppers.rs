@@ -72,7 +72,7 @@ async fn a_row_under_a_pepper_that_is_not_loaded_is_our_fault() {
     let mut record = key.record().clone();
     record.pepper_kid = '9';
     let store = std::sync::Arc::new(keys::MemoryKeyStore::new());
-    keys::KeyStore::insert(&*store, &record, None).await.unwrap();
+    keys::KeyStore::insert(&*store, &record, keys::Asked::default()).await.unwrap();
     let verifier = Verifier::builder(store, peppers()).build().unwrap();
     let refused = verifier.verify(key.secret(), home(), NOW).await.unwrap_err();
     assert_eq!(refused, AuthError::PepperMissing);

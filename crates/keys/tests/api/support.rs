@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keys::{
-    AdminAct, AdminScopes, FamilyId, InferenceScopes, IssuedKey, Issuer, KeyId, KeyRecord, KeyStore, MemoryKeyStore,
-    NewKey, OnceRecord, Operation, Peppers, Principal, Rehash, Revoke, Scopes, StoreError, Stored, Tenant,
-    TenantRecord, Terms, UnixMillis, Verifier,
+    AdminAct, AdminScopes, Asked, FamilyId, InferenceScopes, IssuedKey, Issuer, KeyId, KeyRecord, KeyStore,
+    MemoryKeyStore, NewKey, OnceRecord, Operation, Peppers, Principal, Rehash, Revoke, Scopes, StoreError, Stored,
+    Tenant, TenantRecord, Terms, UnixMillis, Verifier,
 };
 use tokio::sync::oneshot;
 
@@ -121,8 +121,8 @@ impl KeyStore for Counting {
         })
     }
 
-    fn insert<'a>(&'a self, record: &'a KeyRecord, once: Option<&'a OnceRecord>) -> Stored<'a, ()> {
-        self.inner(|store| store.insert(record, once))
+    fn insert<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        self.inner(|store| store.insert(record, asked))
     }
 
     fn insert_first_admin<'a>(&'a self, record: &'a KeyRecord, now: UnixMillis) -> Stored<'a, ()> {
@@ -134,13 +134,13 @@ impl KeyStore for Counting {
         old: &'a KeyId,
         grace_until: UnixMillis,
         new: &'a KeyRecord,
-        once: Option<&'a OnceRecord>,
+        asked: Asked<'a>,
     ) -> Stored<'a, ()> {
-        self.inner(|store| store.replace(old, grace_until, new, once))
+        self.inner(|store| store.replace(old, grace_until, new, asked))
     }
 
-    fn update<'a>(&'a self, record: &'a KeyRecord) -> Stored<'a, ()> {
-        self.inner(|store| store.update(record))
+    fn update<'a>(&'a self, record: &'a KeyRecord, asked: Asked<'a>) -> Stored<'a, ()> {
+        self.inner(|store| store.update(record, asked))
     }
 
     fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool> {
@@ -175,6 +175,10 @@ impl KeyStore for Counting {
 
     fn find_once<'a>(&'a self, maker: &'a FamilyId, token: &'a str, now: UnixMillis) -> Stored<'a, Option<OnceRecord>> {
         self.inner(|store| store.find_once(maker, token, now))
+    }
+
+    fn forget_once(&self, now: UnixMillis) -> Stored<'_, ()> {
+        self.inner(|store| store.forget_once(now))
     }
 
     fn peppers(&self) -> Stored<'_, Vec<char>> {

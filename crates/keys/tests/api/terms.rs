@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use keys::{
-    AdminAct, AdminScopes, AuthError, Change, InferenceScopes, IssueError, IssuedKey, KeyLimits, KeyStore, MAX_MAKERS,
-    Networks, NewKey, Operation, Principal, Revoke, Scopes, Tenant, Terms,
+    AdminAct, AdminScopes, Asked, AuthError, Change, InferenceScopes, IssueError, IssuedKey, KeyLimits, KeyStore,
+    MAX_MAKERS, Networks, NewKey, Operation, Principal, Revoke, Scopes, Tenant, Terms,
 };
 
 use crate::support::{NOW, SECOND, Setup, home, inference, setup};
@@ -213,7 +213,7 @@ async fn a_key_whose_maker_is_gone_is_refused_and_one_whose_maker_is_revoked_goe
     assert!(setup.verify(&child, NOW).await.is_ok());
     // Somebody has deleted the maker's row.
     let store = keys::MemoryKeyStore::new();
-    store.insert(child.record(), None).await.unwrap();
+    store.insert(child.record(), Asked::default()).await.unwrap();
     let verifier = keys::Verifier::builder(std::sync::Arc::new(store), crate::support::peppers()).build().unwrap();
     assert_eq!(verifier.verify(child.secret(), home(), NOW).await.unwrap_err(), AuthError::NothingLeft);
 }
@@ -279,4 +279,52 @@ async fn a_revoked_tenant_has_no_keys_that_work_and_gets_none() {
     assert_eq!(issuer.issue(&system, new(), NOW).await.map(drop), Err(IssueError::NoTenant));
     let nobody = Revoke::Tenant("nobody".parse().unwrap());
     assert_eq!(issuer.revoke(&system, nobody, NOW).await, Err(IssueError::NoTenant));
+}
+
+#[tokio::test]
+async fn makers_with_nothing_in_common_leave_nothing() {
+    let setup = setup();
+    let (issuer, system) = (setup.verifier.issuer(), Principal::system());
+    let first = made(&setup, Terms::new(granting(&["*"]))).await;
+    let by = setup.verify(&first, NOW).await.unwrap();
+    let second = issuer.issue(&by, NewKey::new("second", Terms::new(granting(&["*"]))), NOW).await.unwrap();
+    let by = setup.verify(&second, NOW).await.unwrap();
+    let key = issuer.issue(&by, NewKey::new("key", Terms::new(inference(&["*"]))), NOW).await.unwrap();
+    for (maker, models) in [(&second, "claude-*"), (&first, "gpt-*")] {
+        let mut less = Change::default();
+        less.scopes = Some(granting(&[models]));
+        issuer.update(&system, &maker.record().id, less, NOW).await.unwrap();
+    }
+    assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::NothingLeft);
+    let by = setup.verify(&second, NOW).await.unwrap();
+    for model in ["gpt-4", "claude-3"] {
+        let refused = issuer.issue(&by, NewKey::new("late", Terms::new(inference(&[model]))), NOW).await;
+        assert_eq!(refused.map(drop), Err(IssueError::WiderThanMaker("scopes")), "{model}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_admin_does_nothing_more_even_with_what_was_under_way() {
+    let setup = setup();
+    let (issuer, system) = (setup.verifier.issuer(), Principal::system());
+    let (admin, other) = (made(&setup, Terms::new(granting(&["*"]))).await, setup.key().await);
+    // The principal is of before.
+    let by = setup.verify(&admin, NOW).await.unwrap();
+    let child = issuer.issue(&by, NewKey::new("child", Terms::new(inference(&["*"]))), NOW).await.unwrap();
+    issuer.revoke(&system, Revoke::Key(admin.record().id), NOW).await.unwrap();
+    let id = child.record().id;
+    let late = issuer.issue(&by, NewKey::new("late", Terms::new(inference(&["*"]))), NOW).await;
+    assert_eq!(late.map(drop), Err(IssueError::Forbidden));
+    assert_eq!(issuer.rotate(&by, &id, DAY, NOW).await.map(drop), Err(IssueError::Forbidden));
+    assert_eq!(issuer.update(&by, &id, Change::default(), NOW).await.map(drop), Err(IssueError::Forbidden));
+    assert_eq!(issuer.revoke(&by, Revoke::Key(other.record().id), NOW).await, Err(IssueError::Forbidden));
+    assert!(setup.verify(&other, NOW).await.is_ok() && setup.verify(&child, NOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_default_tenant_stays() {
+    let setup = setup();
+    let revoked = setup.elsewhere.revoke(&Principal::system(), Revoke::Tenant(Tenant::default()), NOW).await;
+    assert_eq!(revoked, Err(IssueError::DefaultTenant));
+    assert!(setup.elsewhere.bootstrap("first", NOW).await.is_ok());
 }

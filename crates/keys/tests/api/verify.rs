@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keys::{AuthError, Changed, InvalidVerifier, KeyStore, MemoryKeyStore, Principal, Revoke, Tenant, Verifier};
+use keys::{Asked, AuthError, Changed, InvalidVerifier, KeyStore, MemoryKeyStore, Principal, Revoke, Tenant, Verifier};
 
 use crate::support::{NOW, SECOND, home, peppers, setup, setup_with};
 
@@ -58,7 +58,7 @@ async fn a_wrong_secret_is_unknown() {
     let mut record = key.record().clone();
     record.hash = other.record().hash.clone();
     let store = MemoryKeyStore::new();
-    store.insert(&record, None).await.unwrap();
+    store.insert(&record, Asked::default()).await.unwrap();
     let verifier = Verifier::builder(Arc::new(store), peppers()).build().unwrap();
     assert_eq!(verifier.verify(key.secret(), home(), NOW).await.unwrap_err(), AuthError::Unknown);
     assert_eq!(verifier.hashes(), 1);
@@ -88,7 +88,7 @@ async fn time_limits_hold_to_the_millisecond() {
     record.hash = issued.record().hash.clone();
     record.terms.not_before = Some(NOW + 5);
     let store = MemoryKeyStore::new();
-    store.insert(&record, None).await.unwrap();
+    store.insert(&record, Asked::default()).await.unwrap();
     let verifier = Verifier::builder(Arc::new(store), peppers()).build().unwrap();
     assert_eq!(verifier.verify(issued.secret(), home(), NOW + 4).await.unwrap_err(), AuthError::NotYetValid);
     assert!(verifier.verify(issued.secret(), home(), NOW + 5).await.is_ok());
@@ -157,6 +157,7 @@ async fn a_check_under_way_does_not_outlive_a_revocation() {
         }
         let revoke = Revoke::Key(key.record().id);
         setup.verifier.issuer().revoke(&Principal::system(), revoke, NOW).await.unwrap();
+        assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::Revoked, "who comes later does not join it");
         release.send(()).unwrap();
         assert!(check.await.unwrap().is_ok(), "it began before");
         assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::Revoked, "but is not remembered");

@@ -1,7 +1,7 @@
 //! What every key store does, on both kinds of database.
 
 use keys::testing::{admin_record, record, suite};
-use keys::{AdminAct, Issuer, Operation, Peppers, Principal, Revoke, StoreError, TenantRecord, Verifier};
+use keys::{AdminAct, Asked, Issuer, Operation, Peppers, Principal, Revoke, StoreError, TenantRecord, Verifier};
 
 use crate::place::Place;
 
@@ -52,7 +52,7 @@ async fn the_suite_passes(place: Place) {
 }
 
 async fn keys_outlive_the_process(place: Place) {
-    place.open().await.unwrap().insert(&record(ID), None).await.unwrap();
+    place.open().await.unwrap().insert(&record(ID), Asked::default()).await.unwrap();
     let again = place.open().await.unwrap();
     assert_eq!(again.find(&record(ID).id).await.unwrap(), Some(record(ID)));
 }
@@ -99,7 +99,7 @@ async fn rows_that_cannot_be_read_are_corrupt(place: Place) {
     ] {
         let store = place.open().await.unwrap();
         place.sql("DELETE FROM keys").await;
-        store.insert(&record(ID), None).await.unwrap();
+        store.insert(&record(ID), Asked::default()).await.unwrap();
         place.sql(spoil).await;
         assert_eq!(store.find(&record(ID).id).await, Err(StoreError::Corrupt), "{spoil}");
         assert_eq!(store.list(None, None, 10).await, Err(StoreError::Corrupt), "{spoil}");
@@ -119,14 +119,14 @@ async fn a_schema_of_the_future_is_unusable(place: Place) {
 
 async fn a_database_that_is_gone_is_unavailable_and_one_that_is_back_goes_on(mut place: Place) {
     let store = place.open().await.unwrap();
-    store.insert(&record(ID), None).await.unwrap();
+    store.insert(&record(ID), Asked::default()).await.unwrap();
     place.break_off().await;
     let (other, id) = (record("0000000000000002"), record(ID).id);
     let away = Err(StoreError::Unavailable);
     assert_eq!(store.find(&id).await.map(drop), away);
-    assert_eq!(store.insert(&other, None).await, away);
+    assert_eq!(store.insert(&other, Asked::default()).await, away);
     assert_eq!(store.insert_first_admin(&other, NOW).await, away);
-    assert_eq!(store.replace(&id, NOW, &other, None).await, away);
+    assert_eq!(store.replace(&id, NOW, &other, Asked::default()).await, away);
     assert_eq!(store.revoke(&Revoke::Key(id), NOW).await.map(drop), away);
     assert_eq!(store.list(None, None, 1).await.map(drop), away);
     assert_eq!(store.touch(&[(id, NOW)]).await, away);
@@ -167,9 +167,10 @@ async fn no_key_escapes_the_revocation_of_its_family(place: Place) {
     for round in 0..ROUNDS {
         let (old, mut new) = (record(&format!("{round:016}")), record(&format!("new{round:013}")));
         new.family = old.family;
-        one.insert(&old, None).await.unwrap();
+        one.insert(&old, Asked::default()).await.unwrap();
         let family = Revoke::Family(old.family);
-        let (replaced, revoked) = tokio::join!(one.replace(&old.id, NOW, &new, None), two.revoke(&family, NOW));
+        let (replaced, revoked) =
+            tokio::join!(one.replace(&old.id, NOW, &new, Asked::default()), two.revoke(&family, NOW));
         revoked.unwrap();
         let newer = one.find(&new.id).await.unwrap();
         assert!(newer.is_none_or(|key| key.revoked_at.is_some()), "round {round}, replaced: {replaced:?}");
@@ -183,7 +184,7 @@ async fn no_key_is_made_in_a_tenant_that_is_being_revoked(place: Place) {
         key.tenant = format!("tenant-{round}").parse().unwrap();
         one.insert_tenant(&TenantRecord::new(key.tenant.clone(), String::new(), NOW)).await.unwrap();
         let tenant = Revoke::Tenant(key.tenant.clone());
-        let (inserted, revoked) = tokio::join!(one.insert(&key, None), two.revoke(&tenant, NOW));
+        let (inserted, revoked) = tokio::join!(one.insert(&key, Asked::default()), two.revoke(&tenant, NOW));
         revoked.unwrap();
         let kept = one.find(&key.id).await.unwrap();
         assert!(kept.is_none_or(|key| key.revoked_at.is_some()), "round {round}, inserted: {inserted:?}");

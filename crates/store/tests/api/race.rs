@@ -78,20 +78,15 @@ impl Racer {
 async fn race(place: &Place, name: &str) {
     let store = place.open().await.unwrap();
     let mut racers = [Racer::start(name), Racer::start(name), Racer::start(name)];
-    let mut won = [0; 3];
     for run in 0..RUNS {
         for (at, racer) in racers.iter_mut().enumerate() {
             racer.go(&format!("{at}{run:015}"));
         }
         let said: Vec<String> = racers.iter_mut().map(Racer::next).collect();
         assert_eq!(said.iter().filter(|said| *said == WON).count(), 1, "run {run}: {said:?}");
-        for (won, said) in won.iter_mut().zip(&said) {
-            *won += usize::from(said == WON);
-        }
         assert_eq!(store.list(None, None, 10).await.unwrap().len(), 1, "run {run}");
         place.sql("DELETE FROM keys").await;
     }
-    assert!(won.iter().all(|won| *won > 0), "it was no race: {won:?}");
     racers.into_iter().for_each(Racer::end);
 }
 

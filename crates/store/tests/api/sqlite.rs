@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keys::testing::record;
-use keys::{Issuer, KeyStore, Peppers, StoreError};
+use keys::{Asked, Issuer, KeyStore, Peppers, StoreError};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use store::SqliteStore;
@@ -49,7 +49,7 @@ async fn a_file_that_is_no_database_is_unusable() {
 async fn a_column_of_another_type_is_corrupt() {
     let (_dir, path) = file();
     let store = SqliteStore::open(&path).await.unwrap();
-    store.insert(&record(ID), None).await.unwrap();
+    store.insert(&record(ID), Asked::default()).await.unwrap();
     sqlx::query("UPDATE keys SET expires_at = 'never'").execute(&mut connect(&path).await).await.unwrap();
     assert_eq!(store.find(&record(ID).id).await, Err(StoreError::Corrupt));
 }
@@ -58,7 +58,7 @@ async fn a_column_of_another_type_is_corrupt() {
 async fn a_replaced_file_is_unavailable() {
     let (_dir, path) = file();
     let store = SqliteStore::open(&path).await.unwrap();
-    store.insert(&record(ID), None).await.unwrap();
+    store.insert(&record(ID), Asked::default()).await.unwrap();
     let away = path.with_extension("away");
     std::fs::rename(&path, &away).unwrap();
     std::fs::copy(&away, &path).unwrap();
@@ -73,10 +73,10 @@ async fn a_locked_file_is_unavailable_for_writes_and_then_works_again() {
     let store = SqliteStore::open(&path).await.unwrap();
     let mut other = connect(&path).await;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    assert_eq!(store.insert(&record(ID), None).await, Err(StoreError::Unavailable));
+    assert_eq!(store.insert(&record(ID), Asked::default()).await, Err(StoreError::Unavailable));
     assert_eq!(store.find(&record(ID).id).await, Ok(None), "reads go on");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    assert_eq!(store.insert(&record(ID), None).await, Ok(()));
+    assert_eq!(store.insert(&record(ID), Asked::default()).await, Ok(()));
 }
 
 #[tokio::test]

@@ -46,8 +46,14 @@ impl Asked<'_> {
             Err(error) => return Err(asked.refuse_form(error.to_string())),
         };
         let asked = asked.begin("keys.issue", None).await?;
-        let issued = asked.admin.issuer.issue_once(&asked.principal, new, once.as_ref(), unix_millis()).await;
-        asked.issued("keys.issue", None, issued).await
+        match asked.admin.issuer.issue_once(&asked.principal, new, once.as_ref(), unix_millis()).await {
+            // The tenant is in the body, not in the path.
+            Err(error @ IssueError::NoTenant) => {
+                asked.not_done("keys.issue", None, error.to_string()).await;
+                Err(asked.refuse_form(error.to_string()))
+            }
+            issued => asked.issued("keys.issue", None, issued).await,
+        }
     }
 
     pub(super) async fn change_key(self, id: KeyId, body: &Body) -> Result<HttpResponse, Rejection> {
@@ -112,7 +118,9 @@ impl Asked<'_> {
             Ok(issued) => {
                 let record = issued.record();
                 let target = target.unwrap_or_else(|| record.id.to_string());
-                self.done_as(act, Some(target), None, json!(record)).await;
+                // A key that was made before is not made again, only shown.
+                let how = if issued.is_repeated() { "repeated" } else { "done" };
+                self.done_with(how, act, Some(target), None, json!(record)).await;
                 let mut builder = HttpResponse::Ok();
                 if issued.is_repeated() {
                     builder.insert_header(("idempotency-replayed", "true"));

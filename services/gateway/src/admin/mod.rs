@@ -154,7 +154,12 @@ impl Asked<'_> {
 
     /// Records what was done, as far as it can be: that it was asked for is on record already.
     async fn done_as(&self, act: &str, target: Option<String>, before: Option<Value>, after: Value) {
-        let mut done = self.act(act, target, true, "done".to_owned());
+        self.done_with("done", act, target, before, after).await;
+    }
+
+    /// The same, in other words than "done".
+    async fn done_with(&self, how: &str, act: &str, target: Option<String>, before: Option<Value>, after: Value) {
+        let mut done = self.act(act, target, true, how.to_owned());
         (done.before, done.after) = (before, Some(after));
         let _ = self.admin.pipeline.record(done).await;
     }
@@ -245,8 +250,10 @@ impl Asked<'_> {
     fn refuse_issue(self, error: &IssueError) -> Rejection {
         let code = match error {
             IssueError::Forbidden | IssueError::WiderThanMaker(_) | IssueError::TooManyMakers => Code::NotAllowed,
-            IssueError::NotFound => Code::NotFound,
-            IssueError::NotActive | IssueError::TenantExists | IssueError::Changed => Code::Conflict,
+            IssueError::NotFound | IssueError::NoTenant => Code::NotFound,
+            IssueError::NotActive | IssueError::TenantExists | IssueError::DefaultTenant | IssueError::Changed => {
+                Code::Conflict
+            }
             IssueError::OtherRequest => Code::IdempotencyKeyReused,
             IssueError::Busy => Code::Busy,
             IssueError::Store(StoreError::Unavailable) => Code::KeysUnavailable,

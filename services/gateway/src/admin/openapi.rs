@@ -36,6 +36,10 @@ impl Shape {
         Ref::from_schema_name((self.name)())
     }
 
+    fn needs_a_field(&self) -> bool {
+        matches!((self.schema)(), RefOr::T(Schema::Object(object)) if !object.required.is_empty())
+    }
+
     fn add_to(&self, schemas: &mut Vec<Named>) {
         schemas.push(((self.name)().into_owned(), (self.schema)()));
         (self.refers_to)(schemas);
@@ -87,7 +91,9 @@ fn operation(entry: &Entry, problem: Shape) -> Operation {
     }
     if let Some(asked) = entry.asks {
         let content = ContentBuilder::new().schema(Some(asked.reference())).build();
-        let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+        // An empty body stands for `{}`.
+        let required = if asked.needs_a_field() { Required::True } else { Required::False };
+        let body = RequestBodyBuilder::new().content("application/json", content).required(Some(required));
         operation = operation.request_body(Some(body.build()));
     }
     operation.build()

@@ -2,11 +2,8 @@
 
 use std::str::FromStr;
 
-use ::keys::Tenant;
+use ::keys::{MAX_LIST, Tenant};
 use actix_web::HttpRequest;
-
-/// Most of one answer.
-const PAGE: usize = 1_000;
 
 /// `?after=..&limit=..&tenant=..`, each at most once.
 pub(super) struct Query<T> {
@@ -25,11 +22,11 @@ impl<T: FromStr> Query<T> {
                 ("tenant", name) if has_tenant && tenant.is_none() => tenant = Some(name.parse().ok()?),
                 ("after", name) if after.is_none() => after = Some(name.parse().ok()?),
                 ("limit", number) if limit.is_none() => {
-                    limit = Some(number.parse().ok().filter(|limit| (1..=PAGE).contains(limit))?);
+                    limit = Some(number.parse().ok().filter(|limit| (1..=MAX_LIST).contains(limit))?);
                 }
                 _ => return None,
             }
         }
-        Some(Self { tenant, after, limit: limit.unwrap_or(PAGE) })
+        Some(Self { tenant, after, limit: limit.unwrap_or(MAX_LIST) })
     }
 }

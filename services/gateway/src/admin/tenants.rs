@@ -1,6 +1,6 @@
 //! Tenants over the admin API: make, list, look at, revoke.
 
-use ::keys::{IssueError, Revoke, Tenant};
+use ::keys::{Revoke, Tenant};
 use actix_web::{HttpRequest, HttpResponse};
 use pipeline::{Code, Rejection, Step};
 use serde_json::json;
@@ -29,7 +29,6 @@ impl Asked<'_> {
     pub(super) async fn find_tenant(self, id: Tenant) -> Result<HttpResponse, Rejection> {
         match self.admin.issuer.find_tenant(&self.principal, &id, unix_millis()).await {
             Ok(tenant) => self.read("tenants.find", Some(id.to_string()), &OneTenant { tenant: &tenant }).await,
-            Err(IssueError::NoTenant) => Err(self.refuse_issue(&IssueError::NotFound)),
             Err(error) => Err(self.refuse_issue(&error)),
         }
     }

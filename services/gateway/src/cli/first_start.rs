@@ -5,7 +5,8 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use keys::{
-    InferenceScopes, IssueError, IssuedKey, Issuer, KeyLimits, NewKey, Operation, Per, Principal, Rate, Scopes, Terms,
+    InferenceScopes, IssueError, IssuedKey, Issuer, KeyLimits, MAX_LIST, NewKey, Operation, Per, Principal, Rate,
+    Scopes, Terms,
 };
 
 use crate::app::StartError;
@@ -53,7 +54,7 @@ async fn demo(issuer: &Issuer) -> Result<IssuedKey, StartError> {
 /// Whether somebody can administer over the admin listener. Looks at the first thousand keys.
 pub(super) async fn has_admin(issuer: &Issuer) -> bool {
     let now = unix_millis();
-    let listed = issuer.list(&Principal::system(), None, None, 1_000, now).await;
+    let listed = issuer.list(&Principal::system(), None, None, MAX_LIST, now).await;
     listed.is_ok_and(|records| records.iter().any(|record| record.is_active_admin(now)))
 }
 

@@ -2,7 +2,7 @@
 //! act is on record.
 
 use audit::{Act, Log, Record};
-use keys::{IssueError, IssuedKey, Issuer, KeyId, Principal, Revoke, Tenant};
+use keys::{IssueError, IssuedKey, Issuer, KeyId, MAX_LIST, Principal, Revoke, Tenant};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -13,8 +13,6 @@ use crate::key_form::{ChangeForm, KeyForm, RevokeForm, RotateForm, TenantForm};
 use crate::key_store::Stored;
 use crate::request_id::{self, unix_millis};
 use crate::trail::Trail;
-
-const PAGE: usize = 1_000;
 
 pub(super) struct Here {
     pub(super) issuer: Issuer,
@@ -86,9 +84,9 @@ impl Here {
     }
 
     pub(super) async fn list_keys(&self, tenant: Option<&Tenant>, after: Option<&KeyId>) -> Answer {
-        let listed = self.issuer.list(&Principal::system(), tenant, after, PAGE, unix_millis()).await;
+        let listed = self.issuer.list(&Principal::system(), tenant, after, MAX_LIST, unix_millis()).await;
         let keys = listed.map_err(Failure::new)?;
-        let next = if keys.len() == PAGE { keys.last().map(|last| last.id) } else { None };
+        let next = if keys.len() == MAX_LIST { keys.last().map(|last| last.id) } else { None };
         Ok(json!({"keys": keys, "next": next}))
     }
 
@@ -106,9 +104,9 @@ impl Here {
     }
 
     pub(super) async fn list_tenants(&self, after: Option<&Tenant>) -> Answer {
-        let listed = self.issuer.list_tenants(&Principal::system(), after, PAGE, unix_millis()).await;
+        let listed = self.issuer.list_tenants(&Principal::system(), after, MAX_LIST, unix_millis()).await;
         let tenants = listed.map_err(Failure::new)?;
-        let next = if tenants.len() == PAGE { tenants.last().map(|last| last.id.clone()) } else { None };
+        let next = if tenants.len() == MAX_LIST { tenants.last().map(|last| last.id.clone()) } else { None };
         Ok(json!({"tenants": tenants, "next": next}))
     }
 

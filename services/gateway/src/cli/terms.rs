@@ -42,10 +42,10 @@ pub(super) struct ScopesArguments {
     #[arg(long = "admin", value_name = "ACT", conflicts_with_all = ["models", "operations", "trust_system"])]
     acts: Vec<AdminAct>,
     /// A model that keys made with this admin key may use; any without. May be given again.
-    #[arg(long = "grant-model", value_name = "PATTERN", requires = "acts")]
+    #[arg(long = "grant-model", value_name = "PATTERN", conflicts_with_all = ["models", "operations", "trust_system"])]
     granted_models: Vec<String>,
     /// What keys made with this admin key may do; anything without. May be given again.
-    #[arg(long = "grant-operation", value_name = "OPERATION", requires = "acts")]
+    #[arg(long = "grant-operation", value_name = "OPERATION", conflicts_with_all = ["models", "operations", "trust_system"])]
     granted_operations: Vec<Operation>,
 }
 
@@ -118,28 +118,65 @@ impl TermsArguments {
 
 impl ScopesArguments {
     fn is_empty(&self) -> bool {
-        self.models.is_empty() && self.operations.is_empty() && !self.trust_system && self.acts.is_empty()
+        let Self { models, operations, trust_system, acts, granted_models, granted_operations } = self;
+        let names_nothing = models.is_empty() && operations.is_empty() && !trust_system && acts.is_empty();
+        names_nothing && granted_models.is_empty() && granted_operations.is_empty()
     }
 
+    /// The scopes of a new key: every model and every operation, where none is named.
     pub(super) fn scopes(&self) -> Result<Scopes, Failure> {
-        if self.acts.is_empty() {
-            let scopes = inference(&self.models, &self.operations)?;
-            return Ok(Scopes::Inference(if self.trust_system { scopes.with_trust_system() } else { scopes }));
+        let is_admin = !self.acts.is_empty() || !self.granted_models.is_empty() || !self.granted_operations.is_empty();
+        if is_admin { self.admin(None) } else { self.inference(None) }
+    }
+
+    /// The scopes of a key that has some: what is not named stays.
+    fn over(&self, seen: &Scopes) -> Result<Scopes, Failure> {
+        match seen {
+            _ if self.is_empty() => Ok(seen.clone()),
+            Scopes::Inference(seen) if self.acts.is_empty() => self.inference(Some(seen)),
+            Scopes::Admin(seen) => self.admin(Some(seen)),
+            // The gateway says why not.
+            Scopes::Inference(_) => self.admin(None),
         }
-        let scopes = AdminScopes::new(self.acts.iter().copied()).map_err(Failure::new)?;
-        if self.granted_models.is_empty() && self.granted_operations.is_empty() {
-            return Ok(Scopes::Admin(scopes));
-        }
-        Ok(Scopes::Admin(scopes.with_grants(inference(&self.granted_models, &self.granted_operations)?)))
+    }
+
+    fn inference(&self, seen: Option<&InferenceScopes>) -> Result<Scopes, Failure> {
+        let scopes = asked_of_models(&self.models, &self.operations, seen)?;
+        let is_trusting = self.trust_system || seen.is_some_and(InferenceScopes::trusts_system);
+        Ok(Scopes::Inference(if is_trusting { scopes.with_trust_system() } else { scopes }))
+    }
+
+    fn admin(&self, seen: Option<&AdminScopes>) -> Result<Scopes, Failure> {
+        let acts = match seen {
+            Some(seen) if self.acts.is_empty() => seen.acts().collect(),
+            _ => self.acts.clone(),
+        };
+        let scopes = AdminScopes::new(acts).map_err(Failure::new)?;
+        let granted = seen.and_then(AdminScopes::grants);
+        Ok(Scopes::Admin(match granted {
+            None if self.granted_models.is_empty() && self.granted_operations.is_empty() => scopes,
+            _ => scopes.with_grants(asked_of_models(&self.granted_models, &self.granted_operations, granted)?),
+        }))
     }
 }
 
-/// Every model and every operation, where none is named.
-fn inference(models: &[String], operations: &[Operation]) -> Result<InferenceScopes, Failure> {
-    let all = ["*".to_owned()];
-    let models = if models.is_empty() { &all } else { models };
-    let operations = if operations.is_empty() { Operation::ALL } else { operations };
-    InferenceScopes::new(models.iter().cloned(), operations.iter().copied()).map_err(Failure::new)
+/// What is named, else what was seen, else everything.
+fn asked_of_models(
+    models: &[String],
+    operations: &[Operation],
+    seen: Option<&InferenceScopes>,
+) -> Result<InferenceScopes, Failure> {
+    let models = match seen {
+        Some(seen) if models.is_empty() => seen.models().to_vec(),
+        None if models.is_empty() => vec!["*".to_owned()],
+        _ => models.to_vec(),
+    };
+    let operations = match seen {
+        Some(seen) if operations.is_empty() => seen.operations().collect(),
+        None if operations.is_empty() => Operation::ALL.to_vec(),
+        _ => operations.to_vec(),
+    };
+    InferenceScopes::new(models, operations).map_err(Failure::new)
 }
 
 impl LimitsArguments {
@@ -177,7 +214,7 @@ impl ChangeArguments {
         let cleared_addresses = is_cleared(Clear::Addresses).then(Networks::default);
         Ok(ChangeForm {
             name: name.clone(),
-            scopes: if terms.scopes.is_empty() { None } else { Some(terms.scopes.scopes()?) },
+            scopes: Some(terms.scopes.over(&read(seen, "scopes")?)?),
             limits: Some(terms.limits.over(limits)),
             addresses: terms.addresses()?.or(cleared_addresses),
             not_before: terms.not_before(now).map(Some).or(is_cleared(Clear::NotBefore).then_some(None)),

@@ -10,8 +10,27 @@ use serde_json::json;
 use crate::cluster::Cluster;
 use crate::helpers::{self, App, answer};
 
-/// Longer than any of this takes, shorter than the half minute after which rows are read again anyway.
+/// Longer than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A number that the gateway counts.
+async fn counted(at: &App, admin: &str, name: &str) -> u64 {
+    let metrics = at.admin_get("/metrics", admin).send().await.unwrap().text().await.unwrap();
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{metrics}"));
+    value.trim().parse().unwrap()
+}
+
+async fn wait_until(at: &App, admin: &str, name: &str, is_enough: impl Fn(u64) -> bool) {
+    let begun = Instant::now();
+    while !is_enough(counted(at, admin, name).await) {
+        assert!(begun.elapsed() < PATIENCE, "{name} stays");
+        // Another task counts; nothing tells when.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+const HEARD: &str = "portcullis_key_changes_heard_total ";
+const AUDIBLE: &str = "portcullis_key_changes_audible ";
 
 async fn revoke(at: &App, admin: &str, key: &str) {
     let path = format!("/admin/keys/{}/revoke", &key[..21]);
@@ -43,24 +62,42 @@ async fn a_key_revoked_at_one_gateway_is_refused_by_all() {
     let mut cluster = Cluster::start().await;
     let gateways = [cluster.gateway().await, cluster.gateway().await, cluster.gateway().await];
     let admin = gateways[0].admin_key().await;
+    for gateway in &gateways {
+        wait_until(gateway, &admin, AUDIBLE, |is_audible| is_audible == 1).await;
+    }
     let keys = [gateways[0].key().await, gateways[0].key().await, gateways[0].key().await];
     for (gateway, key) in gateways.iter().flat_map(|gateway| keys.iter().map(move |key| (gateway, key))) {
         assert!(!is_refused(gateway, key).await);
     }
     revoke(&gateways[1], &admin, &keys[0]).await;
     assert!(is_refused(&gateways[1], &keys[0]).await, "at once where it was revoked");
-    refused_by_all(&gateways, &keys[0]).await;
+    for gateway in &gateways {
+        // Told, not found out: rows are not read again so soon.
+        wait_until(gateway, &admin, HEARD, |heard| heard == 1).await;
+        assert!(is_refused(gateway, &keys[0]).await);
+    }
     assert!(!is_refused(&gateways[2], &keys[1]).await, "and no other");
 
     // Without Redis nobody is told, and all look sooner.
     cluster.redis.kill().await;
+    for gateway in &gateways {
+        wait_until(gateway, &admin, AUDIBLE, |is_audible| is_audible == 0).await;
+    }
     revoke(&gateways[2], &admin, &keys[1]).await;
     refused_by_all(&gateways, &keys[1]).await;
 
     // What happened meanwhile has not been missed, and what happens now is heard again.
     cluster.redis.restart().await;
+    let mut heard = Vec::new();
+    for gateway in &gateways {
+        wait_until(gateway, &admin, AUDIBLE, |is_audible| is_audible == 1).await;
+        heard.push(counted(gateway, &admin, HEARD).await);
+    }
     revoke(&gateways[0], &admin, &keys[2]).await;
-    refused_by_all(&gateways, &keys[2]).await;
+    for (gateway, before) in gateways.iter().zip(heard) {
+        wait_until(gateway, &admin, HEARD, |heard| heard > before).await;
+        assert!(is_refused(gateway, &keys[2]).await);
+    }
 }
 
 #[tokio::test]
@@ -71,9 +108,16 @@ async fn the_command_line_tells_running_gateways() {
     for gateway in &gateways {
         assert!(!is_refused(gateway, &key).await);
     }
+    let admin = gateways[0].admin_key().await;
+    for gateway in &gateways {
+        wait_until(gateway, &admin, AUDIBLE, |is_audible| is_audible == 1).await;
+    }
     let revoked = cluster.run(&["keys", "revoke", &key[..21]]);
     assert_eq!(String::from_utf8(revoked.stdout).unwrap(), "revoked 1\n");
-    refused_by_all(&gateways, &key).await;
+    for gateway in &gateways {
+        wait_until(gateway, &admin, HEARD, |heard| heard == 1).await;
+        assert!(is_refused(gateway, &key).await);
+    }
 }
 
 /// Callers who go on with the key they know while it is replaced three times over.
