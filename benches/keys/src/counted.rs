@@ -56,7 +56,7 @@ impl KeyStore for Counted {
         self.inner().rehash(rehash)
     }
 
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, Vec<KeyId>> {
         self.inner().revoke(target, at)
     }
 

@@ -116,7 +116,7 @@ pub enum StoreError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssueError {
     /// The caller may not do this at all.
-    #[error("the caller may not administer keys")]
+    #[error("the caller may not do this")]
     Forbidden,
     /// The caller, or whoever made the key, may not give this: it does not have it. The word says what.
     #[error("the key would reach further than its maker: {0}")]
@@ -124,8 +124,8 @@ pub enum IssueError {
     /// Between the key and the command line there would be more than [`MAX_MAKERS`](crate::MAX_MAKERS) keys.
     #[error("keys are made by keys that are made by keys, at most {} of them", crate::MAX_MAKERS)]
     TooManyMakers,
-    /// The name is empty, longer than 128 bytes, or has control characters.
-    #[error("a name is 1 to 128 bytes without control characters")]
+    /// The name is empty, longer than 128 bytes, or has control characters or a whole key in it.
+    #[error("a name is 1 to 128 bytes without control characters, and holds no key")]
     Name,
     /// It would end before it begins.
     #[error("the key would already have expired")]

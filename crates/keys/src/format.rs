@@ -129,6 +129,16 @@ impl fmt::Debug for PresentedKey {
     }
 }
 
+/// Whether a text holds what could be one of our keys: it belongs into no name.
+pub(crate) fn is_in(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_key = |window: &[u8]| {
+        let (head, rest) = window.split_at(PREFIX.len() + ID_LEN + 1);
+        head.starts_with(PREFIX.as_bytes()) && head.ends_with(b"_") && base62::is_base62(rest)
+    };
+    bytes.windows(LEN).any(is_key)
+}
+
 fn fill(to: &mut [u8], parts: &[&[u8]]) {
     for (place, byte) in to.iter_mut().zip(parts.iter().copied().flatten()) {
         *place = *byte;

@@ -115,14 +115,14 @@ impl Tables {
         Ok(())
     }
 
-    fn revoke(&mut self, target: &Revoke, at: UnixMillis) -> u64 {
+    fn revoke(&mut self, target: &Revoke, at: UnixMillis) -> Vec<KeyId> {
         if let Revoke::Tenant(id) = target
             && let Some(mut tenant) = self.tenant(id)
         {
             tenant.revoked_at = tenant.revoked_at.or(Some(at));
             self.tenants.insert(id.clone(), tenant);
         }
-        let mut count = 0;
+        let mut revoked = Vec::new();
         for key in self.keys.values_mut() {
             let is_meant = match target {
                 Revoke::Key(id) => key.id == *id,
@@ -131,10 +131,10 @@ impl Tables {
             };
             if is_meant && key.revoked_at.is_none() {
                 key.revoked_at = Some(at);
-                count += 1;
+                revoked.push(key.id);
             }
         }
-        count
+        revoked
     }
 }
 
@@ -177,7 +177,7 @@ impl KeyStore for MemoryKeyStore {
         })))
     }
 
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, Vec<KeyId>> {
         ready(Ok(self.tables().revoke(target, at)))
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::UnixMillis;
+use crate::format;
 use crate::id::{FamilyId, KeyId};
 
 /// How long a key that was asked for with an [`Once`] can be asked for again.
@@ -33,7 +34,8 @@ impl Once {
     /// # Errors
     /// [`InvalidOnce`] for a token that is empty, too long, or not of visible ASCII.
     pub fn new(token: &str, request: &[u8]) -> Result<Self, InvalidOnce> {
-        let is_token = (1..=Self::MAX_BYTES).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+        let is_word = (1..=Self::MAX_BYTES).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+        let is_token = is_word && !format::is_in(token);
         let request = *blake3::hash(request).as_bytes();
         is_token.then(|| Self { token: token.to_owned(), request }).ok_or(InvalidOnce)
     }

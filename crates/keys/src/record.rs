@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::UnixMillis;
 use crate::hash::SecretHash;
 use crate::id::{FamilyId, KeyId};
-use crate::scopes::Scopes;
+use crate::scopes::AdminAct;
 use crate::tenant::Tenant;
 use crate::terms::Terms;
 
@@ -93,9 +93,9 @@ impl KeyRecord {
         }
     }
 
-    /// Whether it is an admin key that works at `now`.
+    /// Whether it works at `now` and may make keys for every tenant: with such a key, nobody is locked out.
     pub fn is_active_admin(&self, now: UnixMillis) -> bool {
-        matches!(self.terms.scopes, Scopes::Admin(_))
+        [AdminAct::KeysWrite, AdminAct::TenantsAll].iter().all(|act| self.terms.scopes.permits_admin(*act))
             && self.revoked_at.is_none()
             && self.ends_at().is_none_or(|end| now < end)
     }

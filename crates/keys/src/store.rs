@@ -86,8 +86,8 @@ pub trait KeyStore: Send + Sync {
     /// Puts a new hash in the place of an old one, if it is still there. Gives whether it was.
     fn rehash<'a>(&'a self, rehash: Rehash<'a>) -> Stored<'a, bool>;
 
-    /// Revokes, for good. Gives how many keys that were not revoked before are now.
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64>;
+    /// Revokes, for good. Gives the keys that were not revoked before and are now, in no order.
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, Vec<KeyId>>;
 
     /// Up to `limit` keys in the order of their ids, those after `after`; of one tenant, if one is named.
     fn list<'a>(
@@ -160,7 +160,7 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
         (**self).rehash(rehash)
     }
 
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, Vec<KeyId>> {
         (**self).revoke(target, at)
     }
 

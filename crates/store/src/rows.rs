@@ -95,6 +95,7 @@ macro_rules! key_rows {
                 sqlx::query($first).execute(&mut *transaction).await.map_err(failure)?;
                 let sql = insert!(
                     "WHERE NOT EXISTS (SELECT 1 FROM keys WHERE kind = 'admin' AND revoked_at IS NULL \
+                     AND scopes LIKE '%\"keys:write\"%' AND scopes LIKE '%\"tenants:all\"%' \
                      AND (expires_at IS NULL OR expires_at > $21) \
                      AND (grace_until IS NULL OR grace_until > $21))"
                 );
@@ -151,23 +152,23 @@ macro_rules! key_rows {
                 query.execute(self.pool()?).await.map(|done| done.rows_affected() > 0).map_err(failure)
             }
 
-            async fn revoke_rows(&self, target: &Revoke, at: UnixMillis) -> Result<u64, StoreError> {
+            async fn revoke_rows(&self, target: &Revoke, at: UnixMillis) -> Result<Vec<KeyId>, StoreError> {
                 // A tenant that is revoked already has no keys left to revoke.
                 let mut transaction = self.pool()?.begin_with($begin).await.map_err(failure)?;
                 let (lock, sql, name) = match target {
                     Revoke::Key(id) => (
                         concat!("SELECT 1 FROM tenants WHERE id = (SELECT tenant FROM keys WHERE id = $1)", $lock),
-                        "UPDATE keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL",
+                        "UPDATE keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL RETURNING id",
                         id.as_str(),
                     ),
                     Revoke::Family(family) => (
                         concat!("SELECT 1 FROM tenants WHERE id = (SELECT tenant FROM keys WHERE id = $1)", $lock),
-                        "UPDATE keys SET revoked_at = $1 WHERE family = $2 AND revoked_at IS NULL",
+                        "UPDATE keys SET revoked_at = $1 WHERE family = $2 AND revoked_at IS NULL RETURNING id",
                         family.as_str(),
                     ),
                     Revoke::Tenant(tenant) => (
                         concat!("SELECT 1 FROM tenants WHERE id = $1", $lock),
-                        "UPDATE keys SET revoked_at = $1 WHERE tenant = $2 AND revoked_at IS NULL",
+                        "UPDATE keys SET revoked_at = $1 WHERE tenant = $2 AND revoked_at IS NULL RETURNING id",
                         tenant.as_str(),
                     ),
                 };
@@ -178,10 +179,10 @@ macro_rules! key_rows {
                     let query = sqlx::query(sql).bind(time(at)).bind(tenant.to_string());
                     query.execute(&mut *transaction).await.map_err(failure)?;
                 }
-                let query = sqlx::query(sql).bind(time(at)).bind(name.to_owned());
-                let done = query.execute(&mut *transaction).await.map_err(failure)?;
+                let query = sqlx::query_scalar(sql).bind(time(at)).bind(name.to_owned());
+                let revoked: Vec<String> = query.fetch_all(&mut *transaction).await.map_err(failure)?;
                 transaction.commit().await.map_err(failure)?;
-                Ok(done.rows_affected())
+                revoked.iter().map(|id| id.parse().map_err(|_| StoreError::Corrupt)).collect()
             }
 
             async fn list_rows(
@@ -346,7 +347,7 @@ macro_rules! key_store {
                 Box::pin(self.rehash_row(rehash))
             }
 
-            fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
+            fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, Vec<KeyId>> {
                 Box::pin(self.revoke_rows(target, at))
             }
 

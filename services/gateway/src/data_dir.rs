@@ -132,8 +132,13 @@ fn private_options() -> OpenOptions {
 
 /// Writes a file that must not exist yet, readable by its owner only if it is a secret.
 pub(crate) fn write_new(path: &Path, bytes: &[u8], is_secret: bool) -> io::Result<()> {
-    let mut options = if is_secret { private_options() } else { OpenOptions::new() };
-    let mut file = options.write(true).create_new(true).open(path)?;
+    let mut file = make_new(path, is_secret)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Makes an empty file that must not exist yet, readable by its owner only if it will hold a secret.
+pub(crate) fn make_new(path: &Path, is_secret: bool) -> io::Result<File> {
+    let mut options = if is_secret { private_options() } else { OpenOptions::new() };
+    options.write(true).create_new(true).open(path)
 }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use keys::{Change, InvalidTenant, KeyLimits, Networks, NewKey, Per, Rate, Scopes, Tenant, Terms};
+use keys::{Change, InvalidTenant, KeyId, KeyLimits, Networks, NewKey, Per, Rate, Scopes, Tenant, Terms};
 use pipeline::to_quota;
 use ratelimit_redis::TooLarge;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
+
+/// Most keys by name in one record.
+const MAX_NAMED: usize = 1_000;
 
 /// A new key: the body of `POST /admin/keys`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -74,6 +78,7 @@ fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option
 pub(crate) struct RotateForm {
     /// How long the old key goes on working. Default: a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 604_800)]
     pub(crate) grace_seconds: Option<u64>,
 }
 
@@ -158,6 +163,11 @@ impl RotateForm {
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_seconds.unwrap_or(Self::DAY))
     }
+}
+
+/// The keys that were revoked, for the trail: all of them in number, and by name as many as a record holds.
+pub(crate) fn which(revoked: &[KeyId]) -> Value {
+    json!({"revoked": revoked.len(), "keys": revoked.iter().take(MAX_NAMED).collect::<Vec<_>>()})
 }
 
 fn after(now: u64, seconds: u64) -> u64 {

@@ -46,7 +46,7 @@ pub struct Updated {
 impl Issuer {
     /// Changes the name or the terms of a key and its family. Keys that it has made keep no more than it has
     /// now. `by` must hold `keys:write` and have all that the key has, before and after; nor may it come to
-    /// reach further than whoever made it.
+    /// reach further than whoever made it. What changes nothing leaves the version.
     ///
     /// # Errors
     /// [`IssueError`]; nothing has changed then.
@@ -68,6 +68,9 @@ impl Issuer {
             return Err(IssueError::Changed);
         }
         let after = changed(before, change)?;
+        if (&after.name, &after.terms) == (&before.name, &before.terms) {
+            return Ok(Updated { before: before.clone(), after: before.clone() });
+        }
         check_name(&after.name, 1)?;
         if after.terms.expires_at != before.terms.expires_at || after.terms.not_before != before.terms.not_before {
             check_time(&after.terms, now)?;
@@ -86,8 +89,11 @@ impl Issuer {
         Ok(Updated { before: lineage.record, after })
     }
 
-    /// Revokes a key, a family or a tenant but the default one, for good. Gives how many keys are revoked now that were not
+    /// Revokes a key, a family or a tenant but the default one, for good. Gives the keys that are revoked now and were not
     /// before; revoking again is no error. Keys that a revoked key has made go on.
+    ///
+    /// An inference key in reach may be revoked by whoever holds `keys:write`; an admin key by itself and by those who
+    /// may do as much.
     ///
     /// Nothing is in the way of revoking the last admin key: a stolen one must end. The next is made as the
     /// first was.
@@ -95,13 +101,13 @@ impl Issuer {
     /// # Errors
     /// [`IssueError::NotFound`] and [`IssueError::NoTenant`] for what is not there or out of reach;
     /// [`IssueError::Forbidden`] for a tenant, unless `by` holds `tenants:all`.
-    pub async fn revoke(&self, by: &Principal, target: Revoke, now: UnixMillis) -> Result<u64, IssueError> {
+    pub async fn revoke(&self, by: &Principal, target: Revoke, now: UnixMillis) -> Result<Vec<KeyId>, IssueError> {
         permit(by, AdminAct::KeysWrite, now)?;
         self.still(by).await?;
         let target = match target {
-            Revoke::Key(id) => Revoke::Key(self.reach(by, &id).await?.id),
+            Revoke::Key(id) => Revoke::Key(revocable(by, self.reach(by, &id).await?)?.id),
             // Any key of a family may stand for it.
-            Revoke::Family(family) => Revoke::Family(self.reach(by, &family.founder()).await?.family),
+            Revoke::Family(family) => Revoke::Family(revocable(by, self.reach(by, &family.founder()).await?)?.family),
             Revoke::Tenant(tenant) if tenant == Tenant::default() => return Err(IssueError::DefaultTenant),
             Revoke::Tenant(tenant) => {
                 permit(by, AdminAct::TenantsAll, now)?;
@@ -114,6 +120,12 @@ impl Issuer {
         }
         Ok(revoked?)
     }
+}
+
+/// A weaker admin must not end a stronger one.
+fn revocable(by: &Principal, record: KeyRecord) -> Result<KeyRecord, IssueError> {
+    let is_weaker = matches!(record.terms.scopes, Scopes::Admin(_)) && !by.scopes().covers(&record.terms.scopes);
+    if is_weaker && record.family != *by.family() { Err(IssueError::WiderThanMaker("scopes")) } else { Ok(record) }
 }
 
 /// The record with the change in it.

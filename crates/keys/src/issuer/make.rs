@@ -57,6 +57,7 @@ pub struct IssuedKey {
     record: KeyRecord,
     key: PresentedKey,
     is_repeated: bool,
+    replaced: Option<Box<KeyRecord>>,
 }
 
 impl IssuedKey {
@@ -68,6 +69,11 @@ impl IssuedKey {
     /// The whole key, to be given to its holder and kept nowhere.
     pub fn secret(&self) -> &str {
         self.key.as_str()
+    }
+
+    /// The key that it was made in the place of, as it was before; none when it was [repeated](Self::is_repeated).
+    pub fn replaced(&self) -> Option<&KeyRecord> {
+        self.replaced.as_deref()
     }
 
     /// Whether it was made before, by the same request.
@@ -198,9 +204,11 @@ impl Issuer {
                 Err(IssueError::NotActive) => return self.again(by, once, now).await?.ok_or(IssueError::NotActive),
                 old => old?,
             };
-            let mut draft = self.draft(NewKey::new(old.name, old.terms).tenant(old.tenant), now).await?;
+            let new = NewKey::new(old.name.clone(), old.terms.clone()).tenant(old.tenant.clone());
+            let mut draft = self.draft(new, now).await?;
             let record = &mut draft.issued.record;
             (record.family, record.made_by, record.version) = (old.family, old.made_by, old.version);
+            draft.issued.replaced = Some(Box::new(old));
             let asked = draft.once(by, once);
             let asked = Asked { by: asker(by), once: asked.as_ref() };
             let replaced = self.store.replace(id, grace_until, &draft.issued.record, asked).await;
@@ -247,7 +255,7 @@ impl Issuer {
             return Err(IssueError::WiderThanMaker("tenant"));
         }
         within(by, &record.terms)?;
-        Ok(Some(IssuedKey { record, key, is_repeated: true }))
+        Ok(Some(IssuedKey { record, key, is_repeated: true, replaced: None }))
     }
 
     async fn draft(&self, new: NewKey, now: UnixMillis) -> Result<Draft, IssueError> {
@@ -262,6 +270,6 @@ impl Issuer {
         let output = self.lanes.hash(key.secret(), pepper, cost, salt).await.map_err(|Full| IssueError::Busy)?;
         let mut record = KeyRecord::new(*key.id(), new.name, SecretHash { cost, salt, output }, new.terms, now);
         record.tenant = new.tenant;
-        Ok(Draft { issued: IssuedKey { record, key, is_repeated: false }, nonce })
+        Ok(Draft { issued: IssuedKey { record, key, is_repeated: false, replaced: None }, nonce })
     }
 }

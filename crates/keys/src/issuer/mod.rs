@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::UnixMillis;
 use crate::cache::Cache;
 use crate::error::{IssueError, StoreError};
+use crate::format;
 use crate::id::KeyId;
 use crate::lanes::Lanes;
 use crate::pepper::Peppers;
@@ -215,7 +216,7 @@ fn may_have_changed<T>(done: &Result<T, StoreError>) -> bool {
 
 fn check_name(name: &str, least: usize) -> Result<(), IssueError> {
     let is_name = (least..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control);
-    is_name.then_some(()).ok_or(IssueError::Name)
+    (is_name && !format::is_in(name)).then_some(()).ok_or(IssueError::Name)
 }
 
 /// A key that ends must still have time to work in.

@@ -27,7 +27,7 @@ pub enum Operation {
 /// Which models a key may ask, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(try_from = "InferenceWire")]
+#[serde(try_from = "InferenceWire", deny_unknown_fields)]
 pub struct InferenceScopes {
     /// Model patterns; `*` stands for any run of characters.
     models: Vec<String>,

@@ -102,7 +102,7 @@ async fn without_anybody_to_tell_a_revocation_still_holds_here() {
     let key = setup.key().await;
     setup.verify(&key, NOW).await.unwrap();
     let revoked = setup.verifier.issuer().revoke(&Principal::system(), Revoke::Key(key.record().id), NOW).await;
-    assert_eq!(revoked, Ok(1), "the database has it");
+    assert_eq!(revoked.map(|keys| keys.len()), Ok(1), "the database has it");
     assert_eq!(setup.verify(&key, NOW).await.unwrap_err(), AuthError::Revoked);
 }
 

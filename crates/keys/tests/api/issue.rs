@@ -66,9 +66,13 @@ async fn bad_new_keys_are_refused() {
         let new = NewKey::new(name, Terms::new(inference(&["*"])));
         assert_eq!(setup.elsewhere.issue(&system, new, NOW).await.map(drop), Err(IssueError::Name), "{name:?}");
     }
+    let key = setup.key().await;
+    let named = NewKey::new(format!("key {}", key.secret()), Terms::new(inference(&["*"])));
+    assert_eq!(setup.elsewhere.issue(&system, named, NOW).await.map(drop), Err(IssueError::Name), "a key is no name");
+    let calls = setup.store.calls();
     let past = NewKey::new("test", Terms::new(inference(&["*"])).expires_at(Some(NOW)));
     assert_eq!(setup.elsewhere.issue(&system, past, NOW).await.map(drop), Err(IssueError::ExpiryInPast));
-    assert_eq!(setup.store.calls(), 0);
+    assert_eq!(setup.store.calls(), calls);
 }
 
 #[tokio::test]
@@ -114,11 +118,15 @@ async fn revoking_a_family_ends_all_its_keys() {
     for key in [&old, &new] {
         setup.verify(key, NOW).await.unwrap();
     }
-    assert_eq!(issuer.revoke(&system, Revoke::Family(old.record().family), NOW).await, Ok(2));
+    assert_eq!(issuer.revoke(&system, Revoke::Family(old.record().family), NOW).await.map(|keys| keys.len()), Ok(2));
     for key in [&old, &new] {
         assert_eq!(setup.verify(key, NOW).await.unwrap_err(), AuthError::Revoked);
     }
-    assert_eq!(issuer.revoke(&system, Revoke::Key(old.record().id), NOW).await, Ok(0), "again is no error");
+    assert_eq!(
+        issuer.revoke(&system, Revoke::Key(old.record().id), NOW).await.map(|keys| keys.len()),
+        Ok(0),
+        "again is no error"
+    );
     let missing = issuer.revoke(&system, Revoke::Key(*system.key_id()), NOW).await;
     assert_eq!(missing, Err(IssueError::NotFound));
 }

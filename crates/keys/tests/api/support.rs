@@ -147,7 +147,7 @@ impl KeyStore for Counting {
         self.inner(|store| store.rehash(rehash))
     }
 
-    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, u64> {
+    fn revoke<'a>(&'a self, target: &'a Revoke, at: UnixMillis) -> Stored<'a, Vec<KeyId>> {
         self.inner(|store| store.revoke(target, at))
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Keys {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Revoked {
     /// How many keys are revoked now that were not before.
-    pub(super) revoked: u64,
+    pub(super) revoked: usize,
 }
 
 /// Tenants in the order of their names.

@@ -10,7 +10,7 @@ use crate::admin::answers::{Issued, Key, Keys, Revoked};
 use crate::admin::query::Query;
 use crate::edge::body::Body;
 use crate::http::render;
-use crate::key_form::{ChangeForm, KeyForm, RevokeForm, RotateForm};
+use crate::key_form::{ChangeForm, KeyForm, RevokeForm, RotateForm, which};
 use crate::request_id::unix_millis;
 
 impl Asked<'_> {
@@ -99,9 +99,8 @@ impl Asked<'_> {
         let asked = self.begin(act, Some(name.clone())).await?;
         match asked.admin.issuer.revoke(&asked.principal, target, unix_millis()).await {
             Ok(revoked) => {
-                let answer = Revoked { revoked };
-                asked.done_as(act, Some(name), None, json!(answer)).await;
-                Ok(asked.done(&answer))
+                asked.done_as(act, Some(name), None, which(&revoked)).await;
+                Ok(asked.done(&Revoked { revoked: revoked.len() }))
             }
             Err(error) => Err(asked.failed(act, Some(name), &error).await),
         }
@@ -120,7 +119,8 @@ impl Asked<'_> {
                 let target = target.unwrap_or_else(|| record.id.to_string());
                 // A key that was made before is not made again, only shown.
                 let how = if issued.is_repeated() { "repeated" } else { "done" };
-                self.done_with(how, act, Some(target), None, json!(record)).await;
+                let before = issued.replaced().map(|replaced| json!(replaced));
+                self.done_with(how, act, Some(target), before, json!(record)).await;
                 let mut builder = HttpResponse::Ok();
                 if issued.is_repeated() {
                     builder.insert_header(("idempotency-replayed", "true"));

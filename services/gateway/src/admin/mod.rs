@@ -62,7 +62,10 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload, admin: Data<A
     let body = Body::new(payload, head::has_body(request.headers()));
     let answered = AssertUnwindSafe(answer(&request, &body, &admin, about.clone())).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| Err(admin.pipeline.refuse(about, Step::Accept, Code::Internal)));
-    answered.unwrap_or_else(|rejection| render::rejection(Shape::Problem, &rejection, body, false))
+    answered.unwrap_or_else(|rejection| {
+        let allowed = routes::allowed(request.uri().path());
+        render::rejection(Shape::Problem, &rejection, &allowed, body, false)
+    })
 }
 
 async fn answer(
@@ -114,6 +117,19 @@ async fn answer(
         Route::RevokeTenant(id) => asked.revoke_tenant(id).await,
         Route::Live | Route::Ready => refuse(asked.about, Code::Internal),
     }
+}
+
+/// Where in a body a fault is: the names of fields are told, what was sent is not.
+fn place(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.' | b'[' | b']' | b'0'..=b'9');
+    let path = error.path().to_string();
+    let at = if path.len() <= 64 && path.bytes().all(is_name) && path != "." {
+        format!(" at {path}")
+    } else {
+        String::new()
+    };
+    let inner = error.inner();
+    format!("{at} (line {}, column {})", inner.line(), inner.column())
 }
 
 /// Ready means: keys can be read and requests can be recorded.
@@ -197,7 +213,7 @@ impl Asked<'_> {
     }
 
     fn done(&self, body: &impl Serialize) -> HttpResponse {
-        render::json(self.about.request_id(), body)
+        render::json_for(&self.principal, self.about.request_id(), body)
     }
 
     async fn reload(self) -> Result<HttpResponse, Rejection> {
@@ -232,13 +248,18 @@ impl Asked<'_> {
             Err(code) => return Err(self.refuse(Step::Read, code)),
         };
         let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-        match serde_json::from_slice(&body) {
+        // A list could stand for the fields of an object in their order, which may change.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(self.refuse_form("the body is no object".to_owned()));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(&body);
+        let form = serde_path_to_error::deserialize(&mut reader);
+        match form
+            .map_err(|error| place(&error))
+            .and_then(|form| reader.end().map(|()| form).map_err(|_| String::new()))
+        {
             Ok(form) => Ok((self, body, form)),
-            Err(error) => {
-                let message =
-                    format!("the body is not what is asked for (line {}, column {})", error.line(), error.column());
-                Err(self.refuse_form(message))
-            }
+            Err(place) => Err(self.refuse_form(format!("the body is not what is asked for{place}"))),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ::keys::MAX_LIST;
 use actix_web::http::Method;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
@@ -116,32 +117,35 @@ fn refusal(problem: Shape) -> Response {
 }
 
 fn parameters(entry: &Entry) -> Vec<Parameter> {
-    let parameter = |name: &str, place: ParameterIn, description: &str, kind: Type| {
+    let parameter = |name: &str, place: ParameterIn, description: &str, schema: ObjectBuilder| {
         let required = if place == ParameterIn::Path { Required::True } else { Required::False };
         ParameterBuilder::new()
             .name(name)
             .parameter_in(place)
             .required(required)
             .description(Some(description))
-            .schema(Some(ObjectBuilder::new().schema_type(kind)))
+            .schema(Some(schema))
             .build()
     };
-    let query = |name, description, kind| parameter(name, ParameterIn::Query, description, kind);
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let query = |name, description, schema| parameter(name, ParameterIn::Query, description, schema);
     let mut all = Vec::new();
     if entry.path.contains("{id}") {
-        all.push(parameter("id", ParameterIn::Path, "Which", Type::String));
+        all.push(parameter("id", ParameterIn::Path, "Which", text()));
     }
     if entry.name == "listKeys" || entry.name == "listTenants" {
-        all.push(query("after", "Those after this one", Type::String));
-        all.push(query("limit", "At most so many; 1,000 at most", Type::Integer));
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_LIST));
+        all.push(query("after", "Those after this one", text()));
+        all.push(query("limit", "At most so many", number));
     }
     if entry.name == "listKeys" {
-        all.push(query("tenant", "Those of this tenant", Type::String));
+        all.push(query("tenant", "Those of this tenant", text()));
     }
     if entry.name == "issueKey" || entry.name == "rotateKey" {
         let description = "A word of the caller's own for this request: when it comes again within a day, the same key \
                            is the answer";
-        all.push(parameter("Idempotency-Key", ParameterIn::Header, description, Type::String));
+        let word = text().pattern(Some("^[!-~]{1,255}$"));
+        all.push(parameter("Idempotency-Key", ParameterIn::Header, description, word));
     }
     all
 }

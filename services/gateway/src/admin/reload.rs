@@ -41,8 +41,7 @@ impl Reloader {
     /// Records a reload that no request asked for.
     pub async fn reload_by_signal(&self) {
         let result = self.reload();
-        let mut act = audit::Act::new(crate::request_id::new(), crate::request_id::unix_millis());
-        act.act = "config.reload".to_owned();
+        let mut act = crate::cli::system_act("config.reload", None);
         act.ok = result.is_ok();
         act.detail = Some(match &result {
             Ok(_) => "by signal".to_owned(),

@@ -133,6 +133,20 @@ pub(super) fn find(method: &Method, path: &str) -> Result<(&'static Entry, Route
     Err(code)
 }
 
+/// The methods of a path, for `Allow`; of one that is not there, those of the listener.
+pub(super) fn allowed(path: &str) -> String {
+    let there = ROUTES.iter().filter(|entry| id_in(entry.path, path).is_some_and(|id| (entry.route)(id).is_some()));
+    let mut methods: Vec<&str> = there.map(|entry| entry.method.as_str()).collect();
+    if methods.is_empty() {
+        methods = vec!["GET", "PATCH", "POST"];
+    }
+    methods.sort_unstable();
+    if methods.first() == Some(&"GET") {
+        methods.insert(1, "HEAD");
+    }
+    methods.join(", ")
+}
+
 /// What stands for `{id}` in the path; nothing where there is none.
 fn id_in<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     match template.split_once("{id}") {

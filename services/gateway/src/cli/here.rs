@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use crate::cli::Failure;
 use crate::config::Settings;
 use crate::data_dir::DataDir;
-use crate::key_form::{ChangeForm, KeyForm, RevokeForm, RotateForm, TenantForm};
+use crate::key_form::{ChangeForm, KeyForm, RevokeForm, RotateForm, TenantForm, which};
 use crate::key_store::Stored;
 use crate::request_id::{self, unix_millis};
 use crate::trail::Trail;
@@ -129,15 +129,15 @@ impl Here {
     async fn revoke(&self, act: &str, name: String, target: Revoke) -> Answer {
         let act = self.begin(act, Some(name)).await?;
         let revoked = self.issuer.revoke(&Principal::system(), target, unix_millis()).await;
-        let answer = json!({"revoked": self.or_record(&act, revoked).await?});
-        self.done(act, None, answer.clone()).await;
-        Ok(answer)
+        let revoked = self.or_record(&act, revoked).await?;
+        self.done(act, None, which(&revoked)).await;
+        Ok(json!({"revoked": revoked.len()}))
     }
 
     async fn issued(&self, act: Act, issued: Result<IssuedKey, IssueError>) -> Answer {
         let issued = self.or_record(&act, issued).await?;
         let answer = json!({"key": issued.secret(), "record": issued.record()});
-        self.done(act, None, json!(issued.record())).await;
+        self.done(act, issued.replaced().map(|replaced| json!(replaced)), json!(issued.record())).await;
         Ok(answer)
     }
 
@@ -170,7 +170,7 @@ impl Here {
 }
 
 /// What was done by whoever starts the program or works its command line.
-pub(super) fn system_act(name: &str, target: Option<String>) -> Act {
+pub(crate) fn system_act(name: &str, target: Option<String>) -> Act {
     let mut act = Act::new(request_id::new(), unix_millis());
     act.who.key_id = Some(Principal::system().key_id().to_string());
     (act.act, act.target) = (name.to_owned(), target);

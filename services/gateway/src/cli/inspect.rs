@@ -20,6 +20,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
 
 /// `portcullis config show`
 pub(super) fn show(settings: &Settings) -> Result<(), Failure> {
+    // What cannot be used may hold secrets in places where they do not belong.
+    crate::rules::policy(settings).map_err(Failure::new)?;
     print(toml::to_string_pretty(settings).map_err(Failure::new)?.trim_end());
     Ok(())
 }
@@ -77,6 +79,9 @@ pub(super) async fn healthcheck(settings: &Settings) -> Result<(), Failure> {
 /// `portcullis explain`
 pub(super) async fn explain(settings: &Settings, request_id: &str) -> Result<(), Failure> {
     let id = request_id.trim_start_matches("chatcmpl-").trim_start_matches("cmpl-");
+    if id.is_empty() {
+        return Err(Failure::new("expected an x-request-id"));
+    }
     let trail = Trail::of(settings).await.map_err(Failure::new)?;
     let records = trail.find(id).await.map_err(Failure::new)?;
     if records.is_empty() {
@@ -115,7 +120,12 @@ fn told(record: &Record) -> String {
         }
         Record::Act(act) => {
             let target = act.target.as_deref().unwrap_or("nothing in particular");
-            lines.push(format!("act       {} on {target}, {}", act.act, if act.ok { "done" } else { "not done" }));
+            let how = act.detail.as_deref().unwrap_or(if act.ok { "done" } else { "not done" });
+            lines.push(format!("act       {} on {target}: {how}", act.act));
+            let (key, address) = (act.who.key_id.as_deref(), act.who.address.as_deref());
+            lines.push(format!("who       {} from {}", key.unwrap_or("nobody"), address.unwrap_or("this machine")));
+            lines.extend(act.before.iter().map(|before| format!("before    {before}")));
+            lines.extend(act.after.iter().map(|after| format!("after     {after}")));
         }
         _ => {}
     }

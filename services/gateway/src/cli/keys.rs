@@ -1,5 +1,6 @@
 //! `portcullis keys` and `portcullis tenants`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -10,7 +11,7 @@ use crate::cli::terms::{ChangeArguments, TermsArguments};
 use crate::cli::way::Way;
 use crate::cli::{Failure, print};
 use crate::config::Settings;
-use crate::data_dir::write_new;
+use crate::data_dir::make_new;
 use crate::key_form::{KeyForm, RevokeForm, RotateForm, TenantForm};
 use crate::request_id::unix_millis;
 
@@ -174,15 +175,26 @@ async fn bootstrap(way: &Way, file: Option<PathBuf>) -> Result<(), Failure> {
     let Way::Here(here) = way else {
         return Err(Failure::new("a gateway is running; stop it, or use the admin key there is"));
     };
-    let key = here.bootstrap().await?;
-    match file {
-        Some(path) => write_new(&path, key.secret().as_bytes(), true)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display()))),
-        None => {
-            print(key.secret());
-            Ok(())
+    let Some(path) = file else {
+        print(here.bootstrap().await?.secret());
+        return Ok(());
+    };
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    // The place first: a key that cannot be written down is held by nobody.
+    let mut file = make_new(&path, true).map_err(failed)?;
+    let key = match here.bootstrap().await {
+        Ok(key) => key,
+        Err(error) => {
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
         }
+    };
+    let written = file.write_all(key.secret().as_bytes()).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        here.revoke_key(&key.record().id, &RevokeForm { family: false }).await?;
+        return Err(failed(error));
     }
+    Ok(())
 }
 
 fn secret(answer: &Value) -> &str {

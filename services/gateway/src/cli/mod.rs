@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{InvalidSettings, Settings};
+pub(crate) use here::system_act;
 
 /// A security gateway in front of AI model servers.
 ///

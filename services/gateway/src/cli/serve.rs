@@ -6,8 +6,7 @@ use serde_json::json;
 
 use crate::app::Gateway;
 use crate::cli::first_start::FirstKeys;
-use crate::cli::here::system_act;
-use crate::cli::{Failure, SettingsArguments, first_start, print};
+use crate::cli::{Failure, SettingsArguments, first_start, print, system_act};
 use crate::telemetry;
 
 pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {

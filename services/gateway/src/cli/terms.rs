@@ -29,10 +29,10 @@ pub(super) struct TermsArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ScopesArguments {
-    /// A model it may use; `*` stands for anything. May be given again.
+    /// A model it may use; `*` stands for anything. May be given again; of a new key, default: `*`.
     #[arg(long = "model", value_name = "PATTERN")]
     models: Vec<String>,
-    /// What it may do: chat, complete, embed, infer. May be given again; default: all.
+    /// What it may do: chat, complete, embed, infer. May be given again; of a new key, default: all.
     #[arg(long = "operation")]
     operations: Vec<Operation>,
     /// Leave the system texts of its requests unscreened.

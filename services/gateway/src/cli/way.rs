@@ -122,8 +122,9 @@ impl Way {
 
 impl Gateway {
     fn of(settings: &Settings, data: &Path) -> Result<Self, Failure> {
-        let address =
-            admin_address(data).ok_or_else(|| Failure::new("the running gateway has no admin address yet"))?;
+        let address = admin_address(data).ok_or_else(|| {
+            Failure::new("another command, or a gateway that is starting, holds the data folder; try again")
+        })?;
         let base = format!("https://localhost:{}/admin", address.port());
         Ok(Self { base, client: client(settings, address)? })
     }
@@ -134,7 +135,13 @@ impl Gateway {
         let request = self.client.request(method, format!("{}/{path}", self.base));
         let request = request.header("content-type", "application/json").bearer_auth(key.reveal().unwrap_or_default());
         let request = if body.is_null() { request } else { request.body(body.to_string()) };
-        let response = request.send().await.map_err(|_| Failure::new("the running gateway does not answer"))?;
+        let response = request.send().await.map_err(|error| {
+            let is_connected = !error.is_connect() && !error.is_timeout();
+            Failure::new(match is_connected {
+                true => "the running gateway broke off",
+                false => "the running gateway does not answer, or its certificate is not trusted; SSL_CERT_FILE names an authority",
+            })
+        })?;
         let is_done = response.status().is_success();
         let body = response.bytes().await.map_err(|_| Failure::new("the running gateway broke off"))?;
         let answer: Value = serde_json::from_slice(&body).map_err(|_| Failure::new("the answer is no JSON"))?;

@@ -38,8 +38,10 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload, shared: Data<
     let body = Body::new(payload, head::has_body(request.headers()));
     let answered = AssertUnwindSafe(answer(&request, &body, &shared, about.clone(), address)).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)));
-    answered
-        .unwrap_or_else(|rejection| render::rejection(shape, &rejection, body, shared.pipeline.policy().openai_headers))
+    answered.unwrap_or_else(|rejection| {
+        let allowed = routes::allowed(request.uri().path());
+        render::rejection(shape, &rejection, allowed, body, shared.pipeline.policy().openai_headers)
+    })
 }
 
 async fn answer(

@@ -59,9 +59,7 @@ pub(super) async fn list(
         },
         Route::Infer(..) | Route::Health => return Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)),
     };
-    let mut builder = HttpResponse::Ok();
-    render::rotation(&mut builder, Some(&principal));
-    Ok(render::json_in(builder, about.request_id(), &body))
+    Ok(render::json_for(&principal, about.request_id(), &body))
 }
 
 fn openai(model: &Model) -> Value {
@@ -114,5 +112,5 @@ async fn limits(shared: &Shared, about: About, principal: &keys::Principal) -> R
         })
         .collect();
     let body = json!({"object": "list", "key": principal.key_id().to_string(), "data": limits});
-    Ok(render::json(about.request_id(), &body))
+    Ok(render::json_for(principal, about.request_id(), &body))
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use keys::Principal;
@@ -70,6 +70,13 @@ pub(crate) fn json(request_id: &str, body: &impl Serialize) -> HttpResponse {
     json_in(HttpResponse::Ok(), request_id, body)
 }
 
+/// A JSON answer to somebody who is known.
+pub(crate) fn json_for(principal: &Principal, request_id: &str, body: &impl Serialize) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    rotation(&mut builder, Some(principal));
+    json_in(builder, request_id, body)
+}
+
 /// The same, with headers that are there already.
 pub(crate) fn json_in(mut builder: HttpResponseBuilder, request_id: &str, body: &impl Serialize) -> HttpResponse {
     common(&mut builder, request_id);
@@ -94,8 +101,14 @@ pub(crate) fn rotation(builder: &mut HttpResponseBuilder, principal: Option<&Pri
     }
 }
 
-/// A refusal. When its request's body is still on its way, the connection ends with it.
-pub(crate) fn rejection(shape: Shape, rejection: &Rejection, unread: Body, older_limits: bool) -> HttpResponse {
+/// A refusal; `allowed` are the methods of its path. When its request's body is still on its way, the connection ends with it.
+pub(crate) fn rejection(
+    shape: Shape,
+    rejection: &Rejection,
+    allowed: &str,
+    unread: Body,
+    older_limits: bool,
+) -> HttpResponse {
     let code = rejection.code();
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
@@ -108,6 +121,9 @@ pub(crate) fn rejection(shape: Shape, rejection: &Rejection, unread: Body, older
     }
     if code == Code::InvalidApiKey {
         builder.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    }
+    if code == Code::MethodNotAllowed {
+        builder.insert_header((ALLOW, allowed));
     }
     if code == Code::InsufficientQuota {
         // OpenAI's clients would ask again, as after any other 429.

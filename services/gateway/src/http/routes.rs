@@ -33,6 +33,15 @@ pub(crate) fn find(method: &Method, path: &str) -> Found {
     if *method == wanted { Found::Route(route) } else { Found::OtherMethod }
 }
 
+/// The methods of a path, for `Allow`; of one that is not there, those of the listener.
+pub(crate) fn allowed(path: &str) -> &'static str {
+    match by_path(path) {
+        Some((Method::GET, _)) => "GET, HEAD",
+        Some(_) => "POST",
+        None => "GET, HEAD, POST",
+    }
+}
+
 fn by_path(path: &str) -> Option<(Method, Route)> {
     let openai = |operation| Some((Method::POST, Route::Infer(operation, Target::default())));
     match path {

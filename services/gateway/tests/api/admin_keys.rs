@@ -64,6 +64,17 @@ async fn a_change_is_seen_at_once_and_only_by_those_who_saw_what_was_there() {
     }
     let missing = ask(&app, Method::PATCH, "/admin/keys/pck1_0000000000000000", &admin, &json!({}));
     assert_eq!(done(missing).await.0, 404);
+    let (_, body) = done(ask(&app, Method::PATCH, &path, &admin, &json!({"limits": {"requests": "5/week"}}))).await;
+    assert_eq!(body["detail"], "the body is not what is asked for at limits.requests (line 1, column 31)");
+    for nothing in [json!({}), json!({"name": "ci"})] {
+        let (status, same) = done(ask(&app, Method::PATCH, &path, &admin, &nothing)).await;
+        assert_eq!((status, &same["record"]["version"]), (200, &json!(2)), "what changes nothing leaves the version");
+    }
+    for list in [json!([]), json!(["ci"]), json!(null), json!("ci")] {
+        assert_eq!(done(ask(&app, Method::PATCH, &path, &admin, &list)).await.0, 400, "{list}");
+    }
+    let named = json!({"name": format!("for {key}")});
+    assert_eq!(done(ask(&app, Method::PATCH, &path, &admin, &named)).await.0, 400, "a key is no name");
 }
 
 #[tokio::test]
@@ -190,10 +201,27 @@ async fn an_admin_of_one_tenant_sees_no_other() {
     ] {
         assert_eq!(done(ask(&app, Method::POST, "/admin/keys", &acme, &form)).await.0, status, "{form}");
     }
+    // A weaker admin ends no stronger one, but any key that infers.
+    let mut strong = inference();
+    strong["tenant"] = json!("acme");
+    let (_, wide_id) = issued(&app, &root, &strong).await;
+    strong["scopes"] = json!({"admin": ["keys:write", "tenants:all"]});
+    let (_, strong_id) = issued(&app, &root, &strong).await;
+    for (id, status) in [(strong_id, 403), (wide_id, 200)] {
+        let path = format!("/admin/keys/{id}/revoke");
+        assert_eq!(done(ask(&app, Method::POST, &path, &acme, &json!({"family": true}))).await.0, status);
+    }
     assert_eq!(done(ask(&app, Method::POST, "/admin/tenants", &acme, &json!({"id": "mine"}))).await.0, 403);
+    assert_eq!(done(ask(&app, Method::GET, "/admin/keys?tenant=zeta", &acme, &null)).await.0, 404);
+    assert_eq!(done(ask(&app, Method::POST, "/admin/tenants/nobody/revoke", &root, &null)).await.0, 404);
+    assert_eq!(done(ask(&app, Method::POST, "/admin/tenants/default/revoke", &root, &null)).await.0, 409);
     assert_eq!(done(ask(&app, Method::POST, "/admin/tenants/acme/revoke", &acme, &null)).await.0, 403);
-    let (status, revoked) = done(ask(&app, Method::POST, "/admin/tenants/zeta/revoke", &root, &null)).await;
+    let response = ask(&app, Method::POST, "/admin/tenants/zeta/revoke", &root, &null).send().await.unwrap();
+    let request_id = header(&response, "x-request-id").to_owned();
+    let (status, revoked) = answer(response).await;
     assert_eq!((status, revoked["revoked"].as_u64()), (200, Some(1)));
+    let act = &app.records(&request_id, 2).await[1];
+    assert_eq!(act["after"], json!({"revoked": 1, "keys": [their_id]}), "which keys is on record");
     assert_eq!(app.chat(&theirs, "echo-chat", "hi").await.status(), 401, "at once");
 }
 
@@ -300,7 +328,7 @@ async fn the_admin_listener_answers_no_other_site() {
         assert!(response.headers().keys().all(|name| !name.as_str().starts_with("access-control-")));
         let preflight = ask(&app, Method::OPTIONS, "/admin/keys", "", &Value::Null).header("origin", origin);
         let preflight = preflight.header("access-control-request-method", "POST").send().await.unwrap();
-        assert_eq!(preflight.status(), 405);
+        assert_eq!((preflight.status().as_u16(), header(&preflight, "allow")), (405, "GET, HEAD, POST"));
         assert!(preflight.headers().keys().all(|name| !name.as_str().starts_with("access-control-")));
     }
 }

@@ -130,6 +130,13 @@ fn what_gateways_share_is_made_once_and_shows_how_to_try() {
 #[test]
 fn the_first_admin_key_is_made_once() {
     let folder = tempfile::tempdir().unwrap();
+    // One that cannot be written down is not made.
+    let lost = run(folder.path(), &["keys", "bootstrap", "--file", "no/such/folder"]);
+    assert!(!lost.status.success(), "{lost:?}");
+    std::fs::write(folder.path().join("taken"), "").unwrap();
+    assert!(!run(folder.path(), &["keys", "bootstrap", "--file", "taken"]).status.success());
+    // Nor is anybody locked out by keys that cannot make others.
+    assert!(run(folder.path(), &["keys", "issue", "--name", "m", "--admin", "metrics:read"]).status.success());
     let made = run(folder.path(), &["keys", "bootstrap", "--file", "admin-key"]);
     assert!(made.status.success() && made.stdout.is_empty(), "{made:?}");
     let key = std::fs::read_to_string(folder.path().join("admin-key")).unwrap();
@@ -139,6 +146,8 @@ fn the_first_admin_key_is_made_once() {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(folder.path().join("admin-key")).unwrap().permissions().mode() & 0o777, 0o600);
     }
+    let again = run(folder.path(), &["keys", "bootstrap", "--file", "another"]);
+    assert!(!again.status.success() && !folder.path().join("another").exists(), "{again:?}");
     let again = run(folder.path(), &["keys", "bootstrap"]);
     assert!(!again.status.success() && text(&again.stderr).contains("there is an admin key already"), "{again:?}");
 }

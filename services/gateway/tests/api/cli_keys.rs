@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::{Running, portcullis, run, text};
 
@@ -69,6 +69,17 @@ fn administer(ask: &dyn Fn(&[&str]) -> Output) {
     assert_eq!((record["version"].as_u64(), record["expires_at"].is_null()), (Some(2), true));
     assert_eq!(record["scopes"]["inference"]["models"][0], "echo-*", "what is not named stays");
     refused(&["keys", "change", id, "--address", "192.0.2.1/24"], "a network is written like");
+    // One flag changes one thing.
+    let scopes_after = |id: &str, flags: &[&str]| {
+        said(&[&["keys", "change", id], flags].concat());
+        let shown: Value = serde_json::from_str(&said(&["keys", "show", id])).unwrap();
+        shown["record"]["scopes"].clone()
+    };
+    let inference = |models: &str, operations: &[&str], trusts| json!({"inference": {"models": [models], "operations": operations, "trust_system": trusts}});
+    assert_eq!(scopes_after(id, &["--operation", "chat"]), inference("echo-*", &["chat"], false));
+    assert_eq!(scopes_after(id, &["--trust-system"]), inference("echo-*", &["chat"], true));
+    assert_eq!(scopes_after(id, &["--model", "echo-chat"]), inference("echo-chat", &["chat"], true));
+    refused(&["keys", "change", id, "--admin", "keys:read"], "cannot become each other");
 
     assert_eq!(said(&["keys", "list", "--tenant", "acme"]).lines().count(), 1);
     let newer = said(&["keys", "rotate", id, "--grace", "60"]);
@@ -90,8 +101,13 @@ fn administer(ask: &dyn Fn(&[&str]) -> Output) {
         "--grant-operation",
         "chat",
     ]);
-    let shown: Value = serde_json::from_str(&said(&["keys", "show", &admin[..21]])).unwrap();
-    assert_eq!(shown["record"]["scopes"]["admin"]["grants"]["models"][0], "echo-*", "{shown}");
+    let granting = |acts: &[&str], models: &str| json!({"admin": {"acts": acts, "grants": {"models": [models], "operations": ["chat"], "trust_system": false}}});
+    let id = &admin[..21];
+    assert_eq!(scopes_after(id, &["--name", "renamed"]), granting(&["keys:write"], "echo-*"));
+    assert_eq!(scopes_after(id, &["--admin", "keys:read"]), granting(&["keys:read"], "echo-*"));
+    assert_eq!(scopes_after(id, &["--grant-model", "echo-chat"]), granting(&["keys:read"], "echo-chat"));
+    refused(&["tenants", "revoke", "default"], "the default tenant cannot be revoked");
+    refused(&["tenants", "add", ".."], "a letter or digit first");
     assert_eq!(said(&["tenants", "revoke", "acme"]), "revoked 1");
     refused(&["keys", "issue", "--name", "late", "--tenant", "acme"], "there is no such tenant");
     assert!(said(&["tenants", "list"]).contains("acme  revoked  Acme Inc."));
