@@ -15,7 +15,9 @@ use crate::measure::{Random, Times, middle};
 use crate::ring::{HOME, NOW, Ring};
 
 const COUNT: usize = 1_000_000;
-const PAIRS: usize = 200;
+/// In turns, so that what happens to the machine for some seconds happens to a part of each.
+const ROUNDS: usize = 20;
+const PAIRS: usize = 12;
 const SLICE: Duration = Duration::from_millis(10);
 /// Until the other thread is awake, or asleep.
 const SETTLES: Duration = Duration::from_micros(300);
@@ -160,36 +162,56 @@ fn slice(ring: &Ring, random: &mut Random, times: &mut Times) -> f64 {
     times.at(0.5)
 }
 
-/// By how much the middle moves while the neighbour works: slices with and without it in turn.
-fn moved(ring: &Ring, garbage: &Garbage, load: Load, name: &str) -> f64 {
-    let neighbour = Neighbour::default();
-    let (mut random, mut times, mut ratios, mut alone) = (Random::new(3), Times::new(200_000), vec![], vec![]);
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| neighbour.work(ring, garbage, load));
-        for pair in 0..PAIRS {
-            let mut middles = [0.0; 2];
-            // Whichever comes first.
-            for turn in [pair % 2, 1 - pair % 2] {
-                neighbour.is_on.store(turn == 1, Ordering::Release);
-                thread.thread().unpark();
-                let middle = slice(ring, &mut random, &mut times);
-                middles.iter_mut().skip(turn).take(1).for_each(|place| *place = middle);
+/// By how much the middle moves while a neighbour works.
+struct Moves {
+    load: Load,
+    name: &'static str,
+    alone: Vec<f64>,
+    ratios: Vec<f64>,
+    done: u64,
+}
+
+impl Moves {
+    fn new(load: Load, name: &'static str) -> Self {
+        Self { load, name, alone: Vec::new(), ratios: Vec::new(), done: 0 }
+    }
+
+    /// Slices with and without the neighbour in turn.
+    fn measure(&mut self, ring: &Ring, garbage: &Garbage, random: &mut Random, times: &mut Times) {
+        let (neighbour, load) = (Neighbour::default(), self.load);
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| neighbour.work(ring, garbage, load));
+            for pair in 0..PAIRS {
+                let mut middles = [0.0; 2];
+                // Whichever comes first.
+                for turn in [pair % 2, 1 - pair % 2] {
+                    neighbour.is_on.store(turn == 1, Ordering::Release);
+                    thread.thread().unpark();
+                    let middle = slice(ring, random, times);
+                    middles.iter_mut().skip(turn).take(1).for_each(|place| *place = middle);
+                }
+                let [without, with] = middles;
+                self.alone.push(without);
+                self.ratios.push(with / without);
             }
-            let [without, with] = middles;
-            alone.push(without);
-            ratios.push(with / without);
-        }
-        neighbour.is_over.store(true, Ordering::Release);
-        thread.thread().unpark();
-    });
-    let (moved, done) = (middle(ratios) - 1.0, neighbour.done.load(Ordering::Acquire));
-    println!(
-        "{name:<28} p50 of valid keys {:>4.0} ns alone, moves {:>5.1} %  {done} texts, {:.2} M/s",
-        middle(alone),
-        moved * 100.0,
-        done as f64 / (SLICE.as_secs_f64() * PAIRS as f64) / 1e6
-    );
-    moved
+            neighbour.is_over.store(true, Ordering::Release);
+            thread.thread().unpark();
+        });
+        self.done += neighbour.done.load(Ordering::Acquire);
+    }
+
+    fn told(self) -> f64 {
+        let seconds = SLICE.as_secs_f64() * self.ratios.len() as f64;
+        let (moved, done) = (middle(self.ratios) - 1.0, self.done);
+        println!(
+            "{:<28} p50 of valid keys {:>4.0} ns alone, moves {:>5.1} %  {done} texts, {:.2} M/s",
+            self.name,
+            middle(self.alone),
+            moved * 100.0,
+            done as f64 / seconds / 1e6
+        );
+        moved
+    }
 }
 
 /// All texts once, on one thread: how long one takes.
@@ -206,10 +228,17 @@ pub(crate) fn run(ring: &Ring) {
     let before = (ring.verifier.hashes(), ring.store.calls());
     refuse_all(ring, &garbage, Load::OneAddress, "from one address");
     refuse_all(ring, &garbage, Load::ManyAddresses, "from a million addresses");
-    let one = moved(ring, &garbage, Load::OneAddress, "garbage from one address");
-    let many = moved(ring, &garbage, Load::ManyAddresses, "garbage from many addresses");
+    let mut moves = [
+        Moves::new(Load::OneAddress, "garbage from one address"),
+        Moves::new(Load::ManyAddresses, "garbage from many addresses"),
+        Moves::new(Load::Elsewhere, "a neighbour that only hashes"),
+    ];
+    let (mut random, mut times) = (Random::new(3), Times::new(200_000));
+    for _ in 0..ROUNDS {
+        moves.iter_mut().for_each(|moves| moves.measure(ring, &garbage, &mut random, &mut times));
+    }
     let (hashes, calls) = (ring.verifier.hashes() - before.0, ring.store.calls() - before.1);
-    let busy = moved(ring, &garbage, Load::Elsewhere, "a neighbour that only hashes");
+    let [one, many, busy] = moves.map(Moves::told);
     println!(
         "K2 {hashes} argon2 (0), {calls} calls of the store (0), no redis; p50 moves {:.1} %, {:.1} % (10); any busy \
          neighbour moves it {:.1} %",
