@@ -272,6 +272,6 @@ fn operators(settings: &Settings, admin: Data<Admin>, listener: TcpListener, tls
         .max_connections(256)
         .shutdown_timeout(settings.server.shutdown_seconds)
         .disable_signals()
-        .listen_rustls_0_23(listener, tls.config.clone())?;
+        .listen_rustls_0_23(listener, tls.operators.clone())?;
     Ok(server.run())
 }

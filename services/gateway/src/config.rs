@@ -67,6 +67,8 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
     pub tls_cert: PathBuf,
     pub tls_key: PathBuf,
+    pub admin_tls_cert: PathBuf,
+    pub admin_tls_key: PathBuf,
     pub workers: usize,
     pub max_connections: usize,
     pub shutdown_seconds: u64,

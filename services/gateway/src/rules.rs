@@ -1,6 +1,7 @@
 //! From settings to the rules of the line: models, limits, screening. All of it or an error.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +77,11 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     if server.workers > 1_024 {
         return Err(InvalidSettings::new("server.workers", "expected at most 1024"));
     }
-    match server.tls_cert.as_os_str().is_empty() == server.tls_key.as_os_str().is_empty() {
+    let is_pair = |cert: &Path, key: &Path| cert.as_os_str().is_empty() == key.as_os_str().is_empty();
+    if !is_pair(&server.admin_tls_cert, &server.admin_tls_key) {
+        return Err(InvalidSettings::new("server.admin_tls_key", "admin_tls_cert and admin_tls_key go together"));
+    }
+    match is_pair(&server.tls_cert, &server.tls_key) {
         true => Ok(()),
         false => Err(InvalidSettings::new("server.tls_key", "tls_cert and tls_key go together")),
     }

@@ -45,8 +45,10 @@ pub enum TlsError {
 
 /// A certificate that is ready to serve.
 pub(crate) struct Tls {
-    /// For the listeners.
+    /// For callers.
     pub config: ServerConfig,
+    /// For operators.
+    pub operators: ServerConfig,
     /// SHA-256 over the certificate, as browsers show it.
     pub fingerprint: String,
     /// What clients must trust when the certificate is our own.
@@ -54,7 +56,8 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Loads the operator's certificate, or our own from the data folder, made if there is none.
+    /// Loads the operator's certificate, or our own from the data folder, made if there is none; for operators, too,
+    /// unless there is another for them.
     ///
     /// # Errors
     /// [`TlsError`] with the file in question.
@@ -70,7 +73,11 @@ impl Tls {
             make(&folder, &LOOPBACK)?;
         }
         let (config, fingerprint) = read(&cert, &key)?;
-        Ok(Self { config, fingerprint, authority: is_own.then_some(authority) })
+        let operators = match settings.admin_tls_cert.as_os_str().is_empty() {
+            true => config.clone(),
+            false => read(&settings.admin_tls_cert, &settings.admin_tls_key)?.0,
+        };
+        Ok(Self { config, operators, fingerprint, authority: is_own.then_some(authority) })
     }
 }
 

@@ -160,7 +160,8 @@ pub(super) fn client(settings: &Settings, admin: SocketAddr) -> Result<reqwest::
     // The certificate names localhost, wherever the listener is.
     let builder = reqwest::Client::builder().no_proxy().resolve("localhost", reached);
     let mut builder = builder.timeout(Duration::from_secs(30));
-    if settings.server.tls_cert.as_os_str().is_empty() {
+    let server = &settings.server;
+    if server.tls_cert.as_os_str().is_empty() && server.admin_tls_cert.as_os_str().is_empty() {
         let path = settings.server.data_dir.join("tls").join("ca.pem");
         let pem = std::fs::read(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&pem).map_err(Failure::new)?]);

@@ -159,3 +159,24 @@ async fn nothing_answers_in_plain_text() {
         assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn operators_may_have_a_certificate_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().display();
+    let mut setup = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    assert!(setup.args(["setup", "--out"]).arg(folder.path()).status().unwrap().success());
+    let files = format!("admin_tls_cert = \"{shared}/cert.pem\"\nadmin_tls_key = \"{shared}/key.pem\"");
+    let app = helpers::spawn(&format!("{}\n[server]\n{files}", gateway::config::LOCAL)).await;
+    let theirs = reqwest::Certificate::from_pem(&std::fs::read(folder.path().join("ca.pem")).unwrap()).unwrap();
+    let operator = reqwest::Client::builder().tls_certs_only([theirs]).no_proxy().build().unwrap();
+    let probe = format!("https://{}/livez", app.admin_address);
+    assert_eq!(operator.get(&probe).send().await.unwrap().status(), 200);
+    assert!(app.client.get(&probe).send().await.is_err(), "the callers' authority is another");
+    let models = format!("https://{}/v1/models", app.address);
+    assert_eq!(app.client.get(&models).send().await.unwrap().status(), 401);
+    assert!(operator.get(&models).send().await.is_err());
+    let half = gateway::config::Settings::parse("[server]\nadmin_tls_cert = \"x\"").unwrap();
+    let refused = gateway::Gateway::bind(half, None).await.err().unwrap().to_string();
+    assert_eq!(refused, "server.admin_tls_key: admin_tls_cert and admin_tls_key go together");
+}
