@@ -22,9 +22,10 @@ const MANY: Quota = Quota::per_minute(NonZeroU32::new(4_000_000_000).unwrap());
 const SLOW: Quota = Quota::per_day(NonZeroU32::new(100).unwrap());
 const NEVER: Quota = Quota::per_day(NonZeroU32::MIN);
 const KEYS: u64 = 10_000;
-/// How long each case runs, and how often; the middle of the ratios counts.
-const LASTS: Duration = Duration::from_millis(1_500);
-const ROUNDS: usize = 3;
+/// How long each case runs, and how often; the middle of the ratios counts. Many short turns: the machine is faster
+/// and slower for seconds at a time, and what is compared shall run in the same ones.
+const LASTS: Duration = Duration::from_millis(300);
+const ROUNDS: usize = 15;
 
 struct Bench {
     server: RedisServer,
@@ -79,30 +80,36 @@ impl Bench {
         Self { server, connection, peers, ours, alone }
     }
 
-    async fn case(&self, name: &str, tasks: usize, keys: u64, what: What) -> Figures {
-        // One that waits is slowed by how deep the machine sleeps, which changes: more and shorter turns.
-        let lasts = if tasks == 1 { LASTS / 3 } else { LASTS };
+    async fn case(&self, tasks: usize, keys: u64, what: What) -> Figures {
         let (peers, ours, alone) = (self.peers.clone(), self.ours.clone(), self.alone.clone());
-        let figures = measure(&self.connection, tasks, keys, lasts, move |key| {
+        measure(&self.connection, tasks, keys, LASTS, move |key| {
             let (peers, ours, alone) = (peers.clone(), ours.clone(), alone.clone());
             async move { what.run(&peers, &ours, &alone, &key.to_string()).await }
         })
-        .await;
-        let Figures { per_second, p50, p99, cpu } = figures;
-        println!("{name:<34} {per_second:>9.0}/s  p50 {p50:>8.1} us  p99 {p99:>8.1} us  redis {cpu:>6.2} us");
-        figures
+        .await
     }
 
-    /// Runs all cases in turn, several times.
+    /// Runs all cases in turn, many times.
     async fn rounds<const N: usize>(&self, tasks: usize, keys: u64, cases: [(&str, What); N]) -> Vec<[Figures; N]> {
-        let mut rounds = Vec::new();
-        let count = if tasks == 1 { ROUNDS * 3 } else { ROUNDS };
-        for _ in 0..count {
+        let mut rounds: Vec<[Figures; N]> = Vec::new();
+        for _ in 0..ROUNDS {
             let mut round = Vec::new();
-            for (name, what) in cases {
-                round.push(self.case(&format!("{name}, {tasks} waiting"), tasks, keys, what).await);
+            for (_, what) in cases {
+                round.push(self.case(tasks, keys, what).await);
             }
             rounds.push(round.try_into().unwrap());
+        }
+        for (at, (name, _)) in cases.iter().enumerate() {
+            let figures = || rounds.iter().filter_map(|round| round.get(at));
+            let of = |figure: fn(&Figures) -> f64| middle(figures().map(figure));
+            println!(
+                "{:<46} {:>9.0}/s  p50 {:>8.1} us  p99 {:>8.1} us  redis {:>6.2} us",
+                format!("{name}, {tasks} waiting"),
+                of(|figures| figures.per_second),
+                of(|figures| figures.p50),
+                of(|figures| figures.p99),
+                of(|figures| figures.cpu),
+            );
         }
         rounds
     }
