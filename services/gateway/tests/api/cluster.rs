@@ -130,6 +130,22 @@ async fn every_log_of_the_trail_is_verified() {
 }
 
 #[tokio::test]
+async fn the_command_line_writes_a_log_of_its_own_beside_running_gateways() {
+    let cluster = Cluster::start().await;
+    let app = cluster.gateway().await;
+    let welcome = ["welcome", "--authority", "ca.pem"];
+    let first = String::from_utf8(cluster.run(&welcome).stdout).unwrap();
+    let admin = first.lines().find_map(|line| line.strip_prefix("admin key  ")).expect("the first admin key");
+    assert_eq!(app.admin_get("/admin/keys", admin).send().await.unwrap().status(), 200, "it works at the gateway");
+    let second = String::from_utf8(cluster.run(&welcome).stdout).unwrap();
+    assert!(second.contains("demo key   pck1_") && !second.contains("admin key  "), "{second}");
+    drop(app.stop());
+    let verified = cluster.run(&["audit", "verify"]);
+    let said = String::from_utf8(verified.stdout).unwrap();
+    assert_eq!(said.matches(": good: ").count(), 2, "one log of the gateway, one of commands: {said}");
+}
+
+#[tokio::test]
 async fn without_the_database_nothing_is_asked_and_with_it_again_everything_is() {
     let mut cluster = Cluster::start().await;
     let app = cluster.gateway().await;
