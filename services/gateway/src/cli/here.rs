@@ -99,6 +99,11 @@ impl Here {
         Ok(json!({"tenant": tenant}))
     }
 
+    pub(super) async fn find_tenant(&self, id: &Tenant) -> Answer {
+        let tenant = self.issuer.find_tenant(&Principal::system(), id, unix_millis()).await.map_err(Failure::new)?;
+        Ok(json!({"tenant": tenant}))
+    }
+
     pub(super) async fn revoke_tenant(&self, id: &Tenant) -> Answer {
         self.revoke("tenants.revoke", id.to_string(), Revoke::Tenant(id.clone())).await
     }

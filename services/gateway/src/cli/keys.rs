@@ -68,6 +68,11 @@ pub(super) enum TenantsCommand {
     },
     /// List tenants.
     List,
+    /// Show all that is stored of a tenant, as JSON.
+    Show {
+        /// Its name.
+        id: Tenant,
+    },
     /// Revoke a tenant and all its keys, at once and for good.
     Revoke {
         /// Its name.
@@ -122,10 +127,7 @@ async fn keys(way: &Way, command: KeysCommand) -> Result<(), Failure> {
             print(&row(changed.get("record").unwrap_or(&Value::Null)));
         }
         KeysCommand::Revoke { id, family } => print_revoked(&way.revoke_key(&id, RevokeForm { family }).await?),
-        KeysCommand::Show { id } => {
-            let shown = way.find_key(&id).await?;
-            print(&serde_json::to_string_pretty(&shown).map_err(Failure::new)?);
-        }
+        KeysCommand::Show { id } => print_json(&way.find_key(&id).await?)?,
         KeysCommand::List { tenant } => {
             let mut after = None;
             loop {
@@ -156,6 +158,7 @@ async fn of_tenants(way: &Way, command: TenantsCommand) -> Result<(), Failure> {
             print(&tenant_row(added.get("tenant").unwrap_or(&Value::Null)));
         }
         TenantsCommand::Revoke { id } => print_revoked(&way.revoke_tenant(&id).await?),
+        TenantsCommand::Show { id } => print_json(&way.find_tenant(&id).await?)?,
         TenantsCommand::List => {
             let mut after = None;
             loop {
@@ -203,6 +206,11 @@ fn secret(answer: &Value) -> &str {
 
 fn print_revoked(answer: &Value) {
     print(&format!("revoked {}", answer.get("revoked").unwrap_or(&Value::Null)));
+}
+
+fn print_json(answer: &Value) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(answer).map_err(Failure::new)?);
+    Ok(())
 }
 
 fn rows(page: &Value, of: &str, row: fn(&Value) -> String) {

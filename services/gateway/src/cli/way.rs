@@ -93,6 +93,13 @@ impl Way {
         }
     }
 
+    pub(super) async fn find_tenant(&self, id: &Tenant) -> Answer {
+        match self {
+            Self::Gateway(gateway) => gateway.ask(Method::GET, &format!("tenants/{id}"), &Value::Null).await,
+            Self::Here(here) => here.find_tenant(id).await,
+        }
+    }
+
     pub(super) async fn revoke_tenant(&self, id: &Tenant) -> Answer {
         match self {
             Self::Gateway(gateway) => gateway.ask(Method::POST, &format!("tenants/{id}/revoke"), &Value::Null).await,

@@ -22,6 +22,9 @@ fn administer(ask: &dyn Fn(&[&str]) -> Output) {
     assert_eq!(said(&["tenants", "add", "acme", "--title", "Acme Inc."]), "acme  active  Acme Inc.");
     refused(&["tenants", "add", "acme"], "there is a tenant of this name");
     assert_eq!(said(&["tenants", "list"]).lines().count(), 2);
+    let shown: Value = serde_json::from_str(&said(&["tenants", "show", "acme"])).unwrap();
+    assert_eq!((shown["tenant"]["title"].as_str(), shown["tenant"]["revoked_at"].is_null()), (Some("Acme Inc."), true));
+    refused(&["tenants", "show", "nobody"], "no such");
 
     let key = said(&[
         "keys",
