@@ -170,9 +170,12 @@ impl Cache {
             noted_at: AtomicU64::new(0),
         };
         let mut shard = self.write(id);
-        if self.generation() != generation {
+        // Something has changed meanwhile: of a right secret that is kept, so that only the row is read again.
+        let is_outdated = self.generation() != generation;
+        if is_outdated && entry.outcome.is_err() {
             return;
         }
+        let entry = Entry { is_outdated, ..entry };
         if shard.len() >= self.per_shard && !shard.contains_key(id) {
             let oldest = shard.iter().take(SAMPLE).min_by_key(|(_, entry)| entry.used_at.load(Ordering::Relaxed));
             if let Some(oldest) = oldest.map(|(id, _)| *id) {
@@ -203,8 +206,12 @@ impl Cache {
     }
 
     /// The store did not answer: what is known holds a little longer, never past the hard end.
-    pub(crate) fn postpone(&self, id: &KeyId, now: UnixMillis) {
-        if let Some(entry) = self.write(id).get_mut(id) {
+    pub(crate) fn postpone(&self, id: &KeyId, now: UnixMillis, generation: u64) {
+        let mut shard = self.write(id);
+        if self.generation() != generation {
+            return;
+        }
+        if let Some(entry) = shard.get_mut(id) {
             entry.checked_at = entry.checked_at.min(now);
             entry.postponed = (now.saturating_add(POSTPONE_MS), self.epoch.load(Ordering::SeqCst));
         }
@@ -236,8 +243,14 @@ impl Cache {
             }
             Changed::Family(family) => self.mark(|principal| principal.family() == family),
             Changed::Tenant(tenant) => self.mark(|principal| principal.tenant() == tenant),
-            Changed::All => drop(self.epoch.fetch_add(1, Ordering::SeqCst)),
+            Changed::All => self.mark(|_| true),
         }
+    }
+
+    /// Rows may have changed, for all that is known.
+    pub(crate) fn read_again(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Refusals do not say whose they are, so that all of them go.

@@ -21,7 +21,7 @@ pub struct Once {
 
 /// A text that cannot name a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an idempotency key is 1 to {} visible ASCII characters", Once::MAX_BYTES)]
+#[error("an idempotency key is 1 to {} visible ASCII characters, and holds no API key", Once::MAX_BYTES)]
 pub struct InvalidOnce;
 
 impl Once {

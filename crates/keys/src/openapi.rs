@@ -30,7 +30,7 @@ texts! {
     KeyId "^pck1_[0-9A-Za-z]{16}$" "The public part of a key"
     FamilyId "^[0-9A-Za-z]{16}$" "A key and everything it was rotated into"
     Rate "^[0-9]+/(second|minute|hour|day|total)( burst [0-9]+)?$" "So many per window, such as `5/second burst 10`"
-    Tenant "^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$" "Whose key it is"
+    Tenant "^[0-9A-Za-z_.-]{1,64}$" "Whose key it is"
 }
 
 impl PartialSchema for Networks {

@@ -97,6 +97,7 @@ impl KeyRecord {
     pub fn is_active_admin(&self, now: UnixMillis) -> bool {
         [AdminAct::KeysWrite, AdminAct::TenantsAll].iter().all(|act| self.terms.scopes.permits_admin(*act))
             && self.revoked_at.is_none()
+            && self.terms.not_before.is_none_or(|start| now >= start)
             && self.ends_at().is_none_or(|end| now < end)
     }
 }

@@ -22,7 +22,7 @@ pub enum Changed {
     Family(FamilyId),
     /// The keys of a tenant.
     Tenant(Tenant),
-    /// Any key, for all that is known.
+    /// Every key, as far as it matters.
     All,
 }
 

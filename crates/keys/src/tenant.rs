@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::UnixMillis;
 
-/// Whose key it is: 1 to 64 of `A-Z a-z 0-9 _ . -`, a letter or digit first. The default tenant is `default`.
+/// Whose key it is: 1 to 64 of `A-Z a-z 0-9 _ . -`, but neither `.` nor `..`. The default tenant is `default`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Tenant(String);
 
 /// A text that is no tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a tenant is 1 to 64 letters, digits, dots, hyphens or underscores, a letter or digit first")]
+#[error("a tenant is 1 to 64 letters, digits, dots, hyphens or underscores, and not only one or two dots")]
 pub struct InvalidTenant;
 
 /// What is stored of a tenant. Revoked once, it has no keys that work and gets no new ones.
@@ -57,9 +57,9 @@ impl FromStr for Tenant {
 
     fn from_str(text: &str) -> Result<Self, InvalidTenant> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        // Otherwise `..` would be one, which no client can ask for in a path.
-        let begins_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let is_tenant = begins_well && text.len() <= 64 && text.bytes().all(is_allowed);
+        // No client can ask for these in a path.
+        let is_path = matches!(text, "." | "..");
+        let is_tenant = (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) && !is_path;
         is_tenant.then(|| Self(text.to_owned())).ok_or(InvalidTenant)
     }
 }

@@ -197,7 +197,7 @@ impl Verifier {
             match &heard {
                 Heard::Changed(changed) => cache.forget(changed),
                 Heard::Here => {
-                    cache.forget(&Changed::All);
+                    cache.read_again();
                     cache.set_soft(near);
                 }
                 Heard::Away => deaf.set(),
@@ -313,7 +313,7 @@ impl Inner {
                 Ok(_) => self.check_in_full(key, digest, now, generation).await,
                 Err(StoreError::Unavailable) if !is_outdated => {
                     tracing::warn!(key = %key.id(), "key store unavailable, a remembered key is accepted");
-                    self.cache.postpone(key.id(), now);
+                    self.cache.postpone(key.id(), now, generation);
                     Ok(known)
                 }
                 Err(error) => Err(error.into()),

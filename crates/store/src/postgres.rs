@@ -10,7 +10,7 @@ use sqlx::postgres::PgPool;
 
 use crate::connect::{connect, failure};
 use crate::row::{bind, bind_terms, hex, read, read_once, read_tenant, time};
-use crate::rows::{insert, key_rows};
+use crate::rows::{NOTED_AT_ONCE, insert, key_rows};
 
 const CONNECTIONS: u32 = 8;
 
@@ -55,5 +55,5 @@ key_rows!(
     lock: " FOR UPDATE",
     share: " FOR SHARE",
     by_bytes: " COLLATE \"C\"",
-    noted_at_once: 1
+    unlocked: " FOR UPDATE SKIP LOCKED"
 );

@@ -6,14 +6,16 @@
 //! Whatever changes keys of a tenant locks the tenant's row first: so no key is made in a tenant, or in a
 //! family, that is being revoked or changed at the same time.
 
+/// Keys of which the last use is noted in one transaction.
+pub(crate) const NOTED_AT_ONCE: usize = 100;
+
 macro_rules! insert {
-    ($rest:literal) => {
+    () => {
         concat!(
             "INSERT INTO keys (id, family, tenant, name, hash, pepper_kid, kind, scopes, limits, created_at, ",
             "not_before, expires_at, rotated_to, grace_until, revoked_at, last_used_at, made_by, addresses, ",
             "version, rotated_at) ",
-            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 ",
-            $rest
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
         )
     };
 }
@@ -21,7 +23,7 @@ macro_rules! insert {
 macro_rules! key_rows {
     (
         $store:ty, $database:ty, begin: $begin:literal, first: $first:literal, lock: $lock:literal, share: $share:literal,
-        by_bytes: $by_bytes:literal, noted_at_once: $noted_at_once:literal
+        by_bytes: $by_bytes:literal, unlocked: $unlocked:literal
     ) => {
         impl $store {
             /// A writing transaction that has the tenant for itself. A tenant that is not there, or revoked, is
@@ -64,7 +66,7 @@ macro_rules! key_rows {
                 record: &KeyRecord,
                 once: Option<&OnceRecord>,
             ) -> Result<(), StoreError> {
-                bind(sqlx::query(insert!("")), record)?.execute(&mut **transaction).await.map_err(failure)?;
+                bind(sqlx::query(insert!()), record)?.execute(&mut **transaction).await.map_err(failure)?;
                 sqlx::query("DELETE FROM issued_once WHERE expires_at <= $1")
                     .bind(time(record.created_at))
                     .execute(&mut **transaction)
@@ -93,16 +95,16 @@ macro_rules! key_rows {
             async fn insert_first(&self, record: &KeyRecord, now: UnixMillis) -> Result<(), StoreError> {
                 let mut transaction = self.pool()?.begin_with($begin).await.map_err(failure)?;
                 sqlx::query($first).execute(&mut *transaction).await.map_err(failure)?;
-                let sql = insert!(
-                    "WHERE NOT EXISTS (SELECT 1 FROM keys WHERE kind = 'admin' AND revoked_at IS NULL \
-                     AND scopes LIKE '%\"keys:write\"%' AND scopes LIKE '%\"tenants:all\"%' \
-                     AND (expires_at IS NULL OR expires_at > $21) \
-                     AND (grace_until IS NULL OR grace_until > $21))"
-                );
-                let query = bind(sqlx::query(sql), record)?.bind(time(now));
-                let done = query.execute(&mut *transaction).await.map_err(failure)?;
-                transaction.commit().await.map_err(failure)?;
-                if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+                let sql = "SELECT * FROM keys WHERE kind = 'admin' AND revoked_at IS NULL";
+                let admins = sqlx::query(sql).fetch_all(&mut *transaction).await.map_err(failure)?;
+                // One that cannot be read administers nothing.
+                if admins.iter().any(|row| read(row).is_ok_and(|admin| admin.is_active_admin(now))) {
+                    // At once: all who start wait for the lock.
+                    transaction.rollback().await.map_err(failure)?;
+                    return Err(StoreError::Conflict);
+                }
+                bind(sqlx::query(insert!()), record)?.execute(&mut *transaction).await.map_err(failure)?;
+                transaction.commit().await.map_err(failure)
             }
 
             async fn replace_rows(
@@ -233,17 +235,20 @@ macro_rules! key_rows {
                 query.fetch_all(self.pool()?).await.map_err(failure)?.iter().map(read).collect()
             }
 
-            /// In the order of the ids and a few at once: not to stand in the way of who revokes keys.
+            /// In the order of the ids, a few at once, and past what others hold: not to stand in the way of who
+            /// revokes keys.
             async fn touch_rows(&self, used: &[(KeyId, UnixMillis)]) -> Result<(), StoreError> {
                 let mut used = used.to_vec();
                 used.sort_unstable();
-                for some in used.chunks($noted_at_once) {
+                for some in used.chunks(NOTED_AT_ONCE) {
                     let mut transaction = self.pool()?.begin_with($begin).await.map_err(failure)?;
                     for (id, at) in some {
-                        sqlx::query(
-                            "UPDATE keys SET last_used_at = $1 \
-                             WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
-                        )
+                        sqlx::query(concat!(
+                            "UPDATE keys SET last_used_at = $1 WHERE id = (SELECT id FROM keys ",
+                            "WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
+                            $unlocked,
+                            ")"
+                        ))
                         .bind(time(*at))
                         .bind(id.as_str().to_owned())
                         .execute(&mut *transaction)

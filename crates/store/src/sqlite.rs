@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 use crate::MIGRATIONS;
 use crate::row::{bind, bind_terms, hex, read, read_once, read_tenant, time};
-use crate::rows::{insert, key_rows};
+use crate::rows::{NOTED_AT_ONCE, insert, key_rows};
 
 /// How long a call waits for another process's write, or for a free connection.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -92,7 +92,7 @@ key_rows!(
     lock: "",
     share: "",
     by_bytes: "",
-    noted_at_once: 100
+    unlocked: ""
 );
 
 /// Makes the file if there is none. One that is there is not touched: to close it would give up the

@@ -100,9 +100,8 @@ async fn look_for_ends(
             for (count, (days, _)) in counts.iter_mut().zip(HORIZONS) {
                 *count += i64::from(left < days * DAY);
             }
-            if left < WARN_DAYS * DAY && !warned.contains_key(&record.id) {
+            if left < WARN_DAYS * DAY && !warned.contains_key(&record.id) && warn(record, left) {
                 warned.insert(record.id, now);
-                warn(record, left);
             }
         }
         match page.last() {
@@ -116,7 +115,8 @@ async fn look_for_ends(
     Ok(())
 }
 
-fn warn(record: &KeyRecord, left: u64) {
+/// Gives whether there was something to say.
+fn warn(record: &KeyRecord, left: u64) -> bool {
     let KeyRecord { id, name, tenant, rotated_at, last_used_at, .. } = record;
     let hours = left / (60 * 60 * 1_000);
     match rotated_at {
@@ -125,6 +125,7 @@ fn warn(record: &KeyRecord, left: u64) {
         Some(at) if last_used_at.is_some_and(|used| used > *at) => {
             tracing::warn!(key = %id, name, %tenant, hours, "a key that was replaced is still in use and ends soon");
         }
-        Some(_) => {}
+        Some(_) => return false,
     }
+    true
 }

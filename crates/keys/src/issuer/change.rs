@@ -68,7 +68,11 @@ impl Issuer {
             return Err(IssueError::Changed);
         }
         let after = changed(before, change)?;
+        let is_maker = matches!(after.terms.scopes, Scopes::Admin(_));
+        let rows = if is_maker { Changed::All } else { Changed::Family(after.family) };
         if (&after.name, &after.terms) == (&before.name, &before.terms) {
+            // Whoever asks again may not know whether others were told.
+            self.changed(&rows).await;
             return Ok(Updated { before: before.clone(), after: before.clone() });
         }
         check_name(&after.name, 1)?;
@@ -82,8 +86,7 @@ impl Issuer {
         }
         let updated = self.store.update(&after, Asked { by: asker(by), once: None }).await;
         if may_have_changed(&updated) {
-            let is_maker = matches!(after.terms.scopes, Scopes::Admin(_));
-            self.changed(&if is_maker { Changed::All } else { Changed::Family(after.family) }).await;
+            self.changed(&rows).await;
         }
         updated.map_err(or_store(IssueError::Changed))?;
         Ok(Updated { before: lineage.record, after })
@@ -93,7 +96,7 @@ impl Issuer {
     /// before; revoking again is no error. Keys that a revoked key has made go on.
     ///
     /// An inference key in reach may be revoked by whoever holds `keys:write`; an admin key by itself and by those who
-    /// may do as much.
+    /// may do as much; a tenant, with all that it has, by whoever holds `tenants:all` too.
     ///
     /// Nothing is in the way of revoking the last admin key: a stolen one must end. The next is made as the
     /// first was.
@@ -105,9 +108,9 @@ impl Issuer {
         permit(by, AdminAct::KeysWrite, now)?;
         self.still(by).await?;
         let target = match target {
-            Revoke::Key(id) => Revoke::Key(revocable(by, self.reach(by, &id).await?)?.id),
+            Revoke::Key(id) => Revoke::Key(self.revocable(by, &id).await?.id),
             // Any key of a family may stand for it.
-            Revoke::Family(family) => Revoke::Family(revocable(by, self.reach(by, &family.founder()).await?)?.family),
+            Revoke::Family(family) => Revoke::Family(self.revocable(by, &family.founder()).await?.family),
             Revoke::Tenant(tenant) if tenant == Tenant::default() => return Err(IssueError::DefaultTenant),
             Revoke::Tenant(tenant) => {
                 permit(by, AdminAct::TenantsAll, now)?;
@@ -122,10 +125,23 @@ impl Issuer {
     }
 }
 
-/// A weaker admin must not end a stronger one.
-fn revocable(by: &Principal, record: KeyRecord) -> Result<KeyRecord, IssueError> {
-    let is_weaker = matches!(record.terms.scopes, Scopes::Admin(_)) && !by.scopes().covers(&record.terms.scopes);
-    if is_weaker && record.family != *by.family() { Err(IssueError::WiderThanMaker("scopes")) } else { Ok(record) }
+impl Issuer {
+    /// A weaker admin must not end a stronger one; what counts is what the makers leave of it.
+    async fn revocable(&self, by: &Principal, id: &KeyId) -> Result<KeyRecord, IssueError> {
+        let record = self.reach(by, id).await?;
+        if !matches!(record.terms.scopes, Scopes::Admin(_)) || record.family == *by.family() {
+            return Ok(record);
+        }
+        let left = match Lineage::of(&*self.store, record.clone()).await {
+            Ok(lineage) => lineage.terms(),
+            // A maker whose row is unreadable protects nobody.
+            Err(_) => Some(record.terms.clone()),
+        };
+        match left {
+            Some(left) if !by.scopes().covers(&left.scopes) => Err(IssueError::WiderThanMaker("scopes")),
+            _ => Ok(record),
+        }
+    }
 }
 
 /// The record with the change in it.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format;
 use crate::glob;
 use crate::scopes::ScopesError;
 
@@ -68,6 +69,7 @@ impl InferenceScopes {
         let is_allowed = |pattern: &String| {
             (1..=Self::MAX_PATTERN_BYTES).contains(&pattern.len())
                 && !pattern.chars().any(|c| c.is_control() || c.is_whitespace())
+                && !format::is_in(pattern)
         };
         match (models.is_empty(), models.iter().all(is_allowed), operations.is_empty()) {
             (true, ..) => Err(ScopesError::NoModel),

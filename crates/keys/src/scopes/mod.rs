@@ -32,7 +32,7 @@ pub enum ScopesError {
     /// Too many models.
     #[error("a key has at most {} model patterns", InferenceScopes::MAX_PATTERNS)]
     TooManyModels,
-    /// A pattern that is empty, too long, or has spaces or control characters.
+    /// A pattern that is empty, too long, or has spaces or control characters or a whole key in it.
     #[error(
         "a model pattern is 1 to {} bytes without spaces or control characters",
         InferenceScopes::MAX_PATTERN_BYTES

@@ -199,7 +199,7 @@ async fn first_admin(store: &dyn KeyStore) {
     let mut weak = admin_record("weak000000000000");
     let acts = AdminScopes::new([AdminAct::KeysWrite, AdminAct::MetricsRead]);
     // A pattern that looks like an act is none.
-    let grants = InferenceScopes::new(["\"tenants:all\""], [Operation::Chat]);
+    let grants = InferenceScopes::new(["tenants:all"], [Operation::Chat]);
     weak.terms.scopes = Scopes::Admin(done("acts", acts).with_grants(done("grants", grants)));
     done("insert", store.insert(&weak, Asked::default()).await);
     assert_eq!(insert("early00000000000", NOW - 2).await, Err(StoreError::Conflict), "two admin keys work then");

@@ -21,7 +21,7 @@ fn key_ids_read_both_forms() {
 fn tenants_are_plain_words() {
     assert_eq!(Tenant::default().as_str(), "default");
     assert_eq!("a.B-c_9".parse::<Tenant>().unwrap().to_string(), "a.B-c_9");
-    for bad in ["", "a b", "\u{e9}", "a/b", "{a}", ".", "..", "-a", "_a", &"a".repeat(65)] {
+    for bad in ["", "a b", "\u{e9}", "a/b", "{a}", ".", "..", &"a".repeat(65)] {
         assert!(bad.parse::<Tenant>().is_err(), "{bad}");
     }
 }

@@ -330,3 +330,21 @@ async fn the_default_tenant_stays() {
     assert_eq!(revoked, Err(IssueError::DefaultTenant));
     assert!(setup.elsewhere.bootstrap("first", NOW).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_maker_may_revoke_what_it_made_whatever_it_has_lost() {
+    let setup = setup();
+    let (issuer, system) = (setup.verifier.issuer(), Principal::system());
+    let acts = |acts: &[AdminAct]| Scopes::Admin(AdminScopes::new(acts.iter().copied()).unwrap());
+    let maker = made(&setup, Terms::new(acts(&[AdminAct::KeysWrite, AdminAct::AuditRead]))).await;
+    let stronger = made(&setup, Terms::new(acts(&[AdminAct::ConfigReload]))).await;
+    let by = setup.verify(&maker, NOW).await.unwrap();
+    let child = issuer.issue(&by, NewKey::new("child", Terms::new(acts(&[AdminAct::AuditRead]))), NOW).await.unwrap();
+    let mut less = Change::default();
+    less.scopes = Some(acts(&[AdminAct::KeysWrite]));
+    issuer.update(&system, &maker.record().id, less, NOW).await.unwrap();
+    let by = setup.verify(&maker, NOW).await.unwrap();
+    let refused = issuer.revoke(&by, Revoke::Key(stronger.record().id), NOW).await;
+    assert_eq!(refused, Err(IssueError::WiderThanMaker("scopes")));
+    assert_eq!(issuer.revoke(&by, Revoke::Key(child.record().id), NOW).await.map(|keys| keys.len()), Ok(1));
+}

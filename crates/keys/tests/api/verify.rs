@@ -183,7 +183,7 @@ async fn a_key_that_has_changed_is_read_again_or_refused_but_not_hashed_again() 
     let setup = setup();
     let key = setup.key().await;
     let (id, family) = (key.record().id, key.record().family);
-    for changed in [Changed::Key(id), Changed::Family(family), Changed::Tenant(Tenant::default())] {
+    for changed in [Changed::Key(id), Changed::Family(family), Changed::Tenant(Tenant::default()), Changed::All] {
         setup.verify(&key, NOW).await.unwrap();
         setup.store.take_away(true);
         setup.verifier.forget(&changed);

@@ -122,6 +122,7 @@ impl Asked<'_> {
                 let before = issued.replaced().map(|replaced| json!(replaced));
                 self.done_with(how, act, Some(target), before, json!(record)).await;
                 let mut builder = HttpResponse::Ok();
+                render::rotation(&mut builder, Some(&self.principal));
                 if issued.is_repeated() {
                     builder.insert_header(("idempotency-replayed", "true"));
                 }

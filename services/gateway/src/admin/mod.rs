@@ -24,6 +24,7 @@ use pipeline::{About, Code, Pipeline, Rejection, Step};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use serde_path_to_error::Segment;
 
 use crate::admin::answers::{Records, Reloaded, Status};
 use crate::edge::body::Body;
@@ -35,6 +36,36 @@ pub use reload::Reloader;
 use routes::{Needs, Route, find};
 
 const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::PATCH];
+/// The fields of all forms.
+const FIELDS: &[&str] = &[
+    "name",
+    "tenant",
+    "scopes",
+    "inference",
+    "admin",
+    "acts",
+    "grants",
+    "models",
+    "operations",
+    "trust_system",
+    "limits",
+    "requests",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "spend",
+    "budget",
+    "concurrent",
+    "addresses",
+    "not_before",
+    "expires_at",
+    "expires_in_seconds",
+    "version",
+    "grace_seconds",
+    "family",
+    "id",
+    "title",
+];
 const MAX_BODY: usize = 64 << 10;
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -119,15 +150,15 @@ async fn answer(
     }
 }
 
-/// Where in a body a fault is: the names of fields are told, what was sent is not.
+/// Where in a body a fault is: the names of our fields are told, what was sent is not.
 fn place(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.' | b'[' | b']' | b'0'..=b'9');
-    let path = error.path().to_string();
-    let at = if path.len() <= 64 && path.bytes().all(is_name) && path != "." {
-        format!(" at {path}")
-    } else {
-        String::new()
-    };
+    let ours = error.path().iter().map_while(|segment| match segment {
+        Segment::Map { key } | Segment::Enum { variant: key } => FIELDS.contains(&key.as_str()).then(|| key.clone()),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Unknown => None,
+    });
+    let path: Vec<String> = ours.collect();
+    let at = if path.is_empty() { String::new() } else { format!(" at {}", path.join(".")) };
     let inner = error.inner();
     format!("{at} (line {}, column {})", inner.line(), inner.column())
 }

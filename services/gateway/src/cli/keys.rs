@@ -194,8 +194,11 @@ async fn bootstrap(way: &Way, file: Option<PathBuf>) -> Result<(), Failure> {
     };
     let written = file.write_all(key.secret().as_bytes()).and_then(|()| file.sync_all());
     if let Err(error) = written {
-        here.revoke_key(&key.record().id, &RevokeForm { family: false }).await?;
-        return Err(failed(error));
+        let _ = std::fs::remove_file(&path);
+        let id = key.record().id;
+        let revoked = here.revoke_key(&id, &RevokeForm { family: false }).await;
+        let kept = revoked.map_or_else(|_| format!("; {id} was made and could not be revoked"), |_| String::new());
+        return Err(Failure::new(format!("{}: {error}{kept}", path.display())));
     }
     Ok(())
 }

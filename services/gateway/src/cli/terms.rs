@@ -125,18 +125,21 @@ impl ScopesArguments {
 
     /// The scopes of a new key: every model and every operation, where none is named.
     pub(super) fn scopes(&self) -> Result<Scopes, Failure> {
-        let is_admin = !self.acts.is_empty() || !self.granted_models.is_empty() || !self.granted_operations.is_empty();
-        if is_admin { self.admin(None) } else { self.inference(None) }
+        if self.is_of_admin() { self.admin(None) } else { self.inference(None) }
+    }
+
+    fn is_of_admin(&self) -> bool {
+        !self.acts.is_empty() || !self.granted_models.is_empty() || !self.granted_operations.is_empty()
     }
 
     /// The scopes of a key that has some: what is not named stays.
     fn over(&self, seen: &Scopes) -> Result<Scopes, Failure> {
         match seen {
             _ if self.is_empty() => Ok(seen.clone()),
-            Scopes::Inference(seen) if self.acts.is_empty() => self.inference(Some(seen)),
-            Scopes::Admin(seen) => self.admin(Some(seen)),
-            // The gateway says why not.
-            Scopes::Inference(_) => self.admin(None),
+            Scopes::Inference(seen) if !self.is_of_admin() => self.inference(Some(seen)),
+            Scopes::Admin(seen) if self.is_of_admin() => self.admin(Some(seen)),
+            // Of the other kind: the gateway says why not.
+            _ => self.scopes(),
         }
     }
 
@@ -155,7 +158,11 @@ impl ScopesArguments {
         let granted = seen.and_then(AdminScopes::grants);
         Ok(Scopes::Admin(match granted {
             None if self.granted_models.is_empty() && self.granted_operations.is_empty() => scopes,
-            _ => scopes.with_grants(asked_of_models(&self.granted_models, &self.granted_operations, granted)?),
+            _ => {
+                let most = asked_of_models(&self.granted_models, &self.granted_operations, granted)?;
+                let is_trusting = granted.is_some_and(InferenceScopes::trusts_system);
+                scopes.with_grants(if is_trusting { most.with_trust_system() } else { most })
+            }
         }))
     }
 }

@@ -66,6 +66,8 @@ async fn a_change_is_seen_at_once_and_only_by_those_who_saw_what_was_there() {
     assert_eq!(done(missing).await.0, 404);
     let (_, body) = done(ask(&app, Method::PATCH, &path, &admin, &json!({"limits": {"requests": "5/week"}}))).await;
     assert_eq!(body["detail"], "the body is not what is asked for at limits.requests (line 1, column 31)");
+    let (_, body) = done(ask(&app, Method::PATCH, &path, &admin, &json!({"limits": {"d41d8cd98f00b204": 1}}))).await;
+    assert_eq!(body["detail"], "the body is not what is asked for at limits (line 1, column 29)", "no input is told");
     for nothing in [json!({}), json!({"name": "ci"})] {
         let (status, same) = done(ask(&app, Method::PATCH, &path, &admin, &nothing)).await;
         assert_eq!((status, &same["record"]["version"]), (200, &json!(2)), "what changes nothing leaves the version");

@@ -110,7 +110,7 @@ fn administer(ask: &dyn Fn(&[&str]) -> Output) {
     assert_eq!(scopes_after(id, &["--admin", "keys:read"]), granting(&["keys:read"], "echo-*"));
     assert_eq!(scopes_after(id, &["--grant-model", "echo-chat"]), granting(&["keys:read"], "echo-chat"));
     refused(&["tenants", "revoke", "default"], "the default tenant cannot be revoked");
-    refused(&["tenants", "add", ".."], "a letter or digit first");
+    refused(&["tenants", "add", ".."], "not only one or two dots");
     assert_eq!(said(&["tenants", "revoke", "acme"]), "revoked 1");
     refused(&["keys", "issue", "--name", "late", "--tenant", "acme"], "there is no such tenant");
     assert!(said(&["tenants", "list"]).contains("acme  revoked  Acme Inc."));
