@@ -3,7 +3,6 @@
 //! goal.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking, and prints")]
 
-mod counted;
 mod garbage;
 mod measure;
 mod replicas;

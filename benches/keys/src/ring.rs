@@ -4,12 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use keys::testing::CountingStore;
 use keys::{
     InferenceScopes, Issuer, KeyId, KeyRecord, KeyStore, NewKey, Operation, Peppers, Principal, Scopes, Terms,
     UnixMillis, Verifier, VerifierBuilder,
 };
-
-use crate::counted::Counted;
 
 /// Stands still, so that nothing that is remembered grows old.
 pub(crate) const NOW: UnixMillis = 1_800_000_000_000;
@@ -75,7 +74,7 @@ pub(crate) async fn issue_by(
 
 /// Keys that a verifier remembers, and others that it has not seen.
 pub(crate) struct Ring {
-    pub(crate) store: Arc<Counted>,
+    pub(crate) store: Arc<CountingStore>,
     pub(crate) verifier: Verifier,
     pub(crate) warm: Vec<Key>,
     pub(crate) cold: Vec<Key>,
@@ -83,7 +82,7 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) async fn new(warm: usize, cold: usize) -> Self {
-        let store = Arc::new(Counted::default());
+        let store = Arc::new(CountingStore::default());
         // It holds its memory until the verifier's lanes have theirs: what an allocator gets back it keeps for the
         // next, and the growth by the first storm would be hidden.
         let issuer = issuer(store.clone());

@@ -22,7 +22,7 @@ pub enum Changed {
     Family(FamilyId),
     /// The keys of a tenant.
     Tenant(Tenant),
-    /// Every key, as far as it matters.
+    /// Any key may be meant, so that every one is.
     All,
 }
 

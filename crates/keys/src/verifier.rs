@@ -36,7 +36,8 @@ pub const AWAY_TTL: Duration = Duration::from_secs(4);
 /// Checks presented keys. Cheap to clone; clones share everything.
 ///
 /// A key seen lately costs under a microsecond and no I/O. A new one costs a read of its row and
-/// about 14 ms in an Argon2 lane, once, however many requests bring it at the same time.
+/// about 14 ms in an Argon2 lane, once, however many requests bring it at the same time; who comes after some key
+/// has changed begins a check of its own.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 

@@ -92,8 +92,8 @@ impl Issuer {
         Ok(Updated { before: lineage.record, after })
     }
 
-    /// Revokes a key, a family or a tenant but the default one, for good. Gives the keys that are revoked now and were not
-    /// before; revoking again is no error. Keys that a revoked key has made go on.
+    /// Revokes a key, a family or a tenant but the default one, for good. Gives the keys that are revoked now and
+    /// were not before; revoking again is no error. Keys that a revoked key has made go on.
     ///
     /// An inference key in reach may be revoked by whoever holds `keys:write`; an admin key by itself and by those who
     /// may do as much; a tenant, with all that it has, by whoever holds `tenants:all` too.
@@ -123,9 +123,7 @@ impl Issuer {
         }
         Ok(revoked?)
     }
-}
 
-impl Issuer {
     /// A weaker admin must not end a stronger one; what counts is what the makers leave of it.
     async fn revocable(&self, by: &Principal, id: &KeyId) -> Result<KeyRecord, IssueError> {
         let record = self.reach(by, id).await?;

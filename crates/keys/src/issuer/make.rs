@@ -154,7 +154,7 @@ impl Issuer {
     /// that start at once, one gets a key.
     ///
     /// # Errors
-    /// [`IssueError::AlreadyBootstrapped`] when an admin key works at `now`.
+    /// [`IssueError::AlreadyBootstrapped`] when a key works at `now` that may make keys for every tenant.
     pub async fn bootstrap(&self, name: &str, now: UnixMillis) -> Result<IssuedKey, IssueError> {
         let terms = Terms::new(Scopes::Admin(AdminScopes::all()));
         let issued = self.draft(NewKey::new(name, terms), now).await?.issued;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a conformance suite fails by panicking")]
 
+mod counting;
 mod revocations;
 
 use std::num::{NonZeroU32, NonZeroU64};
@@ -18,6 +19,7 @@ use crate::store::{Asked, KeyStore, Rehash, Revoke};
 use crate::tenant::{Tenant, TenantRecord};
 use crate::terms::Terms;
 
+pub use counting::CountingStore;
 pub use revocations::revocations_suite;
 
 const NOW: u64 = 1_800_000_000_000;

@@ -26,6 +26,17 @@ fn a_key_has_its_documented_form() {
 }
 
 #[test]
+fn leak_scanners_find_it_by_the_expression_in_security_md() {
+    let text = include_str!("../../../../SECURITY.md");
+    let expression = text.lines().find(|line| line.starts_with("pck1_[")).unwrap();
+    let expression = regex_automata::meta::Regex::new(expression).unwrap();
+    let key = a_key();
+    let found = expression.find(&format!("token = \"{key}\"; # {}", &key[..21])).unwrap();
+    assert_eq!((found.start(), found.len()), (9, key.len()));
+    assert!(expression.find(&key[..81]).is_none());
+}
+
+#[test]
 fn each_fault_has_its_reason() {
     let key = a_key();
     let reason = |text: &str| parse(text, &peppers()).unwrap_err();

@@ -136,6 +136,7 @@ async fn what_could_not_be_told_is_told_when_it_can_be() {
         let key = issuer.issue(&Principal::system(), new_key(inference(&["*"])), NOW).await.unwrap();
         issuer.revoke(&Principal::system(), Revoke::Key(key.record().id), NOW).await.unwrap();
     }
+    // The clock of the test stands still but for these, so that the task that tells again has its turns.
     tokio::time::sleep(Duration::from_secs(5)).await;
     broken.is_repaired.store(true, std::sync::atomic::Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(5)).await;

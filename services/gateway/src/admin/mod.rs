@@ -335,3 +335,20 @@ impl Asked<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_a_form_can_be_named() {
+        let document = json!(openapi::document());
+        let forms = ["KeyForm", "ChangeForm", "RotateForm", "RevokeForm", "TenantForm"];
+        for schema in forms.iter().chain(&["KeyLimits", "InferenceScopes", "Granting"]) {
+            let fields = document.pointer(&format!("/components/schemas/{schema}/properties")).unwrap();
+            for field in fields.as_object().unwrap().keys() {
+                assert!(FIELDS.contains(&field.as_str()), "{schema}: {field}");
+            }
+        }
+    }
+}
