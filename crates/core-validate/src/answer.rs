@@ -80,9 +80,7 @@ impl InferenceAnswer {
             AnswerContent::Json(root) => map_places(root, &self.places, &mut change),
             AnswerContent::Tensors(answer) => {
                 for place in &self.places {
-                    if let Some(text) = answer.text_mut(&place.steps) {
-                        change(place.slot, text);
-                    }
+                    answer.map_text(&place.steps, |text| change(place.slot, text));
                 }
             }
         }
@@ -165,7 +163,7 @@ impl AnswerChunk {
         let choices = self.root.get("choices").and_then(Json::as_array).unwrap_or_default();
         choices
             .iter()
-            .filter(|choice| choice.get("finish_reason").is_some_and(|reason| *reason != Json::Null))
+            .filter(|choice| choice.get("finish_reason").is_some_and(|reason| !reason.is_null()))
             .map(crate::openai::answer::index_of)
             .collect()
     }

@@ -196,6 +196,11 @@ impl Invalid {
         Self { code, at, message: message.into() }
     }
 
+    /// The same, one list element further.
+    pub(crate) fn below(self, index: usize) -> Self {
+        Self { at: self.at.index(index), ..self }
+    }
+
     /// Why.
     pub fn code(&self) -> InvalidCode {
         self.code

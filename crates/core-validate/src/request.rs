@@ -1,13 +1,15 @@
 //! The checked request: what every later step of the line works on.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use crate::invalid::Pointer;
-use crate::json::Json;
+use crate::json::{Document, Edits, Json, Value};
 use crate::names::ModelName;
 use crate::oip::{TensorRequest, TensorSummary};
+use crate::rules::ModelRules;
 
 /// What is asked of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +21,8 @@ pub enum Operation {
     Complete,
     /// Embedding vectors.
     Embed,
+    /// An answer of the `responses` API.
+    Respond,
     /// Tensors in, tensors out.
     Infer,
 }
@@ -35,7 +39,7 @@ pub enum Dialect {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Complete, Self::Embed, Self::Infer];
+    pub const ALL: [Self; 5] = [Self::Chat, Self::Complete, Self::Embed, Self::Respond, Self::Infer];
 
     /// The stable word for this operation.
     pub const fn as_str(self) -> &'static str {
@@ -43,6 +47,7 @@ impl Operation {
             Self::Chat => "chat",
             Self::Complete => "complete",
             Self::Embed => "embed",
+            Self::Respond => "respond",
             Self::Infer => "infer",
         }
     }
@@ -50,9 +55,14 @@ impl Operation {
     /// The wire shape this operation is written in.
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Chat | Self::Complete | Self::Embed => Dialect::OpenAi,
+            Self::Chat | Self::Complete | Self::Embed | Self::Respond => Dialect::OpenAi,
             Self::Infer => Dialect::Oip,
         }
+    }
+
+    /// Whether the model writes text.
+    pub(crate) const fn writes(self) -> bool {
+        matches!(self, Self::Chat | Self::Complete | Self::Respond)
     }
 }
 
@@ -104,40 +114,68 @@ impl Origin {
     }
 }
 
-/// One text of a request, and where it stands.
-#[derive(Debug, Clone, Copy)]
+/// One text of a request.
+#[derive(Debug, Clone)]
 pub struct Text<'a> {
-    /// Its place.
-    pub pointer: &'a Pointer,
-    /// Its origin.
-    pub origin: Origin,
-    /// The text.
-    pub text: &'a str,
+    of: &'a InferenceRequest,
+    place: Place,
+    origin: Origin,
+    text: Cow<'a, str>,
 }
 
-/// `messages`, message, `content`, part, `text`.
-const PART_STEPS: usize = 5;
+impl Text<'_> {
+    /// Where it stands.
+    pub fn pointer(&self) -> Pointer {
+        self.of.pointer(self.place)
+    }
 
-/// Where a text of the request is kept.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) steps: Vec<usize>,
-    pub(crate) pointer: Pointer,
-    pub(crate) origin: Origin,
-    /// The text is an object's key, not its value.
-    pub(crate) is_key: bool,
+    /// Where it comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Where a text is kept.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Value(u32),
+    Key(u32),
+    Element(usize, usize),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    Json(Json),
+    Json(JsonRequest),
     Tensors(TensorRequest),
+}
+
+/// A request in the dialect of OpenAI.
+#[derive(Debug, Clone)]
+pub(crate) struct JsonRequest {
+    pub(crate) document: Document,
+    pub(crate) edits: Edits,
+    /// For each node, what texts it holds.
+    pub(crate) marks: Vec<Mark>,
+    /// Lists of parts that a server may put together to one text.
+    pub(crate) parts: Vec<u32>,
+}
+
+/// What texts a node holds: its value, its key, or none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mark {
+    pub(crate) value: Option<Origin>,
+    pub(crate) key: Option<Origin>,
 }
 
 /// A request that passed every check of [`Validator::parse`](crate::Validator::parse).
 ///
 /// Its body is written anew from what was read, so that a server behind sees exactly what was
-/// checked; only the numbers of tensors are forwarded as the bytes that were scanned.
+/// checked; only numbers are forwarded as the bytes that were scanned.
 #[derive(Debug, Clone)]
 pub struct InferenceRequest {
     pub(crate) operation: Operation,
@@ -150,7 +188,7 @@ pub struct InferenceRequest {
     pub(crate) computed: u32,
     pub(crate) media_tokens: u64,
     pub(crate) content: Content,
-    pub(crate) places: Vec<Place>,
+    pub(crate) rules: Arc<ModelRules>,
     /// The body once it is written, until something changes.
     pub(crate) written: OnceLock<Encoded>,
 }
@@ -202,58 +240,88 @@ impl InferenceRequest {
         if self.operation == Operation::Infer {
             return 0;
         }
-        let texts: u64 = self.texts().map(|text| 4 + estimate(text.text)).sum();
+        let texts: u64 = self.texts().map(|text| 4 + estimate(&text.text)).sum();
         texts + self.media_tokens
     }
 
     /// Every text the model may read.
     pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
-        self.places.iter().filter_map(|place| {
-            let text = match &self.content {
-                Content::Json(body) if place.is_key => body.key(&place.steps)?,
-                Content::Json(body) => body.child(&place.steps)?.as_str()?,
-                Content::Tensors(request) => request.text(&place.steps)?,
-            };
-            Some(Text { pointer: &place.pointer, origin: place.origin, text })
-        })
+        self.places().map(|(place, origin)| Text { of: self, place, origin, text: self.text(place) })
+    }
+
+    fn places(&self) -> impl Iterator<Item = (Place, Origin)> {
+        let (json, tensors) = match &self.content {
+            Content::Json(json) => (Some(json), None),
+            Content::Tensors(tensors) => (None, Some(tensors)),
+        };
+        let marks = json.map(|json| json.marks.as_slice()).unwrap_or_default();
+        let marked = marks.iter().zip(0_u32..).flat_map(|(mark, node)| {
+            let key = mark.key.map(|origin| (Place::Key(node), origin));
+            let value = mark.value.map(|origin| (Place::Value(node), origin));
+            key.into_iter().chain(value)
+        });
+        let elements = tensors.into_iter().flat_map(TensorRequest::places);
+        marked.chain(elements.map(|(tensor, element)| (Place::Element(tensor, element), Origin::Element)))
+    }
+
+    fn text(&self, place: Place) -> Cow<'_, str> {
+        match (&self.content, place) {
+            (Content::Json(json), Place::Value(node)) => json.edits.text(json.document.value(node), false),
+            (Content::Json(json), Place::Key(node)) => json.edits.text(json.document.value(node), true),
+            (Content::Tensors(tensors), Place::Element(tensor, element)) => {
+                tensors.text(tensor, element).unwrap_or_default()
+            }
+            _ => Cow::default(),
+        }
+    }
+
+    fn pointer(&self, place: Place) -> Pointer {
+        match (&self.content, place) {
+            (Content::Json(json), Place::Value(node) | Place::Key(node)) => json.document.value(node).pointer(),
+            (_, Place::Element(tensor, element)) => TensorRequest::pointer(tensor, element),
+            _ => Pointer::root(),
+        }
     }
 
     /// Texts that a server may put together: the parts of one message, joined as servers join them,
     /// with nothing between and with a line break. For looking only; the parts are texts as well.
-    pub fn joined_texts(&self) -> Vec<(&Pointer, Origin, String)> {
-        let Content::Json(body) = &self.content else { return Vec::new() };
-        let is_part = |place: &&Place| place.steps.len() == PART_STEPS && !place.is_key;
-        let parts: Vec<&Place> = self.places.iter().filter(is_part).collect();
-        let of = |place: &Place| place.steps.first_chunk::<3>().copied();
+    pub fn joined_texts(&self) -> Vec<(Pointer, Origin, String)> {
+        let Content::Json(json) = &self.content else { return Vec::new() };
         let mut joined = Vec::new();
-        for message in parts.chunk_by(|a, b| of(a) == of(b)).filter(|message| message.len() > 1) {
-            let texts = message.iter().filter_map(|place| body.child(&place.steps)?.as_str());
-            let texts: Vec<&str> = texts.collect();
-            if let Some(first) = message.first() {
-                joined.push((&first.pointer, first.origin, texts.concat()));
-                joined.push((&first.pointer, first.origin, texts.join("\n")));
-            }
+        for list in json.parts.iter().map(|node| json.document.value(*node)) {
+            let texts = list.items().filter_map(|part| part.get("text").or_else(|| part.get("refusal")));
+            let mark = |text: &Value<'_>| json.marks.get(text.id() as usize).and_then(|mark| mark.value);
+            let marked: Vec<(Value<'_>, Origin)> = texts.filter_map(|text| Some((text, mark(&text)?))).collect();
+            let [(first, origin), _, ..] = *marked else { continue };
+            let texts: Vec<Cow<'_, str>> = marked.iter().map(|(text, _)| json.edits.text(*text, false)).collect();
+            joined.push((first.pointer(), origin, texts.concat()));
+            joined.push((first.pointer(), origin, texts.join("\n")));
         }
         joined
     }
 
-    /// Lets `change` read and replace every text; the first error ends the walk.
-    pub fn map_texts<E>(
-        &mut self,
-        mut change: impl FnMut(&Pointer, Origin, &mut String) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.written.take();
-        for place in &self.places {
-            let text = match &mut self.content {
-                Content::Json(body) if place.is_key => body.key_mut(&place.steps),
-                Content::Json(body) => match body.child_mut(&place.steps) {
-                    Some(Json::Text(text)) => Some(text),
-                    _ => None,
-                },
-                Content::Tensors(request) => request.text_mut(&place.steps),
-            };
-            if let Some(text) = text {
-                change(&place.pointer, place.origin, text)?;
+    /// Shows every text to `change`, which may put another one in its place; the first error ends the walk.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn map_texts<E>(&mut self, mut change: impl FnMut(&Text<'_>) -> Result<Option<String>, E>) -> Result<(), E> {
+        let mut changed = Vec::new();
+        for text in self.texts() {
+            if let Some(other) = change(&text)? {
+                changed.push((text.place, other));
+            }
+        }
+        if !changed.is_empty() {
+            self.written.take();
+        }
+        for (place, text) in changed {
+            match (&mut self.content, place) {
+                (Content::Json(json), Place::Value(node)) => json.edits.set_text(node, false, text),
+                (Content::Json(json), Place::Key(node)) => json.edits.set_text(node, true, text),
+                (Content::Tensors(tensors), Place::Element(tensor, element)) => {
+                    tensors.set_text(tensor, element, text);
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -268,10 +336,20 @@ impl InferenceRequest {
     }
 
     /// Checks the tensors against what a model says it takes.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Invalid) for the first fault.
     pub fn check_spec(&self, spec: &crate::ModelSpec) -> Result<(), crate::Invalid> {
         match &self.content {
             Content::Tensors(request) => request.check_spec(spec),
             Content::Json(_) => Ok(()),
+        }
+    }
+
+    fn set_field(&mut self, key: &'static str, value: Json) {
+        if let Content::Json(json) = &mut self.content {
+            self.written.take();
+            json.edits.set_field(key, value);
         }
     }
 
@@ -280,38 +358,37 @@ impl InferenceRequest {
         if self.model == *name {
             return;
         }
-        self.written.take();
         self.model = name.clone();
-        if let Content::Json(body) = &mut self.content {
-            body.set("model", Json::text(name.as_str()));
-        }
+        self.set_field("model", Json::text(name.as_str()));
     }
 
     /// Makes sure that no choice may be longer than `most` tokens.
     pub fn clamp_output(&mut self, most: u32) {
-        let Content::Json(body) = &mut self.content else { return };
-        if self.operation == Operation::Embed || self.max_output.is_some_and(|asked| asked <= most) {
-            return;
-        }
-        self.written.take();
+        let field = match &self.content {
+            _ if !self.operation.writes() || self.max_output.is_some_and(|asked| asked <= most) => return,
+            Content::Json(_) if self.operation == Operation::Respond => "max_output_tokens",
+            Content::Json(json) if json.document.root().field("max_completion_tokens").is_some() => {
+                "max_completion_tokens"
+            }
+            _ => "max_tokens",
+        };
         self.max_output = Some(most);
-        let field = if body.get("max_completion_tokens").is_some() { "max_completion_tokens" } else { "max_tokens" };
-        body.set(field, Json::Uint(u64::from(most)));
+        self.set_field(field, Json::Uint(u64::from(most)));
     }
 
     /// Asks the server to end a stream with its token counts.
     pub fn ask_stream_usage(&mut self) {
-        if let (true, Content::Json(body)) = (self.stream, &mut self.content) {
-            self.written.take();
-            let asked = vec![("include_usage".to_owned(), Json::Bool(true))];
-            body.set("stream_options", Json::Object(asked));
+        if self.stream && matches!(self.operation, Operation::Chat | Operation::Complete) {
+            self.set_field("stream_options", Json::object([("include_usage", Json::Bool(true))]));
         }
     }
 
     /// The body, written anew. It is written once, until something changes.
     pub fn to_body(&self) -> Encoded {
         let write = || match &self.content {
-            Content::Json(body) => Encoded::json(body),
+            Content::Json(json) => {
+                Encoded { bytes: json.edits.write(&json.document).into(), tensor_header_length: None }
+            }
             Content::Tensors(request) => request.to_body(),
         };
         self.written.get_or_init(write).clone()

@@ -1,12 +1,16 @@
 //! The front door: bytes and what the head said about them, to a checked request.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 
 use crate::answer::{AnswerChunk, InferenceAnswer};
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::limits::Limits;
 use crate::names::ModelName;
-use crate::request::{Dialect, InferenceRequest, Operation};
+use crate::refuse::missing;
+use crate::request::{Content, Dialect, InferenceRequest, Operation};
+use crate::rules::ModelRules;
 use crate::{oip, openai};
 
 /// What the head of a message says about its body.
@@ -25,7 +29,7 @@ pub struct Head {
 /// Reads requests and answers strictly. Cheap to clone and to share.
 #[derive(Debug, Clone, Default)]
 pub struct Validator {
-    limits: Limits,
+    rules: Arc<ModelRules>,
 }
 
 /// Answers come from a server the operator chose: larger, and judged by form only.
@@ -36,28 +40,68 @@ fn answer_limits() -> Limits {
 impl Validator {
     /// A validator with these bounds.
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        Self { rules: Arc::new(ModelRules::new(limits)) }
     }
 
     /// Reads one request body.
     ///
-    /// Costs one pass over the bytes; tensor data is scanned once more by its type. Memory stays
-    /// proportional to the body, which the caller has bounded.
+    /// Costs one pass over the bytes; a body of JSON and numbers is not copied. Memory stays within the body, of
+    /// which strings with escapes are unescaped when they are asked for, and 26 bytes for each JSON value.
     ///
     /// # Errors
     /// [`Invalid`] for the first fault.
     pub fn parse(&self, operation: Operation, head: &Head, body: &Bytes) -> Result<InferenceRequest, Invalid> {
+        self.parse_for(operation, head, body, |_| None)
+    }
+
+    /// Reads one request body by the rules of the model it names. Depth, values and lengths of strings are bounded
+    /// by the validator's own limits: the model is not known before the body is read.
+    ///
+    /// # Errors
+    /// [`Invalid`] for the first fault.
+    pub fn parse_for(
+        &self,
+        operation: Operation,
+        head: &Head,
+        body: &Bytes,
+        rules: impl FnOnce(&ModelName) -> Option<Arc<ModelRules>>,
+    ) -> Result<InferenceRequest, Invalid> {
         check_media_type(operation, head)?;
         if body.is_empty() {
             return Err(Invalid::new(InvalidCode::EmptyInput, Pointer::root(), "body is empty"));
         }
         match operation.dialect() {
-            Dialect::OpenAi => openai::parse(&self.limits, operation, body),
-            Dialect::Oip => oip::parse(&self.limits, head, body),
+            Dialect::OpenAi => openai::parse(&self.rules, operation, body, rules),
+            Dialect::Oip => self.parse_tensors(head, body, rules),
         }
     }
 
-    /// Reads a whole answer to `asked`.
+    fn parse_tensors(
+        &self,
+        head: &Head,
+        body: &Bytes,
+        rules: impl FnOnce(&ModelName) -> Option<Arc<ModelRules>>,
+    ) -> Result<InferenceRequest, Invalid> {
+        let model = head.model.clone().ok_or_else(|| missing(Pointer::root().key("model")))?;
+        let rules = rules(&model).unwrap_or_else(|| self.rules.clone());
+        let tensors = oip::parse(&rules, head, body)?;
+        Ok(InferenceRequest {
+            operation: Operation::Infer,
+            model,
+            version: head.version.clone(),
+            stream: false,
+            usage_asked: false,
+            max_output: None,
+            choices: 1,
+            computed: 1,
+            media_tokens: 0,
+            content: Content::Tensors(tensors),
+            rules,
+            written: OnceLock::new(),
+        })
+    }
+
+    /// Reads a whole answer to `asked`, which must keep to what the model's rules say it gives.
     ///
     /// # Errors
     /// [`Invalid`] when the server broke the protocol; the caller is not to blame.
@@ -68,9 +112,9 @@ impl Validator {
         body: &Bytes,
     ) -> Result<InferenceAnswer, Invalid> {
         let limits = answer_limits();
-        match asked.operation().dialect() {
-            Dialect::OpenAi => openai::answer::parse(&limits, asked.operation(), body),
-            Dialect::Oip => oip::parse_answer(&limits, head, body),
+        match &asked.content {
+            Content::Json(_) => openai::answer::parse(&limits, asked.operation(), body),
+            Content::Tensors(tensors) => oip::parse_answer(&limits, asked.rules.spec.as_ref(), tensors, head, body),
         }
     }
 
@@ -86,10 +130,17 @@ impl Validator {
 /// JSON, or nothing said; for tensors also the binary form.
 fn check_media_type(operation: Operation, head: &Head) -> Result<(), Invalid> {
     let Some(content_type) = &head.content_type else { return Ok(()) };
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
     let is_json = essence.eq_ignore_ascii_case("application/json");
     let is_binary = operation == Operation::Infer && essence.eq_ignore_ascii_case("application/octet-stream");
-    if is_json || is_binary {
+    // JSON is UTF-8 (RFC 8259, section 8.1), whatever else a parameter may claim.
+    let charset = |part: &str| {
+        part.split_once('=')
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .is_some_and(|(_, value)| !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"))
+    };
+    if (is_json || is_binary) && !parts.any(charset) {
         return Ok(());
     }
     let message = "expected content type application/json";

@@ -9,7 +9,8 @@ use ratelimit_redis::{Quota, TooLarge, Window};
 /// The operation in the words of `keys`. A new operation that keys do not know is never permitted.
 pub fn to_operation(operation: Operation) -> Option<keys::Operation> {
     match operation {
-        Operation::Chat => Some(keys::Operation::Chat),
+        // Another form of the same.
+        Operation::Chat | Operation::Respond => Some(keys::Operation::Chat),
         Operation::Complete => Some(keys::Operation::Complete),
         Operation::Embed => Some(keys::Operation::Embed),
         Operation::Infer => Some(keys::Operation::Infer),

@@ -34,7 +34,7 @@ impl Admitted {
     pub(crate) async fn screen_in(self, sanitizer: &Sanitizer, cores: &Arc<Semaphore>) -> Result<Screened, Rejection> {
         let Self { mut ticket, request, model, standings, body_bytes } = self;
         let trusts_system = ticket.about.principal().is_some_and(|principal| principal.scopes().trusts_system());
-        let length: usize = request.texts().map(|text| text.text.len()).sum();
+        let length: usize = request.texts().map(|text| text.text().len()).sum();
         let looked = if length <= LARGE {
             Some(look(request, sanitizer, trusts_system))
         } else {
@@ -81,18 +81,21 @@ struct Looked {
 fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: bool) -> Looked {
     let mut findings = Vec::new();
     let mut blocked = None;
-    let Ok(()) = request.map_texts(|pointer, origin, text| {
-        if origin == Origin::System && trusts_system {
-            return Ok::<(), std::convert::Infallible>(());
+    let Ok(()) = request.map_texts(|text| {
+        if text.origin() == Origin::System && trusts_system {
+            return Ok::<_, std::convert::Infallible>(None);
         }
-        let verdict = sanitizer.check(text);
-        note(&mut findings, verdict.findings(), pointer.as_str());
+        let verdict = sanitizer.check(text.text());
+        if verdict.findings().is_empty() {
+            return Ok(None);
+        }
+        note(&mut findings, verdict.findings(), text.pointer().as_str());
         match verdict.action() {
-            Action::Block => blocked = blocked.take().or_else(|| Some(pointer.clone())),
-            Action::Redact => *text = verdict.into_text().into_owned(),
+            Action::Block => blocked = blocked.take().or_else(|| Some(text.pointer())),
+            Action::Redact => return Ok(Some(verdict.into_text().into_owned())),
             _ => {}
         }
-        Ok(())
+        Ok(None)
     });
     for (pointer, _, text) in
         request.joined_texts().into_iter().filter(|(_, origin, _)| !(*origin == Origin::System && trusts_system))
@@ -100,7 +103,7 @@ fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: boo
         let verdict = sanitizer.check(&text);
         if verdict.action() != Action::Allow && blocked.is_none() {
             note(&mut findings, verdict.findings(), pointer.as_str());
-            blocked = Some(pointer.clone());
+            blocked = Some(pointer);
         }
     }
     Looked { request, findings, blocked }

@@ -3,13 +3,15 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::answer::{AnswerContent, InferenceAnswer, Slot, SlotPlace};
-use crate::invalid::{Invalid, Pointer};
-use crate::json::{self, Json};
+use crate::invalid::{Invalid, InvalidCode, Pointer};
+use crate::json::{Field, Json, Kind};
 use crate::limits::Limits;
 use crate::names::ModelName;
-use crate::oip::data::{Tensor, is_tensor_name};
-use crate::oip::request::{encode, split};
-use crate::openai::{missing, wrong_type};
+use crate::oip::ModelSpec;
+use crate::oip::head::is_tensor_name;
+use crate::oip::request::{TensorRequest, encode, split};
+use crate::oip::tensor::{Tensor, TensorDocument};
+use crate::refuse::{missing, wrong_type};
 use crate::request::Encoded;
 use crate::validator::Head;
 
@@ -17,42 +19,64 @@ use crate::validator::Head;
 pub(crate) struct TensorAnswer {
     model: Option<ModelName>,
     /// `id` and `model_version` as they are passed on.
-    rest: Vec<(String, Json)>,
+    rest: Vec<Field>,
     outputs: Vec<Tensor>,
     binary: bool,
 }
 
-/// Reads a tensor answer; a tensor that does not fit its shape is a broken server.
-pub(crate) fn parse_answer(limits: &Limits, head: &Head, body: &Bytes) -> Result<InferenceAnswer, Invalid> {
+/// Reads a tensor answer. A tensor that does not fit its shape or the model, or that nobody asked for, is a broken
+/// server.
+pub(crate) fn parse_answer(
+    limits: &Limits,
+    spec: Option<&ModelSpec>,
+    asked: &TensorRequest,
+    head: &Head,
+    body: &Bytes,
+) -> Result<InferenceAnswer, Invalid> {
     let (json, mut tail) = split(head, body)?;
-    let root = json::read(&json, limits, Some("data"))?;
-    let at = Pointer::root().key("outputs");
-    let list = root.get("outputs").ok_or_else(|| missing(at.clone()))?;
-    let list = list.as_array().ok_or_else(|| wrong_type(at.clone(), "a list"))?;
-    let mut outputs = Vec::with_capacity(list.len());
-    for (i, value) in list.iter().enumerate() {
-        outputs.push(Tensor::read(limits, value, &at.index(i), &mut tail, &["content_type"])?);
+    let read = TensorDocument::read(&json, limits, "outputs")?;
+    let root = read.document.root();
+    let at = || Pointer::root().key("outputs");
+    let list = root.get("outputs").ok_or_else(|| missing(at()))?;
+    if list.kind() != Kind::Array {
+        return Err(wrong_type(at(), "a list"));
+    }
+    let mut outputs: Vec<Tensor> = Vec::with_capacity(list.size());
+    for object in list.items() {
+        let tensor = Tensor::read(limits, &read, object, &mut tail, &|key| key == "content_type")?;
+        let is_asked = asked.asked.is_empty() || asked.asked.contains(&tensor.head.name);
+        if !is_asked || outputs.iter().any(|other| other.head.name == tensor.head.name) {
+            let message = "nobody asked for this output";
+            return Err(Invalid::new(InvalidCode::UnknownField, object.pointer().key("name"), message));
+        }
+        outputs.push(tensor);
+    }
+    if let Some(spec) = spec {
+        spec.check_outputs(&outputs, &asked.classified)?;
     }
     let mut places = Vec::new();
     for (i, tensor) in outputs.iter().enumerate() {
-        for j in (0..tensor.elements()).filter(|&j| tensor.text(j).is_some()) {
+        for j in 0..tensor.texts() {
             places.push(SlotPlace { steps: vec![i, j], slot: Slot::Element(i as u32, j as u32) });
         }
     }
-    let word = |value: &Json| value.as_str().is_some_and(is_tensor_name);
-    let rest = ["id", "model_version"]
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), root.get(key).filter(|value| word(value))?.clone())))
-        .collect();
+    let word = |key: &&str| root.get(key).and_then(|value| value.as_str()).is_some_and(|word| is_tensor_name(&word));
+    let rest = ["id", "model_version"].into_iter().filter(word);
+    let rest = rest.filter_map(|key| Some((key.into(), Json::copy(root.get(key)?)))).collect();
     let answer = TensorAnswer { model: None, rest, outputs, binary: tail.is_some() };
     Ok(InferenceAnswer { content: AnswerContent::Tensors(answer), places, usage: None })
 }
 
 impl TensorAnswer {
-    pub(crate) fn text_mut(&mut self, steps: &[usize]) -> Option<&mut String> {
-        match steps {
-            [tensor, element] => self.outputs.get_mut(*tensor)?.text_mut(*element),
-            _ => None,
+    /// Lets `change` replace one element.
+    pub(crate) fn map_text(&mut self, steps: &[usize], change: impl FnOnce(&mut String)) {
+        let [tensor, element] = *steps else { return };
+        let Some(tensor) = self.outputs.get_mut(tensor) else { return };
+        let Some(mut text) = tensor.text(element).map(std::borrow::Cow::into_owned) else { return };
+        let before = text.clone();
+        change(&mut text);
+        if text != before {
+            tensor.set_text(element, text);
         }
     }
 
@@ -61,14 +85,14 @@ impl TensorAnswer {
     }
 
     pub(crate) fn to_body(&self) -> Encoded {
-        let mut fields = Vec::new();
+        let mut fields: Vec<Field> = Vec::new();
         if let Some(model) = &self.model {
-            fields.push(("model_name".to_owned(), Json::text(model.as_str())));
+            fields.push(("model_name".into(), Json::text(model.as_str())));
         }
         fields.extend(self.rest.iter().cloned());
         let mut tail = BytesMut::new();
         let outputs = self.outputs.iter().map(|tensor| tensor.write(&mut tail)).collect();
-        fields.push(("outputs".to_owned(), Json::Array(outputs)));
+        fields.push(("outputs".into(), Json::Array(outputs)));
         encode(fields, &tail, self.binary)
     }
 }

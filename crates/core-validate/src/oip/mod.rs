@@ -5,10 +5,11 @@
 //! data of each tensor with `binary_data_size` follows in order.
 
 mod answer;
-mod data;
+mod head;
 mod request;
 mod scan;
 mod spec;
+mod tensor;
 
 pub(crate) use answer::{TensorAnswer, parse_answer};
 pub(crate) use request::{TensorRequest, parse};

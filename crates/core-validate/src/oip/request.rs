@@ -1,63 +1,64 @@
 //! A tensor request: `POST /v2/models/{model}/infer`.
 
-use std::sync::OnceLock;
-
 use bytes::{Bytes, BytesMut};
 
 use crate::invalid::{Invalid, InvalidCode, Pointer};
-use crate::json::{self, Json};
+use crate::json::{Field, Json, Kind, Value};
 use crate::limits::Limits;
-use crate::oip::data::{Tensor, is_tensor_name};
+use crate::oip::head::is_tensor_name;
+use crate::oip::tensor::{Tensor, TensorDocument};
 use crate::oip::{ModelSpec, TensorSummary};
-use crate::openai::{empty, missing, unsupported, wrong_type};
-use crate::request::{Content, Encoded, InferenceRequest, Operation, Origin, Place};
+use crate::refuse::{conflict, empty, missing, unknown, unsupported, wrong_type};
+use crate::request::Encoded;
+use crate::rules::ModelRules;
 use crate::validator::Head;
 
 #[derive(Debug, Clone)]
 pub(crate) struct TensorRequest {
     /// `id`, `parameters` and `outputs` as they are passed on.
-    rest: Vec<(String, Json)>,
-    inputs: Vec<Tensor>,
+    rest: Vec<Field>,
+    pub(super) inputs: Vec<Tensor>,
+    /// Names of the outputs that are asked for; all when none.
+    pub(super) asked: Vec<String>,
+    /// Of them, those that are to come as classes.
+    pub(super) classified: Vec<String>,
     binary: bool,
 }
 
 /// Reads a tensor request.
-pub(crate) fn parse(limits: &Limits, head: &Head, body: &Bytes) -> Result<InferenceRequest, Invalid> {
-    let model = head.model.clone().ok_or_else(|| missing(Pointer::root().key("model")))?;
+pub(crate) fn parse(rules: &ModelRules, head: &Head, body: &Bytes) -> Result<TensorRequest, Invalid> {
+    let limits = &rules.limits;
     let (json, mut tail) = split(head, body)?;
-    let root = json::read(&json, limits, Some("data"))?;
-    let Json::Object(fields) = &root else { return Err(wrong_type(Pointer::root(), "an object")) };
-    let mut rest = Vec::new();
-    for (key, value) in fields {
-        let at = Pointer::root().key(key);
-        match key.as_str() {
-            "inputs" => {}
-            "id" => rest.push((key.clone(), identifier(value, at)?)),
-            "parameters" => rest.push((key.clone(), flags(value, &at, &["binary_data_output"])?)),
-            "outputs" => rest.push((key.clone(), outputs(limits, value, &at)?)),
-            _ => return Err(Invalid::new(InvalidCode::UnknownField, at, "a field is not accepted here")),
-        }
+    let read = TensorDocument::read(&json, limits, "inputs")?;
+    let root = read.document.root();
+    if root.kind() != Kind::Object {
+        return Err(wrong_type(Pointer::root(), "an object"));
     }
-    let inputs = inputs(limits, &root, &mut tail)?;
-    if tail.as_ref().is_some_and(|tail| !tail.is_empty()) {
+    let mut request = TensorRequest {
+        rest: Vec::new(),
+        inputs: Vec::new(),
+        asked: Vec::new(),
+        classified: Vec::new(),
+        binary: tail.is_some(),
+    };
+    for field in root.fields() {
+        match &*field.key() {
+            "inputs" => continue,
+            "id" => identifier(field)?,
+            "parameters" => flags(field, &|key| key == "binary_data_output" || limits.allows_parameter(key))?,
+            "outputs" => request.outputs(limits, field)?,
+            key => return Err(unknown(key, field.pointer())),
+        }
+        request.rest.push((field.key().into_owned().into(), Json::copy(field)));
+    }
+    request.inputs = inputs(limits, &read, &mut tail)?;
+    if tail.is_some_and(|tail| !tail.is_empty()) {
         return Err(Invalid::new(InvalidCode::WrongShape, Pointer::root(), "binary data is longer than announced"));
     }
-    let places = places(&inputs);
-    let content = Content::Tensors(TensorRequest { rest, inputs, binary: tail.is_some() });
-    Ok(InferenceRequest {
-        operation: Operation::Infer,
-        model,
-        version: head.version.clone(),
-        stream: false,
-        usage_asked: false,
-        max_output: None,
-        choices: 1,
-        computed: 1,
-        media_tokens: 0,
-        content,
-        places,
-        written: OnceLock::new(),
-    })
+    if let Some(spec) = &rules.spec {
+        request.check_spec(spec)?;
+    }
+    Ok(request)
 }
 
 /// The JSON part and, with a tensor header length, the binary part behind it.
@@ -76,126 +77,135 @@ pub(super) fn split(head: &Head, body: &Bytes) -> Result<(Bytes, Option<Bytes>),
     }
 }
 
-fn inputs(limits: &Limits, root: &Json, tail: &mut Option<Bytes>) -> Result<Vec<Tensor>, Invalid> {
-    let at = Pointer::root().key("inputs");
-    let list = root.get("inputs").ok_or_else(|| missing(at.clone()))?;
-    let list = list.as_array().ok_or_else(|| wrong_type(at.clone(), "a list"))?;
-    if list.is_empty() {
-        return Err(empty(at));
+fn inputs(limits: &Limits, read: &TensorDocument, tail: &mut Option<Bytes>) -> Result<Vec<Tensor>, Invalid> {
+    let at = || Pointer::root().key("inputs");
+    let list = read.document.root().get("inputs").ok_or_else(|| missing(at()))?;
+    if list.kind() != Kind::Array {
+        return Err(wrong_type(at(), "a list"));
     }
-    if list.len() > limits.tensors {
-        let message = format!("{} tensors exceed maximum {}", list.len(), limits.tensors);
-        return Err(Invalid::new(InvalidCode::OutOfRange, at, message));
+    let count = list.size();
+    if count == 0 {
+        return Err(empty(at()));
     }
-    let mut inputs: Vec<Tensor> = Vec::with_capacity(list.len());
-    for (i, value) in list.iter().enumerate() {
-        let tensor = Tensor::read(limits, value, &at.index(i), tail, &["content_type"])?;
-        if inputs.iter().any(|other| other.name == tensor.name) {
-            let message = "two inputs have the same name";
-            return Err(Invalid::new(InvalidCode::ConflictingFields, at.index(i).key("name"), message));
+    too_many(limits, count, at)?;
+    let mut inputs: Vec<Tensor> = Vec::with_capacity(count);
+    for object in list.items() {
+        let tensor =
+            Tensor::read(limits, read, object, tail, &|key| key == "content_type" || limits.allows_parameter(key))?;
+        if inputs.iter().any(|other| other.head.name == tensor.head.name) {
+            return Err(conflict(object.pointer().key("name"), "two inputs have the same name"));
         }
         inputs.push(tensor);
     }
     Ok(inputs)
 }
 
-fn identifier(value: &Json, at: Pointer) -> Result<Json, Invalid> {
-    match value {
-        Json::Text(id) if is_tensor_name(id) => Ok(value.clone()),
-        Json::Text(_) => Err(Invalid::new(
-            InvalidCode::OutOfRange,
-            at,
-            "an id is 1 to 128 characters of letters, digits and . _ : / -",
-        )),
-        _ => Err(wrong_type(at, "a string")),
+fn too_many(limits: &Limits, count: usize, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
+    if count <= limits.tensors {
+        return Ok(());
     }
+    let message = format!("{count} tensors exceed maximum {}", limits.tensors);
+    Err(Invalid::new(InvalidCode::OutOfRange, at(), message))
 }
 
-/// An object that holds only these parameters, as flags or small numbers.
-fn flags(value: &Json, at: &Pointer, allowed: &[&str]) -> Result<Json, Invalid> {
-    let Json::Object(fields) = value else { return Err(wrong_type(at.clone(), "an object")) };
-    for (key, field) in fields {
-        if !allowed.contains(&key.as_str()) || !matches!(field, Json::Bool(_) | Json::Uint(_)) {
-            return Err(unsupported(at.key(key), "this parameter is not accepted"));
-        }
+fn identifier(value: Value<'_>) -> Result<(), Invalid> {
+    let id = value.as_str().ok_or_else(|| wrong_type(value.pointer(), "a string"))?;
+    if id.is_empty() || is_tensor_name(&id) {
+        return Ok(());
     }
-    Ok(value.clone())
+    let message = "an id is 1 to 128 characters of letters, digits and . _ : / -";
+    Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
 }
 
-fn outputs(limits: &Limits, value: &Json, at: &Pointer) -> Result<Json, Invalid> {
-    let list = value.as_array().ok_or_else(|| wrong_type(at.clone(), "a list"))?;
-    if list.len() > limits.tensors {
-        let message = format!("{} tensors exceed maximum {}", list.len(), limits.tensors);
-        return Err(Invalid::new(InvalidCode::OutOfRange, at.clone(), message));
+/// An object that holds only these parameters, as flags or whole numbers.
+fn flags(value: Value<'_>, is_allowed: &dyn Fn(&str) -> bool) -> Result<(), Invalid> {
+    if value.kind() != Kind::Object {
+        return Err(wrong_type(value.pointer(), "an object"));
     }
-    for (i, output) in list.iter().enumerate() {
-        let at = at.index(i);
-        let Json::Object(fields) = output else { return Err(wrong_type(at, "an object")) };
-        for (key, field) in fields {
-            match key.as_str() {
-                "name" if field.as_str().is_some_and(is_tensor_name) => {}
-                "name" => {
-                    let message = "expected the name of a tensor";
-                    return Err(Invalid::new(InvalidCode::OutOfRange, at.key(key), message));
-                }
-                "parameters" => {
-                    let _ = flags(field, &at.key(key), &["binary_data", "classification"])?;
-                }
-                _ => return Err(Invalid::new(InvalidCode::UnknownField, at.key(key), "a field is not accepted here")),
-            }
-        }
-        if output.get("name").is_none() {
-            return Err(missing(at.key("name")));
+    for field in value.fields() {
+        let is_plain = field.as_bool().is_some() || field.as_u64().is_some();
+        if !is_plain || !is_allowed(&field.key()) {
+            return Err(unsupported(field.pointer(), "this parameter is not accepted"));
         }
     }
-    Ok(value.clone())
-}
-
-fn places(inputs: &[Tensor]) -> Vec<Place> {
-    let mut places = Vec::new();
-    for (i, tensor) in inputs.iter().enumerate() {
-        let at = Pointer::root().key("inputs").index(i).key("data");
-        for j in (0..tensor.elements()).filter(|&j| tensor.text(j).is_some()) {
-            places.push(Place { steps: vec![i, j], pointer: at.index(j), origin: Origin::Element, is_key: false });
-        }
-    }
-    places
+    Ok(())
 }
 
 impl TensorRequest {
-    pub(crate) fn text(&self, steps: &[usize]) -> Option<&str> {
-        match steps {
-            [tensor, element] => self.inputs.get(*tensor)?.text(*element),
-            _ => None,
+    fn outputs(&mut self, limits: &Limits, list: Value<'_>) -> Result<(), Invalid> {
+        if list.kind() != Kind::Array {
+            return Err(wrong_type(list.pointer(), "a list"));
+        }
+        too_many(limits, list.size(), || list.pointer())?;
+        for output in list.items() {
+            if output.kind() != Kind::Object {
+                return Err(wrong_type(output.pointer(), "an object"));
+            }
+            for field in output.fields() {
+                match &*field.key() {
+                    "name" if field.as_str().is_some_and(|name| is_tensor_name(&name)) => {}
+                    "name" => {
+                        let message = "expected the name of a tensor";
+                        return Err(Invalid::new(InvalidCode::OutOfRange, field.pointer(), message));
+                    }
+                    "parameters" => flags(field, &|key| matches!(key, "binary_data" | "classification"))?,
+                    key => return Err(unknown(key, field.pointer())),
+                }
+            }
+            let name = output.get("name").ok_or_else(|| missing(output.pointer().key("name")))?;
+            let name = name.as_str().unwrap_or_default().into_owned();
+            if self.asked.contains(&name) {
+                return Err(conflict(output.pointer().key("name"), "an output is asked for twice"));
+            }
+            if output.get("parameters").is_some_and(|parameters| parameters.get("classification").is_some()) {
+                self.classified.push(name.clone());
+            }
+            self.asked.push(name);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_spec(&self, spec: &ModelSpec) -> Result<(), Invalid> {
+        for (i, name) in self.asked.iter().enumerate() {
+            spec.check_asked(name, || Pointer::root().key("outputs").index(i).key("name"))?;
+        }
+        spec.check_inputs(&self.inputs)
+    }
+
+    /// The elements that may hold text: tensor and element.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.inputs.iter().enumerate().flat_map(|(i, tensor)| (0..tensor.texts()).map(move |j| (i, j)))
+    }
+
+    pub(crate) fn text(&self, tensor: usize, element: usize) -> Option<std::borrow::Cow<'_, str>> {
+        self.inputs.get(tensor)?.text(element)
+    }
+
+    pub(crate) fn set_text(&mut self, tensor: usize, element: usize, text: String) {
+        if let Some(tensor) = self.inputs.get_mut(tensor) {
+            tensor.set_text(element, text);
         }
     }
 
-    pub(crate) fn text_mut(&mut self, steps: &[usize]) -> Option<&mut String> {
-        match steps {
-            [tensor, element] => self.inputs.get_mut(*tensor)?.text_mut(*element),
-            _ => None,
-        }
+    pub(crate) fn pointer(tensor: usize, element: usize) -> Pointer {
+        Pointer::root().key("inputs").index(tensor).key("data").index(element)
     }
 
     pub(crate) fn summaries(&self) -> Vec<TensorSummary> {
         self.inputs.iter().map(Tensor::summary).collect()
     }
 
-    pub(crate) fn check_spec(&self, spec: &ModelSpec) -> Result<(), Invalid> {
-        spec.check(&self.inputs)
-    }
-
     pub(crate) fn to_body(&self) -> Encoded {
         let mut fields = self.rest.clone();
         let mut tail = BytesMut::new();
         let inputs = self.inputs.iter().map(|tensor| tensor.write(&mut tail)).collect();
-        fields.push(("inputs".to_owned(), Json::Array(inputs)));
+        fields.push(("inputs".into(), Json::Array(inputs)));
         encode(fields, &tail, self.binary)
     }
 }
 
 /// Writes the JSON part and the binary part behind it.
-pub(super) fn encode(fields: Vec<(String, Json)>, tail: &[u8], binary: bool) -> Encoded {
+pub(super) fn encode(fields: Vec<Field>, tail: &[u8], binary: bool) -> Encoded {
     let mut out = Vec::new();
     Json::Object(fields).write(&mut out);
     let tensor_header_length = binary.then_some(out.len());

@@ -1,262 +1,275 @@
-//! Tensor data, value by value: type, range, finiteness, nesting and count, in one pass.
-
-use bytes::Bytes;
+//! Tensor data in JSON, checked while it is read: grammar, type, range, finiteness, nesting and count in one pass
+//! that builds nothing.
 
 use crate::invalid::{Invalid, InvalidCode, Pointer};
+use crate::json::{Cursor, Fault, Span};
 use crate::limits::Limits;
-use crate::oip::data::{Data, Element};
-use crate::openai::wrong_type;
-use crate::tensor::{Dtype, elements, non_finite, too_long};
+use crate::oip::head::TensorHead;
+use crate::refuse::wrong_type;
+use crate::tensor::{Dtype, non_finite, out_of_type};
 
-type Scanned = (Data, Option<(f64, f64)>);
+/// What was learnt on the way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scanned {
+    /// Smallest and largest value.
+    pub(super) bounds: Option<(f64, f64)>,
+    /// The elements of `BYTES`.
+    pub(super) texts: Vec<Span>,
+}
 
-/// Scans JSON data: flat, or nested exactly as the shape says.
-pub(super) fn json(
+/// Reads the data that the cursor stands before: flat, or nested exactly as the shape says.
+pub(super) fn scan(
     limits: &Limits,
-    dtype: Dtype,
-    shape: &[u64],
-    raw: &Bytes,
-    at: &Pointer,
+    head: &TensorHead,
+    cursor: &mut Cursor<'_>,
+    at: &dyn Fn() -> Pointer,
 ) -> Result<Scanned, Invalid> {
-    let count = elements(shape).unwrap_or(u64::MAX);
-    let text = std::str::from_utf8(raw).unwrap_or_default();
-    let mut scan = Scan { dtype, at, seen: 0, count, limits, bounds: Bounds::default(), texts: Vec::new() };
-    if !text.starts_with('[') {
-        return Err(wrong_type(at.clone(), "a list"));
+    if cursor.peek() != Some(b'[') {
+        return Err(wrong_type(at(), "a list"));
     }
-    let nested = text.bytes().skip(1).find(|b| !b.is_ascii_whitespace()) == Some(b'[');
-    let expected: &[u64] = if nested { shape } else { &[count] };
-    scan.list(text, expected)?;
-    match dtype {
-        Dtype::Bytes => Ok((Data::Elements(scan.texts, false), None)),
-        _ => Ok((Data::Json(raw.clone()), scan.bounds.pair())),
+    let start = cursor.position();
+    cursor.take(b'[');
+    let is_nested = cursor.peek() == Some(b'[');
+    cursor.set_position(start);
+    let flat = [head.count];
+    let shape: &[u64] = if is_nested { &head.shape } else { &flat };
+    let bounds = (f64::INFINITY, f64::NEG_INFINITY);
+    let mut scan =
+        Scan { limits, dtype: head.dtype, cursor, at, path: Vec::new(), seen: 0, before: 0, bounds, texts: Vec::new() };
+    scan.list(shape)?;
+    let (min, max) = scan.bounds;
+    Ok(Scanned { bounds: (min <= max).then_some((min, max)), texts: scan.texts })
+}
+
+/// Finds the end of data whose shape is not known yet. What is between is checked when it is.
+pub(super) fn skim(limits: &Limits, cursor: &mut Cursor<'_>, at: &dyn Fn() -> Pointer) -> Result<(), Invalid> {
+    let mut depth = 0;
+    loop {
+        match cursor.peek() {
+            Some(b'[') if depth < limits.rank => depth += 1,
+            Some(b'[') => {
+                let message = format!("expected at most {} dimensions, got more", limits.rank);
+                return Err(Invalid::new(InvalidCode::WrongRank, at(), message));
+            }
+            Some(b']') if depth == 1 => {
+                cursor.take(b']');
+                return Ok(());
+            }
+            Some(b']') if depth > 1 => depth -= 1,
+            Some(b'"') if depth > 0 => {
+                cursor.string(limits.string_bytes).map_err(|fault| fault.at(at()))?;
+                continue;
+            }
+            Some(byte) if depth > 0 && byte != b'{' => {}
+            Some(_) => return Err(wrong_type(at(), "a list")),
+            None => return Err(cursor.broken().at(Pointer::root())),
+        }
+        cursor.set_position(cursor.position() + 1);
     }
 }
 
-struct Scan<'a> {
+struct Scan<'s, 't> {
+    limits: &'s Limits,
     dtype: Dtype,
-    at: &'a Pointer,
+    cursor: &'s mut Cursor<'t>,
+    at: &'s dyn Fn() -> Pointer,
+    /// Indexes of the lists that the cursor stands in, but for the innermost.
+    path: Vec<usize>,
+    /// Values so far.
     seen: u64,
-    count: u64,
-    limits: &'a Limits,
-    bounds: Bounds,
-    texts: Vec<Element>,
+    /// Of them, those before the innermost list.
+    before: u64,
+    bounds: (f64, f64),
+    texts: Vec<Span>,
 }
 
-impl Scan<'_> {
-    /// Reads the lists level by level. The text is valid JSON already, so that splitting it at
-    /// brackets, commas and quotes is enough.
-    fn list(&mut self, text: &str, shape: &[u64]) -> Result<(), Invalid> {
-        let mut open: Vec<u64> = Vec::with_capacity(shape.len());
-        let mut rest = text;
-        loop {
-            rest = rest.trim_start_matches([' ', '\t', '\n', '\r', ',']);
-            let Some(first) = rest.bytes().next() else { return self.finish() };
-            match first {
-                b'[' => {
-                    self.count_child(&mut open);
-                    if open.len() >= shape.len() {
-                        return Err(self.ragged());
-                    }
-                    open.push(0);
-                    rest = rest.get(1..).unwrap_or_default();
-                }
-                b']' => {
-                    let is = open.pop().unwrap_or_default();
-                    if shape.get(open.len()) != Some(&is) {
-                        return Err(self.ragged());
-                    }
-                    rest = rest.get(1..).unwrap_or_default();
-                }
-                _ => {
-                    self.count_child(&mut open);
-                    if open.len() != shape.len() {
-                        return Err(self.ragged());
-                    }
-                    let end = leaf_end(rest);
-                    let (leaf, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-                    self.leaf(leaf)?;
-                    rest = after;
-                }
+impl Scan<'_, '_> {
+    /// Reads a list of this shape. Recursion ends with the rank.
+    fn list(&mut self, shape: &[u64]) -> Result<(), Invalid> {
+        let Some((&size, inner)) = shape.split_first() else { return Ok(()) };
+        if inner.is_empty() {
+            return match self.dtype {
+                Dtype::Bool => self.row(size, Self::flag),
+                Dtype::Bytes => self.row(size, Self::text),
+                dtype if dtype.overflow().is_some() => self.row(size, Self::float),
+                _ => self.row(size, Self::integer),
+            };
+        }
+        self.open()?;
+        for index in 0..size {
+            self.comma(index, size)?;
+            self.path.push(usize::try_from(index).unwrap_or(usize::MAX));
+            self.list(inner)?;
+            self.path.pop();
+        }
+        self.close(size)
+    }
+
+    /// Reads a list of values.
+    #[inline]
+    fn row(&mut self, size: u64, value: impl Fn(&mut Self) -> Result<(), Invalid>) -> Result<(), Invalid> {
+        self.open()?;
+        self.before = self.seen;
+        for index in 0..size {
+            self.comma(index, size)?;
+            if self.cursor.peek() == Some(b'[') {
+                return Err(self.misfit("data is nested deeper than the shape".to_owned()));
             }
+            value(self)?;
+            self.seen += 1;
         }
+        self.close(size)
     }
 
-    fn count_child(&self, open: &mut [u64]) {
-        if let Some(last) = open.last_mut() {
-            *last += 1;
-        }
-    }
-
-    fn ragged(&self) -> Invalid {
-        let message = match self.seen.cmp(&self.count) {
-            std::cmp::Ordering::Equal => "data is not nested as the shape says".to_owned(),
-            _ => format!("data does not fit the shape of {} elements", self.count),
-        };
-        Invalid::new(InvalidCode::WrongShape, self.at.clone(), message)
-    }
-
-    fn finish(&self) -> Result<(), Invalid> {
-        if self.seen == self.count { Ok(()) } else { Err(self.ragged()) }
-    }
-
-    fn leaf(&mut self, leaf: &str) -> Result<(), Invalid> {
-        let index = self.seen;
-        self.seen += 1;
-        if self.seen > self.count {
-            return Err(self.ragged());
-        }
-        let wrong = |wanted: &str| wrong_type(self.at.index(usize::try_from(index).unwrap_or(usize::MAX)), wanted);
-        if let Some((min, max)) = self.dtype.integers() {
-            let value: i128 = leaf.parse().map_err(|_| wrong("an integer"))?;
-            if !(min..=max).contains(&value) {
-                let message = format!("value at index {index} is outside {}", self.dtype);
-                return Err(Invalid::new(InvalidCode::OutOfRange, self.at.clone(), message));
-            }
-            self.bounds.add(value as f64);
-            return Ok(());
-        }
-        if let Some(largest) = self.dtype.largest_float() {
-            let is_number = leaf.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-            let value: f64 = leaf.parse().ok().filter(|_| is_number).ok_or_else(|| wrong("a number"))?;
-            if !value.is_finite() || value.abs() > largest {
-                return Err(non_finite(index, self.at.clone()));
-            }
-            self.bounds.add(value);
-            return Ok(());
-        }
-        match (self.dtype, leaf) {
-            (Dtype::Bool, "true" | "false" | "0" | "1") => Ok(()),
-            (Dtype::Bool, _) => Err(wrong("true or false")),
-            _ => {
-                let text: String = serde_json::from_str(leaf).map_err(|_| wrong("a string"))?;
-                if text.len() > self.limits.string_bytes {
-                    let place = self.at.index(usize::try_from(index).unwrap_or(usize::MAX));
-                    let message = format!("text of {} bytes exceeds maximum {}", text.len(), self.limits.string_bytes);
-                    return Err(Invalid::new(InvalidCode::StringTooLong, place, message));
-                }
-                self.texts.push(Element::Text(text));
+    fn open(&mut self) -> Result<(), Invalid> {
+        match self.cursor.peek() {
+            Some(b'[') => {
+                self.cursor.take(b'[');
                 Ok(())
             }
+            None => Err(self.broken()),
+            Some(_) => Err(self.misfit("data is nested less deep than the shape".to_owned())),
         }
+    }
+
+    #[inline]
+    fn comma(&mut self, index: u64, size: u64) -> Result<(), Invalid> {
+        if index == 0 {
+            return match self.cursor.peek() {
+                Some(b']') => Err(self.too_few(size, 0)),
+                _ => Ok(()),
+            };
+        }
+        if self.cursor.take(b',') {
+            return Ok(());
+        }
+        match self.cursor.peek() {
+            Some(b']') => Err(self.too_few(size, index)),
+            _ => Err(self.broken()),
+        }
+    }
+
+    fn close(&mut self, size: u64) -> Result<(), Invalid> {
+        if self.cursor.take(b']') {
+            return Ok(());
+        }
+        match self.cursor.take(b',') {
+            true => Err(self.misfit(format!("expected {size} values, got more"))),
+            false => Err(self.broken()),
+        }
+    }
+
+    #[cold]
+    fn too_few(&self, size: u64, got: u64) -> Invalid {
+        self.misfit(format!("expected {size} values, got {got}"))
+    }
+
+    #[cold]
+    fn misfit(&self, message: String) -> Invalid {
+        Invalid::new(InvalidCode::WrongShape, self.place(), message)
+    }
+
+    #[cold]
+    fn broken(&self) -> Invalid {
+        self.cursor.broken().at(Pointer::root())
+    }
+
+    /// The innermost list.
+    fn place(&self) -> Pointer {
+        self.path.iter().fold((self.at)(), |at, index| at.index(*index))
+    }
+
+    /// The value that is read now.
+    fn value_place(&self) -> Pointer {
+        self.place().index(usize::try_from(self.seen - self.before).unwrap_or(usize::MAX))
+    }
+
+    #[cold]
+    fn wrong(&self, wanted: &str) -> Invalid {
+        wrong_type(self.value_place(), wanted)
+    }
+
+    #[inline]
+    fn float(&mut self) -> Result<(), Invalid> {
+        let start = self.cursor.position();
+        let Ok(number) = self.cursor.number() else { return Err(self.no_number("a number")) };
+        let value = number.float(self.cursor.since(start));
+        if value.abs() >= self.dtype.overflow().unwrap_or(f64::INFINITY) {
+            return Err(non_finite(self.seen, (self.at)()));
+        }
+        self.note(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn integer(&mut self) -> Result<(), Invalid> {
+        let Ok(number) = self.cursor.number() else { return Err(self.no_number("an integer")) };
+        if !number.is_integer {
+            return Err(self.wrong("an integer"));
+        }
+        let inside =
+            number.integer().zip(self.dtype.integers()).filter(|(value, (min, max))| (min..=max).contains(&value));
+        let Some((value, _)) = inside else { return Err(out_of_type(self.seen, self.dtype, (self.at)())) };
+        self.note(value as f64);
+        Ok(())
+    }
+
+    /// Clients write a truth as 0 or 1, too.
+    fn flag(&mut self) -> Result<(), Invalid> {
+        for word in ["true", "false", "0", "1"] {
+            let ends = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'.');
+            let rest = self.cursor.rest();
+            if rest.starts_with(word.as_bytes()) && ends(rest.get(word.len())) {
+                return self.cursor.word(word).map_err(|fault| fault.at(Pointer::root()));
+            }
+        }
+        Err(self.wrong("true or false"))
+    }
+
+    fn text(&mut self) -> Result<(), Invalid> {
+        if self.cursor.peek() != Some(b'"') {
+            return Err(self.wrong("a string"));
+        }
+        let span = self.cursor.string(self.limits.string_bytes).map_err(|fault| self.at_value(fault))?;
+        self.texts.push(span);
+        Ok(())
+    }
+
+    fn at_value(&self, fault: Fault) -> Invalid {
+        match fault.code {
+            InvalidCode::InvalidJson => fault.at(Pointer::root()),
+            _ => fault.at(self.value_place()),
+        }
+    }
+
+    /// Clients that write tensors with a lax JSON library send `NaN` and `Infinity`, which are no JSON; they are
+    /// told so in the words of the tensor check.
+    #[cold]
+    fn no_number(&self, wanted: &str) -> Invalid {
+        let rest = self.cursor.rest();
+        let word = rest.strip_prefix(b"-").unwrap_or(rest);
+        if ["NaN", "Infinity", "nan", "inf"].iter().any(|name| word.starts_with(name.as_bytes())) {
+            return non_finite(self.seen, (self.at)());
+        }
+        match ["\"", "{", "true", "false", "null"].iter().any(|start| rest.starts_with(start.as_bytes())) {
+            true => self.wrong(wanted),
+            false => self.broken(),
+        }
+    }
+
+    #[inline]
+    fn note(&mut self, value: f64) {
+        let (min, max) = self.bounds;
+        self.bounds = (if value < min { value } else { min }, if value > max { value } else { max });
     }
 }
 
-/// Where a string, number or word at the start of `text` ends.
-fn leaf_end(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    if bytes.first() != Some(&b'"') {
-        let ends = |b: &u8| matches!(b, b',' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-        return bytes.iter().position(ends).unwrap_or(bytes.len());
-    }
-    let mut escaped = false;
-    for (i, &byte) in bytes.iter().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return i + 1,
-            _ => {}
-        }
-    }
-    bytes.len()
-}
-
-/// Scans binary data: little-endian values, or length-framed elements.
-pub(super) fn binary(
-    limits: &Limits,
-    dtype: Dtype,
-    count: u64,
-    data: &Bytes,
-    at: &Pointer,
-) -> Result<Scanned, Invalid> {
-    let Some(width) = dtype.width() else { return framed(limits, count, data, at) };
-    let expected = count.checked_mul(width);
-    if expected != Some(data.len() as u64) {
-        let message = format!("shape and data type need {} bytes, got {}", count.saturating_mul(width), data.len());
-        return Err(Invalid::new(InvalidCode::WrongShape, at.clone(), message));
-    }
-    let mut bounds = Bounds::default();
-    let step = usize::try_from(width).unwrap_or(1);
-    for (index, bytes) in data.chunks_exact(step).enumerate() {
-        let value = number(dtype, bytes);
-        if !value.is_finite() {
-            return Err(non_finite(index as u64, at.clone()));
-        }
-        if dtype == Dtype::Bool && value > 1.0 {
-            let message = format!("value at index {index} is outside BOOL");
-            return Err(Invalid::new(InvalidCode::OutOfRange, at.clone(), message));
-        }
-        bounds.add(value);
-    }
-    Ok((Data::Binary(data.clone()), bounds.pair()))
-}
-
-/// One little-endian value. FP16 and BF16 by IEEE 754 bit layout.
-fn number(dtype: Dtype, bytes: &[u8]) -> f64 {
-    fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-        bytes.try_into().unwrap_or([0; N])
-    }
-    match dtype {
-        Dtype::Bool | Dtype::Uint8 | Dtype::Bytes => f64::from(u8::from_le_bytes(array(bytes))),
-        Dtype::Int8 => f64::from(i8::from_le_bytes(array(bytes))),
-        Dtype::Uint16 => f64::from(u16::from_le_bytes(array(bytes))),
-        Dtype::Int16 => f64::from(i16::from_le_bytes(array(bytes))),
-        Dtype::Uint32 => f64::from(u32::from_le_bytes(array(bytes))),
-        Dtype::Int32 => f64::from(i32::from_le_bytes(array(bytes))),
-        Dtype::Uint64 => u64::from_le_bytes(array(bytes)) as f64,
-        Dtype::Int64 => i64::from_le_bytes(array(bytes)) as f64,
-        Dtype::Fp32 => f64::from(f32::from_le_bytes(array(bytes))),
-        Dtype::Fp64 => f64::from_le_bytes(array(bytes)),
-        Dtype::Bf16 => f64::from(f32::from_bits(u32::from(u16::from_le_bytes(array(bytes))) << 16)),
-        Dtype::Fp16 => half(u16::from_le_bytes(array(bytes))),
-    }
-}
-
-fn half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let exponent = i32::from((bits >> 10) & 0x1f);
-    let fraction = f64::from(bits & 0x3ff) / 1024.0;
-    match (exponent, fraction == 0.0) {
-        (0x1f, true) => sign * f64::INFINITY,
-        (0x1f, false) => f64::NAN,
-        (0, _) => sign * fraction * 2_f64.powi(-14),
-        _ => sign * (1.0 + fraction) * 2_f64.powi(exponent - 15),
-    }
-}
-
-fn framed(limits: &Limits, count: u64, data: &Bytes, at: &Pointer) -> Result<Scanned, Invalid> {
-    let broken = || Invalid::new(InvalidCode::WrongShape, at.clone(), "elements do not fill the data");
-    let mut elements = Vec::new();
-    let mut rest = data.clone();
-    while !rest.is_empty() {
-        if elements.len() as u64 == count {
-            return Err(too_long(count + 1, count, at.clone()));
-        }
-        let Some(frame) = rest.first_chunk::<4>().copied() else { return Err(broken()) };
-        let length = u32::from_le_bytes(frame) as usize;
-        let _ = rest.split_to(4);
-        if length > rest.len() || length > limits.string_bytes {
-            return Err(broken());
-        }
-        let element = rest.split_to(length);
-        elements.push(Element::read(element));
-    }
-    if elements.len() as u64 != count {
-        return Err(broken());
-    }
-    Ok((Data::Elements(elements, true), None))
-}
-
-#[derive(Default)]
-struct Bounds(Option<(f64, f64)>);
-
-impl Bounds {
-    fn add(&mut self, value: f64) {
-        let (min, max) = self.0.unwrap_or((value, value));
-        self.0 = Some((min.min(value), max.max(value)));
-    }
-
-    fn pair(&self) -> Option<(f64, f64)> {
-        self.0
-    }
+/// The numbers of data that was scanned, one after the other.
+pub(super) fn numbers(data: &str) -> impl Iterator<Item = f64> {
+    let is_between = |char: char| matches!(char, '[' | ']' | ',' | ' ' | '\t' | '\n' | '\r');
+    data.split(is_between).filter(|word| !word.is_empty()).map(|word| match word {
+        "true" => 1.0,
+        "false" => 0.0,
+        number => crate::json::Number::read(number.as_bytes()).map_or(f64::NAN, |read| read.float(number)),
+    })
 }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use crate::answer::{AnswerChunk, AnswerContent, InferenceAnswer, Slot, SlotPlace, Usage};
-use crate::invalid::{Invalid, InvalidCode, Pointer};
-use crate::json::{self, Json};
+use crate::invalid::{Invalid, Pointer};
+use crate::json::{Document, Json, Kind};
 use crate::limits::Limits;
 use crate::openai::reduce::reduce;
-use crate::openai::{missing, wrong_type};
+use crate::refuse::{conflict, missing, wrong_type};
 use crate::request::Operation;
 
 /// Reads a whole answer.
@@ -34,25 +34,24 @@ pub(crate) fn parse_chunk(limits: &Limits, body: &Bytes) -> Result<AnswerChunk, 
     let mut indexes: Vec<u32> = choices.iter().map(index_of).collect();
     indexes.sort_unstable();
     if indexes.windows(2).any(|pair| pair.first() == pair.last()) {
-        let message = "two choices have the same index";
-        return Err(Invalid::new(InvalidCode::ConflictingFields, Pointer::root().key("choices"), message));
+        return Err(conflict(Pointer::root().key("choices"), "two choices have the same index"));
     }
     let (places, usage) = (places(&root), usage(&root));
     Ok(AnswerChunk { root, places, usage })
 }
 
 fn read(limits: &Limits, body: &Bytes) -> Result<Json, Invalid> {
-    let mut root = json::read(body, limits, None)?;
-    if !matches!(root, Json::Object(_)) {
+    let document = Document::read(body, limits, None)?;
+    if document.root().kind() != Kind::Object {
         return Err(wrong_type(Pointer::root(), "an object"));
     }
-    reduce(&mut root)?;
+    let mut root = reduce(document.root())?;
     // Room for our own names, before places are counted.
     let has_id = root.get("choices").is_some();
     if let Json::Object(fields) = &mut root {
-        fields.insert(0, ("model".to_owned(), Json::Null));
+        fields.insert(0, ("model".into(), Json::Null));
         if has_id {
-            fields.insert(0, ("id".to_owned(), Json::Null));
+            fields.insert(0, ("id".into(), Json::Null));
         }
     }
     Ok(root)
@@ -145,7 +144,7 @@ impl Walk<'_> {
         let Json::Object(fields) = object else { return };
         for (i, (key, value)) in fields.iter().enumerate() {
             self.steps.push(i);
-            visit(self, key, value);
+            visit(self, key.as_ref(), value);
             self.steps.pop();
         }
     }
@@ -166,7 +165,7 @@ fn usage(root: &Json) -> Option<Usage> {
 /// A choice that carries one text, in the shape of `root` (chunk of a chat or of a completion).
 pub(crate) fn text_choice(root: &Json, slot: Slot, text: &str) -> Json {
     let text = Json::text(text);
-    let function = |text| object([("arguments", text)]);
+    let function = |text| Json::object([("arguments", text)]);
     let field = match slot {
         Slot::Content(_) | Slot::Element(..) | Slot::Label(_) if is_completion(root) => {
             return choice(slot.choice(), ("text", text), Json::Null);
@@ -177,19 +176,19 @@ pub(crate) fn text_choice(root: &Json, slot: Slot, text: &str) -> Json {
         Slot::FunctionArguments(_) => ("function_call", function(text)),
         Slot::Refusal(_) => ("refusal", text),
         Slot::Arguments(_, call) => {
-            let call = object([("index", Json::Uint(u64::from(call))), ("function", function(text))]);
+            let call = Json::object([("index", Json::Uint(u64::from(call))), ("function", function(text))]);
             ("tool_calls", Json::Array(vec![call]))
         }
     };
-    choice(slot.choice(), ("delta", object([field])), Json::Null)
+    choice(slot.choice(), ("delta", Json::object([field])), Json::Null)
 }
 
 /// A choice without content that ends as filtered.
 pub(crate) fn filtered_choice(root: &Json, index: u32) -> Json {
     let body = match root.get("object").and_then(Json::as_str) {
         _ if is_completion(root) => ("text", Json::text("")),
-        Some("chat.completion.chunk") => ("delta", object([])),
-        _ => ("message", object([("role", Json::text("assistant")), ("content", Json::text(""))])),
+        Some("chat.completion.chunk") => ("delta", Json::object([])),
+        _ => ("message", Json::object([("role", Json::text("assistant")), ("content", Json::text(""))])),
     };
     choice(index, body, Json::text("content_filter"))
 }
@@ -198,10 +197,6 @@ fn is_completion(root: &Json) -> bool {
     root.get("object").and_then(Json::as_str) == Some("text_completion")
 }
 
-fn choice(index: u32, body: (&str, Json), reason: Json) -> Json {
-    object([("index", Json::Uint(u64::from(index))), body, ("logprobs", Json::Null), ("finish_reason", reason)])
-}
-
-fn object<const N: usize>(fields: [(&str, Json); N]) -> Json {
-    Json::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+fn choice(index: u32, body: (&'static str, Json), reason: Json) -> Json {
+    Json::object([("index", Json::Uint(u64::from(index))), body, ("logprobs", Json::Null), ("finish_reason", reason)])
 }

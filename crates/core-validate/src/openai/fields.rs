@@ -1,230 +1,198 @@
-//! Which fields each operation knows, and the range of each: one table, read by one loop.
+//! Which fields each operation knows, and what each may hold; how fields agree with each other.
 //!
-//! After the API reference of OpenAI, with the sampling extensions that vLLM, llama.cpp and TGI
+//! After the API reference of OpenAI as its client of version 3.57 has it, and with what all self-hosted servers
 //! share (`top_k`, `min_p`, `repetition_penalty`).
 
-use crate::invalid::{Invalid, InvalidCode, Pointer, is_word};
-use crate::json::Json;
-use crate::limits::Limits;
-use crate::openai::{missing, wrong_type};
-use crate::request::Operation;
+use crate::invalid::{Invalid, InvalidCode, is_word};
+use crate::json::{Kind, Value};
+use crate::openai::chat::{FUNCTION, PREDICTION, RESPONSE_FORMAT, TOOL_CHOICE, TOOL_LIST, TOOLS, WEB_SEARCH};
+use crate::openai::extensions;
+use crate::openai::responses::RESPOND;
+use crate::openai::rule::{Rule, Table, Walk, find};
+use crate::refuse::{conflict, missing};
+use crate::request::{Operation, Origin};
 
-#[derive(Clone, Copy)]
-enum Rule {
-    Flag,
-    Integer(i64, i64),
-    Number(f64, f64),
-    /// A string of at most so many bytes.
-    Text(usize),
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// A string, or at most so many strings.
-    Texts(usize),
-    /// An object of numbers in this range, with at most so many fields.
-    Bias(usize, f64, f64),
-    Object,
-    Array(usize),
-    /// Checked by the walk over texts.
-    Walked,
-    /// A string or an object.
-    Choice,
-}
+use Rule::*;
 
-use Rule::{Array, Bias, Choice, Flag, Integer, Number, Object, Text, Texts, Walked, Word};
+pub(super) const TOKENS: Rule = Integer(1, 1 << 24);
+const ID: Rule = Text(256);
+pub(super) const METADATA: Rule = Map(16, 64, &Text(512));
+pub(super) const EFFORT: Rule = Word(&["none", "minimal", "low", "medium", "high", "xhigh", "max"]);
+pub(super) const VERBOSITY: Rule = Word(&["low", "medium", "high"]);
 
-const TOKENS: Rule = Integer(1, 1 << 24);
-
-const SAMPLING: &[(&str, Rule)] = &[
-    ("model", Walked),
+/// What the operations that write text share.
+pub(super) const WRITING: Table = &[
+    ("model", Elsewhere),
     ("temperature", Number(0.0, 2.0)),
     ("top_p", Number(0.0, 1.0)),
     ("top_k", Integer(-1, 1_000_000)),
     ("min_p", Number(0.0, 1.0)),
     ("repetition_penalty", Number(0.01, 10.0)),
+    ("stream", Flag),
+    ("user", ID),
+    ("store", Stored(&Flag)),
+    ("metadata", METADATA),
+    ("service_tier", Word(&["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"])),
+    ("safety_identifier", ID),
+    ("prompt_cache_key", ID),
+    ("prompt_cache_retention", Word(&["in_memory", "in-memory", "24h"])),
+    ("prompt_cache_options", Object(&[("mode", Word(&["implicit", "explicit"])), ("ttl", Text(8))])),
+    ("moderation", Refused("moderation elsewhere is not offered")),
+];
+
+const SAMPLING: Table = &[
     ("presence_penalty", Number(-2.0, 2.0)),
     ("frequency_penalty", Number(-2.0, 2.0)),
     ("seed", Integer(i64::MIN, i64::MAX)),
-    ("stop", Texts(16)),
-    ("stream", Flag),
-    ("stream_options", Object),
+    ("stop", Or(&Text(256), &List(16, &Text(256)))),
+    (
+        "stream_options",
+        Object(&[("include_usage", Flag), ("include_obfuscation", Flag), ("continuous_usage_stats", Flag)]),
+    ),
     ("max_tokens", TOKENS),
     ("logit_bias", Bias(300, -100.0, 100.0)),
-    ("user", Text(256)),
 ];
 
-const CHAT: &[(&str, Rule)] = &[
-    ("messages", Walked),
+const CHAT: Table = &[
+    ("messages", Elsewhere),
     ("max_completion_tokens", TOKENS),
     ("logprobs", Flag),
     ("top_logprobs", Integer(0, 20)),
-    ("tools", Array(256)),
-    ("tool_choice", Choice),
+    ("tools", From(Origin::ToolDescription, &TOOL_LIST)),
+    ("tool_choice", TOOL_CHOICE),
     ("parallel_tool_calls", Flag),
-    ("functions", Array(256)),
-    ("function_call", Choice),
-    ("response_format", Object),
-    ("prediction", Object),
-    ("metadata", Object),
-    ("store", Flag),
-    ("reasoning_effort", Word(&["none", "minimal", "low", "medium", "high", "xhigh"])),
-    ("verbosity", Word(&["low", "medium", "high"])),
-    ("service_tier", Word(&["auto", "default", "flex", "scale", "priority"])),
-    ("modalities", Array(2)),
-    ("safety_identifier", Text(256)),
-    ("prompt_cache_key", Text(256)),
+    ("functions", From(Origin::ToolDescription, &List(TOOLS, &Object(FUNCTION)))),
+    ("function_call", Or(&Text(64), &Object(&[("name", Text(64))]))),
+    ("response_format", From(Origin::Schema, &RESPONSE_FORMAT)),
+    ("prediction", From(Origin::Assistant, &PREDICTION)),
+    ("reasoning_effort", EFFORT),
+    ("verbosity", VERBOSITY),
+    ("modalities", List(2, &Word(&["text", "audio"]))),
+    ("audio", Refused("answers in audio are not offered")),
+    ("web_search_options", WEB_SEARCH),
 ];
 
-const COMPLETE: &[(&str, Rule)] =
-    &[("prompt", Walked), ("suffix", Text(1 << 20)), ("echo", Flag), ("logprobs", Integer(0, 5))];
+const COMPLETE: Table = &[
+    ("prompt", Elsewhere),
+    ("suffix", From(Origin::User, &Text(1 << 20))),
+    ("echo", Flag),
+    ("logprobs", Integer(0, 5)),
+];
 
-const EMBED: &[(&str, Rule)] = &[
-    ("model", Walked),
-    ("input", Walked),
+const EMBED: Table = &[
+    ("model", Elsewhere),
+    ("input", Elsewhere),
     ("encoding_format", Word(&["float", "base64"])),
     ("dimensions", Integer(1, 65_536)),
-    ("user", Text(256)),
+    ("user", ID),
 ];
 
-/// Checks the fields of the root object against the table of the operation.
-pub(super) fn check(limits: &Limits, operation: Operation, root: &Json) -> Result<(), Invalid> {
-    let Json::Object(fields) = root else { return Ok(()) };
-    let (tables, required): (&[&[(&str, Rule)]], &str) = match operation {
-        Operation::Chat => (&[SAMPLING, CHAT], "messages"),
-        Operation::Complete => (&[SAMPLING, COMPLETE], "prompt"),
+/// The tables of an operation, and the field it cannot do without.
+fn tables(operation: Operation) -> (&'static [Table], &'static str) {
+    match operation {
+        Operation::Chat => (&[WRITING, SAMPLING, CHAT], "messages"),
+        Operation::Complete => (&[WRITING, SAMPLING, COMPLETE], "prompt"),
         Operation::Embed => (&[EMBED], "input"),
+        Operation::Respond => (&[WRITING, RESPOND], "input"),
         Operation::Infer => (&[], "inputs"),
-    };
-    for (key, value) in fields {
-        let at = Pointer::root().key(key);
-        let rule = tables.iter().copied().flatten().find(|(name, _)| name == key).map(|(_, rule)| *rule);
-        match (key.as_str(), rule) {
-            ("n" | "best_of", _) if operation != Operation::Embed => {
-                apply(Integer(1, i64::from(limits.choices)), value, at)?;
+    }
+}
+
+impl Walk<'_> {
+    /// Checks the fields of the root against the tables of the operation.
+    pub(super) fn root(&mut self, operation: Operation, root: Value<'_>) -> Result<(), Invalid> {
+        let (tables, required) = tables(operation);
+        let choices = Integer(1, i64::from(self.limits.choices));
+        for field in root.fields() {
+            let key = field.key();
+            if matches!(&*key, "n" | "best_of") && matches!(operation, Operation::Chat | Operation::Complete) {
+                self.apply(&choices, field, Origin::Other)?;
+            } else if let Some(rule) = find(tables, &key) {
+                self.apply(rule, field, Origin::Other)?;
+            } else if let Some(rule) = extensions::find(&self.limits.extensions, operation, &key) {
+                self.apply(rule, field, Origin::Other)?;
+            } else if self.limits.fields.iter().any(|name| *name == key) {
+                self.every_text(field, Origin::Other);
+            } else if !field.is_null() {
+                return Err(refused(operation, &key, field));
             }
-            (_, Some(rule)) => apply(rule, value, at)?,
-            (_, None) if limits.allow_fields.iter().any(|name| name == key) => {}
-            (_, None) => return Err(unknown(key, at)),
         }
+        root.field(required).ok_or_else(|| missing(root.pointer().key(required)))?;
+        self.agree(operation, root)
     }
-    if root.get(required).is_none() {
-        return Err(missing(Pointer::root().key(required)));
-    }
-    cross(root)
-}
 
-fn unknown(key: &str, at: Pointer) -> Invalid {
-    let message = if is_word(key) {
-        format!("field {key} is not accepted (an operator can list it under limits.allow_fields)")
-    } else {
-        "a field is not accepted".to_owned()
-    };
-    Invalid::new(InvalidCode::UnknownField, at, message)
-}
-
-/// Fields that contradict each other.
-fn cross(root: &Json) -> Result<(), Invalid> {
-    let conflict = |key: &str, message: &'static str| {
-        Err(Invalid::new(InvalidCode::ConflictingFields, Pointer::root().key(key), message))
-    };
-    let is_on = |key: &str| root.get(key) == Some(&Json::Bool(true));
-    if root.get("stream_options").is_some() && !is_on("stream") {
-        return conflict("stream_options", "stream_options needs stream");
-    }
-    if root.get("top_logprobs").is_some() && !is_on("logprobs") {
-        return conflict("top_logprobs", "top_logprobs needs logprobs");
-    }
-    if root.get("max_tokens").is_some() && root.get("max_completion_tokens").is_some() {
-        return conflict("max_tokens", "max_tokens and max_completion_tokens exclude each other");
-    }
-    let (n, best_of) = (root.get("n").and_then(Json::as_u64), root.get("best_of").and_then(Json::as_u64));
-    match best_of {
-        Some(best_of) if best_of < n.unwrap_or(1) => conflict("best_of", "best_of is smaller than n"),
-        _ => Ok(()),
-    }
-}
-
-fn apply(rule: Rule, value: &Json, at: Pointer) -> Result<(), Invalid> {
-    match (rule, value) {
-        (Walked, _) | (Flag, Json::Bool(_)) | (Object | Choice, Json::Object(_)) => Ok(()),
-        (Integer(min, max), Json::Int(_) | Json::Uint(_)) => integer(value, min, max, at),
-        (Number(min, max), _) => number(value, min, max, at),
-        (Text(max), Json::Text(text)) => text_length(text, max, at),
-        (Choice, Json::Text(text)) => text_length(text, 64, at),
-        (Word(words), Json::Text(text)) if words.contains(&text.as_str()) => Ok(()),
-        (Word(words), Json::Text(_)) => {
-            let message = format!("expected one of {}", words.join(", "));
-            Err(Invalid::new(InvalidCode::OutOfRange, at, message))
+    /// Refuses fields that contradict each other, or ask for more together than each alone.
+    fn agree(&self, operation: Operation, root: Value<'_>) -> Result<(), Invalid> {
+        let at = |key: &str| root.pointer().key(key);
+        let has = |key: &str| root.field(key).is_some();
+        let is_on = |key: &str| root.field(key).is_some_and(|field| field.as_bool() == Some(true));
+        let number = |key: &str| root.field(key).and_then(Value::as_u64);
+        let is_stream = is_on("stream");
+        if has("stream_options") && !is_stream {
+            return Err(conflict(at("stream_options"), "stream_options needs stream"));
         }
-        (Texts(_), Json::Text(_)) => Ok(()),
-        (Texts(max), Json::Array(items)) => {
-            if let Some(i) = items.iter().position(|item| item.as_str().is_none()) {
-                return Err(wrong_type(at.index(i), "a string"));
+        if has("top_logprobs") && operation == Operation::Chat && !is_on("logprobs") {
+            return Err(conflict(at("top_logprobs"), "top_logprobs needs logprobs"));
+        }
+        if has("max_tokens") && has("max_completion_tokens") {
+            return Err(conflict(at("max_tokens"), "max_tokens and max_completion_tokens exclude each other"));
+        }
+        let gives_logprobs = is_on("logprobs") || number("logprobs").is_some_and(|most| most > 0);
+        let bias = root.field("logit_bias").filter(|bias| bias.size() > 0);
+        if gives_logprobs && bias.is_some() && !self.limits.bias_with_logprobs {
+            return Err(conflict(at("logit_bias"), "logit_bias and logprobs exclude each other"));
+        }
+        let (n, best_of) = (number("n").unwrap_or(1), number("best_of"));
+        if best_of.is_some_and(|best_of| best_of < n) {
+            return Err(conflict(at("best_of"), "best_of is smaller than n"));
+        }
+        if best_of.is_some_and(|best_of| best_of > 1) && is_stream {
+            return Err(conflict(at("best_of"), "best_of and stream exclude each other"));
+        }
+        self.output(root, n.max(best_of.unwrap_or(1)))?;
+        choice(root)
+    }
+
+    /// All answers together may be no longer than allowed.
+    fn output(&self, root: Value<'_>, answers: u64) -> Result<(), Invalid> {
+        const FIELDS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+        let prompts = root.field("prompt").filter(|prompt| prompt.kind() == Kind::Array).map_or(1, Value::size) as u64;
+        for field in FIELDS.iter().filter_map(|key| root.field(key)) {
+            let asked = field.as_u64().unwrap_or_default();
+            let all = asked.checked_mul(answers).and_then(|all| all.checked_mul(prompts)).unwrap_or(u64::MAX);
+            if all > self.limits.output_tokens {
+                let message = format!("{all} tokens in all answers exceed maximum {}", self.limits.output_tokens);
+                return Err(Invalid::new(InvalidCode::OutOfRange, field.pointer(), message));
             }
-            list_length(items.len(), max, at)
         }
-        (Array(max), Json::Array(items)) => list_length(items.len(), max, at),
-        (Bias(most, min, max), Json::Object(fields)) => {
-            list_length(fields.len(), most, at.clone())?;
-            for (key, value) in fields {
-                if key.is_empty() || key.len() > 10 || !key.bytes().all(|b| b.is_ascii_digit()) {
-                    return Err(Invalid::new(InvalidCode::OutOfRange, at, "expected token numbers as keys"));
-                }
-                number(value, min, max, at.clone())?;
-            }
-            Ok(())
-        }
-        (rule, _) => Err(wrong_type(at, wanted(rule))),
+        Ok(())
     }
 }
 
-fn wanted(rule: Rule) -> &'static str {
-    match rule {
-        Flag => "true or false",
-        Integer(..) => "an integer",
-        Number(..) => "a number",
-        Text(_) | Word(_) => "a string",
-        Texts(_) => "a string or a list of strings",
-        Array(_) => "a list",
-        Choice => "a string or an object",
-        Bias(..) | Object | Walked => "an object",
-    }
-}
-
-fn integer(value: &Json, min: i64, max: i64, at: Pointer) -> Result<(), Invalid> {
-    let inside = match *value {
-        Json::Int(n) => (min..=max).contains(&n),
-        Json::Uint(n) => i64::try_from(n).is_ok_and(|n| (min..=max).contains(&n)),
-        _ => false,
+/// A tool that must be called is one of those that are there.
+fn choice(root: Value<'_>) -> Result<(), Invalid> {
+    let Some(choice) = root.field("tool_choice") else { return Ok(()) };
+    let tools = root.field("tools");
+    let name = |tool: Value<'_>| {
+        let inner = tool.get("function").or_else(|| tool.get("custom")).unwrap_or(tool);
+        inner.get("name").and_then(Value::as_str).map(std::borrow::Cow::into_owned)
     };
-    if inside { Ok(()) } else { Err(out_of_range(min, max, at)) }
+    let must = choice.is_text("required") || choice.kind() == Kind::Object;
+    if must && tools.is_none_or(|tools| tools.size() == 0) {
+        return Err(conflict(choice.pointer(), "tool_choice needs tools"));
+    }
+    let Some(named) = Some(choice).filter(|choice| choice.kind() == Kind::Object).and_then(name) else { return Ok(()) };
+    let known = tools.into_iter().flat_map(Value::items).filter_map(name).any(|tool| tool == named);
+    if known { Ok(()) } else { Err(conflict(choice.pointer(), "tool_choice names no tool of the request")) }
 }
 
-fn number(value: &Json, min: f64, max: f64, at: Pointer) -> Result<(), Invalid> {
-    let number = match *value {
-        Json::Int(n) => n as f64,
-        Json::Uint(n) => n as f64,
-        Json::Float(n) => n,
-        _ => return Err(wrong_type(at, "a number")),
+/// An unknown field is named when it is a plain word, with what an operator can do about it.
+#[cold]
+fn refused(operation: Operation, key: &str, field: Value<'_>) -> Invalid {
+    let message = match extensions::of(operation, key) {
+        _ if !is_word(key) => "a field is not accepted".to_owned(),
+        Some(set) => format!("field {key} is not accepted (an operator can list {set} under extensions of the model)"),
+        None => format!("field {key} is not accepted (an operator can list it under allow_fields of the model)"),
     };
-    if (min..=max).contains(&number) { Ok(()) } else { Err(out_of_range(min, max, at)) }
-}
-
-fn out_of_range(min: impl std::fmt::Display, max: impl std::fmt::Display, at: Pointer) -> Invalid {
-    Invalid::new(InvalidCode::OutOfRange, at, format!("expected a value from {min} to {max}"))
-}
-
-fn text_length(text: &str, max: usize, at: Pointer) -> Result<(), Invalid> {
-    if text.len() > max {
-        let message = format!("text of {} bytes exceeds maximum {max}", text.len());
-        return Err(Invalid::new(InvalidCode::StringTooLong, at, message));
-    }
-    Ok(())
-}
-
-fn list_length(length: usize, max: usize, at: Pointer) -> Result<(), Invalid> {
-    if length > max {
-        let message = format!("list of {length} exceeds maximum {max}");
-        return Err(Invalid::new(InvalidCode::OutOfRange, at, message));
-    }
-    Ok(())
+    Invalid::new(InvalidCode::UnknownField, field.pointer(), message)
 }

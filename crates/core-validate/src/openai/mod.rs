@@ -1,184 +1,134 @@
-//! The dialect of OpenAI: chat, completions and embeddings.
+//! The dialect of OpenAI: chat, completions, embeddings and responses.
 
 pub(crate) mod answer;
+mod base64;
+mod chat;
+mod extensions;
 mod fields;
-mod messages;
+mod media;
+mod pixels;
 mod reduce;
+mod responses;
+mod rule;
+mod schema;
 
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::invalid::{Invalid, InvalidCode, Pointer, is_word};
-use crate::json::{self, Json};
-use crate::limits::Limits;
+use crate::invalid::{Invalid, InvalidCode, Pointer};
+use crate::json::{Document, Edits, Json, Kind, Value};
 use crate::names::ModelName;
-use crate::request::{Content, InferenceRequest, Operation, Origin, Place};
+use crate::openai::rule::{Rule, Walk};
+use crate::refuse::{empty, missing, unsupported, wrong_type};
+use crate::request::{Content, InferenceRequest, JsonRequest, Operation, Origin};
+use crate::rules::ModelRules;
 use crate::tensor::too_long;
 
 /// Most prompts, or texts to embed, in one request: the bound of OpenAI's own API.
 const PROMPTS: usize = 2_048;
+/// Most token numbers in one prompt.
+const PROMPT_TOKENS: usize = 300_000;
 
-/// Reads a request body of one of the three operations.
-pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Result<InferenceRequest, Invalid> {
-    let mut root = json::read(body, limits, None)?;
-    drop_nulls(&mut root)?;
-    fields::check(limits, operation, &root)?;
-    let model = model(&root)?;
-    let mut walk = Walk { limits, steps: Vec::new(), places: Vec::new(), media_tokens: 0 };
-    walk.root(operation, &root)?;
-    let flag = |key: &str| matches!(root.get(key), Some(Json::Bool(true)));
-    let count = |key: &str| root.get(key).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok());
-    let prompts = root.get("prompt").and_then(Json::as_array).map_or(1, <[Json]>::len);
+/// Reads a request body by the rules of the model it names, or else by `base`.
+pub(crate) fn parse(
+    base: &Arc<ModelRules>,
+    operation: Operation,
+    body: &Bytes,
+    rules: impl FnOnce(&ModelName) -> Option<Arc<ModelRules>>,
+) -> Result<InferenceRequest, Invalid> {
+    let document = Document::read(body, &base.limits, None)?;
+    let root = document.root();
+    if root.kind() != Kind::Object {
+        return Err(wrong_type(Pointer::root(), "an object"));
+    }
+    let model = model(root)?;
+    let rules = rules(&model).unwrap_or_else(|| base.clone());
+    let mut walk = Walk::new(&rules.limits, &document);
+    walk.root(operation, root)?;
+    match operation {
+        Operation::Chat => walk.messages(walk.required(root, "messages")?)?,
+        Operation::Complete => walk.prompt(walk.required(root, "prompt")?)?,
+        Operation::Respond => walk.items(walk.required(root, "input")?)?,
+        Operation::Embed | Operation::Infer => walk.prompt(walk.required(root, "input")?)?,
+    }
+    let Walk { marks, parts, dropped, media_tokens, .. } = walk;
+    let mut edits = Edits::default();
+    edits.drop_nodes(dropped);
+    if operation == Operation::Respond && !rules.limits.stored_state {
+        // It is on unless it is off.
+        edits.set_field("store", Json::Bool(false));
+    }
+    let flag = |key: &str| root.field(key).and_then(Value::as_bool) == Some(true);
+    let count = |key: &str| root.field(key).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+    let prompts = root.field("prompt").filter(|prompt| is_list_of_prompts(*prompt)).map_or(1, Value::size);
     let prompts = u32::try_from(prompts).unwrap_or(u32::MAX);
     let returned = count("n").unwrap_or(1).saturating_mul(prompts);
-    let usage_asked = root.get("stream_options").and_then(|o| o.get("include_usage")) == Some(&Json::Bool(true));
+    let usage_asked = root.field("stream_options").and_then(|o| o.get("include_usage")?.as_bool()) == Some(true);
     Ok(InferenceRequest {
         operation,
         model,
         version: None,
         stream: flag("stream"),
         usage_asked,
-        max_output: count("max_completion_tokens").or_else(|| count("max_tokens")),
+        max_output: count("max_completion_tokens")
+            .or_else(|| count("max_tokens"))
+            .or_else(|| count("max_output_tokens")),
         choices: returned,
         computed: returned.max(count("best_of").unwrap_or(1).saturating_mul(prompts)),
-        media_tokens: walk.media_tokens,
-        places: walk.places,
-        content: Content::Json(root),
+        media_tokens,
+        content: Content::Json(JsonRequest { document, edits, marks, parts }),
+        rules,
         written: OnceLock::new(),
     })
 }
 
-/// Clients write absent fields as `null`; what is absent is not passed on.
-fn drop_nulls(root: &mut Json) -> Result<(), Invalid> {
-    match root {
-        Json::Object(fields) => {
-            fields.retain(|(_, value)| *value != Json::Null);
-            Ok(())
-        }
-        _ => Err(wrong_type(Pointer::root(), "an object")),
-    }
+fn model(root: Value<'_>) -> Result<ModelName, Invalid> {
+    let at = || Pointer::root().key("model");
+    let value = root.field("model").ok_or_else(|| missing(at()))?;
+    let text = value.as_str().ok_or_else(|| wrong_type(at(), "a string"))?;
+    ModelName::from_str(&text).map_err(|error| Invalid::new(InvalidCode::OutOfRange, at(), error.to_string()))
 }
 
-fn model(root: &Json) -> Result<ModelName, Invalid> {
-    let at = Pointer::root().key("model");
-    let Some(value) = root.get("model") else { return Err(missing(at)) };
-    let text = value.as_str().ok_or_else(|| wrong_type(at.clone(), "a string"))?;
-    ModelName::from_str(text).map_err(|error| Invalid::new(InvalidCode::OutOfRange, at, error.to_string()))
-}
-
-pub(crate) fn missing(at: Pointer) -> Invalid {
-    Invalid::new(InvalidCode::MissingField, at, "field is required")
-}
-
-pub(crate) fn wrong_type(at: Pointer, wanted: &str) -> Invalid {
-    Invalid::new(InvalidCode::WrongType, at, format!("expected {wanted}"))
-}
-
-pub(crate) fn unsupported(at: Pointer, message: &'static str) -> Invalid {
-    Invalid::new(InvalidCode::UnsupportedContent, at, message)
-}
-
-pub(crate) fn empty(at: Pointer) -> Invalid {
-    Invalid::new(InvalidCode::EmptyInput, at, "input is empty")
-}
-
-/// Finds every text of a request and checks the parts that fields alone cannot say.
-struct Walk<'l> {
-    limits: &'l Limits,
-    steps: Vec<usize>,
-    places: Vec<Place>,
-    media_tokens: u64,
+/// A list of token numbers is one prompt.
+fn is_list_of_prompts(prompt: Value<'_>) -> bool {
+    prompt.kind() == Kind::Array
 }
 
 impl Walk<'_> {
-    fn root(&mut self, operation: Operation, root: &Json) -> Result<(), Invalid> {
-        let Json::Object(fields) = root else { return Ok(()) };
-        for (i, (key, value)) in fields.iter().enumerate() {
-            let at = Pointer::root().key(key);
-            self.steps.push(i);
-            match (operation, key.as_str()) {
-                (_, "model")
-                | (Operation::Embed, "encoding_format")
-                | (Operation::Chat, "service_tier" | "reasoning_effort" | "verbosity") => {}
-                (Operation::Chat, "messages") => self.messages(value, &at)?,
-                (Operation::Complete, "prompt") | (Operation::Embed, "input") => self.prompt(value, &at)?,
-                (_, "tools" | "functions") => self.every_text(value, &at, Origin::ToolDescription),
-                (_, "response_format") => self.every_text(value, &at, Origin::Schema),
-                (_, "suffix") => self.every_text(value, &at, Origin::User),
-                (_, "prediction") => self.every_text(value, &at, Origin::Assistant),
-                _ => self.every_text(value, &at, Origin::Other),
-            }
-            self.steps.pop();
-        }
-        Ok(())
-    }
-
     /// A prompt is a text or a list of texts; token numbers only when they are allowed.
-    fn prompt(&mut self, value: &Json, at: &Pointer) -> Result<(), Invalid> {
-        match value {
-            Json::Text(text) if text.is_empty() => Err(empty(at.clone())),
-            Json::Text(_) => {
-                self.every_text(value, at, Origin::User);
-                Ok(())
+    fn prompt(&mut self, value: Value<'_>) -> Result<(), Invalid> {
+        match value.kind() {
+            Kind::Text => self.one_prompt(value),
+            Kind::Numbers => self.tokens(value),
+            Kind::Array if value.size() == 0 => Err(empty(value.pointer())),
+            Kind::Array if value.size() > PROMPTS => {
+                Err(too_long(value.size() as u64, PROMPTS as u64, value.pointer()))
             }
-            Json::Array(items) if items.is_empty() => Err(empty(at.clone())),
-            Json::Array(items) if items.len() > PROMPTS && !items.iter().all(|item| item.as_u64().is_some()) => {
-                Err(too_long(items.len() as u64, PROMPTS as u64, at.clone()))
+            Kind::Array if value.items().all(|item| item.kind() == Kind::Text) => {
+                value.items().try_for_each(|item| self.one_prompt(item))
             }
-            Json::Array(items) if items.iter().all(|item| item.as_str().is_some()) => {
-                if let Some(i) = items.iter().position(|item| item.as_str() == Some("")) {
-                    return Err(empty(at.index(i)));
-                }
-                self.every_text(value, at, Origin::User);
-                Ok(())
+            Kind::Array if value.items().all(|item| item.kind() == Kind::Numbers) => {
+                value.items().try_for_each(|item| self.tokens(item))
             }
-            Json::Array(items) if items.iter().all(is_tokens) => {
-                if !self.limits.token_prompts {
-                    return Err(unsupported(at.clone(), "token number prompts are not accepted"));
-                }
-                self.media_tokens +=
-                    items.iter().map(|item| item.as_array().map_or(1, |a| a.len() as u64)).sum::<u64>();
-                Ok(())
-            }
-            _ => Err(wrong_type(at.clone(), "a string or a list of strings")),
+            _ => Err(wrong_type(value.pointer(), "a string or a list of strings")),
         }
     }
 
-    fn note(&mut self, at: &Pointer, origin: Origin, is_key: bool) {
-        self.places.push(Place { steps: self.steps.clone(), pointer: at.clone(), origin, is_key });
-    }
-
-    /// Notes every string below `value`, and every key that is more than a word.
-    fn every_text(&mut self, value: &Json, at: &Pointer, origin: Origin) {
-        match value {
-            Json::Text(_) => self.note(at, origin, false),
-            Json::Array(items) => {
-                for (i, item) in items.iter().enumerate() {
-                    self.steps.push(i);
-                    self.every_text(item, &at.index(i), origin);
-                    self.steps.pop();
-                }
-            }
-            Json::Object(fields) => {
-                for (i, (key, item)) in fields.iter().enumerate() {
-                    self.steps.push(i);
-                    if !is_word(key) {
-                        self.note(&at.key(key), origin, true);
-                    }
-                    self.every_text(item, &at.key(key), origin);
-                    self.steps.pop();
-                }
-            }
-            _ => {}
+    fn one_prompt(&mut self, value: Value<'_>) -> Result<(), Invalid> {
+        if value.raw().is_empty() {
+            return Err(empty(value.pointer()));
         }
+        self.apply(&Rule::Text(usize::MAX), value, Origin::User)
     }
-}
 
-fn is_tokens(value: &Json) -> bool {
-    match value {
-        Json::Array(items) => !items.is_empty() && items.iter().all(|item| item.as_u64().is_some()),
-        other => other.as_u64().is_some(),
+    fn tokens(&mut self, value: Value<'_>) -> Result<(), Invalid> {
+        if !self.limits.token_prompts {
+            return Err(unsupported(value.pointer(), "token number prompts are not accepted"));
+        }
+        rule::tokens(value, PROMPT_TOKENS)?;
+        self.media_tokens += value.size() as u64;
+        Ok(())
     }
 }

@@ -3,11 +3,14 @@
 //! Fields that are not in the table are dropped. A field of another type than documented breaks the
 //! protocol: nobody would screen it. `null` is allowed everywhere.
 
-use crate::invalid::{Invalid, InvalidCode, Pointer, is_word};
-use crate::json::Json;
-use crate::openai::wrong_type;
+use std::borrow::Cow;
 
-enum Kind {
+use crate::invalid::{Invalid, InvalidCode, Pointer, is_word};
+use crate::json::{self, Json, Value};
+use crate::refuse::wrong_type;
+
+/// What a field of an answer must be.
+pub(super) enum Kind {
     Whole,
     Number,
     Numbers,
@@ -80,60 +83,62 @@ const TOP_TOKEN: &[(&str, Kind)] = &[("token", Short), ("logprob", Number)];
 /// The longest token.
 const SHORT: usize = 64;
 
-/// Reduces an answer, or one event of a streamed answer.
-pub(super) fn reduce(root: &mut Json) -> Result<(), Invalid> {
-    if root.get("error").is_some_and(|error| *error != Json::Null) {
+/// The part of an answer, or of one event of a streamed answer, that a caller may see.
+pub(super) fn reduce(root: Value<'_>) -> Result<Json, Invalid> {
+    if root.field("error").is_some() {
         let message = "the server answered with an error";
         return Err(Invalid::new(InvalidCode::UnsupportedContent, Pointer::root().key("error"), message));
     }
-    shape(root, &Object(ROOT), &Pointer::root())?;
-    if let Some(Json::Array(choices)) = root.get_mut("choices") {
+    let mut reduced = shape(root, &Object(ROOT))?;
+    if let Some(Json::Array(choices)) = reduced.get_mut("choices") {
         choices.iter_mut().for_each(drop_strange_logprobs);
     }
-    Ok(())
+    Ok(reduced)
 }
 
-fn shape(value: &mut Json, kind: &Kind, at: &Pointer) -> Result<(), Invalid> {
-    let is_number = |value: &Json| matches!(value, Json::Int(_) | Json::Uint(_) | Json::Float(_) | Json::Null);
-    match (kind, value) {
-        (_, Json::Null) | (Whole, Json::Int(_) | Json::Uint(_)) | (Text, Json::Text(_)) => Ok(()),
-        (Number, value) if is_number(value) => Ok(()),
-        (Numbers | Vector, Json::Array(items)) if items.iter().all(is_number) => Ok(()),
-        (Vector, Json::Text(text)) if text.bytes().all(is_base64) => Ok(()),
-        (Short, Json::Text(text)) if text.len() <= SHORT => Ok(()),
-        (Word(words), value @ Json::Text(_)) => {
-            if !value.as_str().is_some_and(|word| words.contains(&word)) {
-                *value = Json::Null;
-            }
-            Ok(())
+/// What of `value` is of this kind.
+pub(super) fn shape(value: Value<'_>, kind: &Kind) -> Result<Json, Invalid> {
+    let is_whole = |value: Value<'_>| value.as_integer().is_some();
+    match (kind, value.kind()) {
+        (_, json::Kind::Null) => Ok(Json::Null),
+        (Whole, json::Kind::Number) if is_whole(value) => Ok(Json::copy(value)),
+        (Number, json::Kind::Number) | (Numbers | Vector, json::Kind::Numbers) => Ok(Json::copy(value)),
+        (Numbers, json::Kind::Array) if value.items().all(|item| item.is_null() || is_number(item)) => {
+            Ok(Json::copy(value))
         }
-        (Content, Json::Text(_)) => Ok(()),
-        (Content, Json::Array(parts)) => {
-            parts.iter_mut().enumerate().try_for_each(|(i, part)| text_part(part, &at.index(i)))
+        (Vector, json::Kind::Text) if value.raw().bytes().all(is_base64) => Ok(Json::copy(value)),
+        (Text | Content, json::Kind::Text) => Ok(Json::copy(value)),
+        (Short, json::Kind::Text) if value.raw().len() <= SHORT => Ok(Json::copy(value)),
+        (Word(words), json::Kind::Text) => Ok(match words.iter().find(|word| value.is_text(word)) {
+            Some(word) => Json::text(*word),
+            None => Json::Null,
+        }),
+        (Content, json::Kind::Array) => value.items().map(text_part).collect::<Result<_, _>>().map(Json::Array),
+        (Reason, json::Kind::Text) => Ok(reason(value)),
+        (Counts, json::Kind::Object) => Ok(counts(value)),
+        (Alternatives, json::Kind::Object) => {
+            let kept = value.fields().filter(|field| field.key().len() <= SHORT && is_number(*field));
+            Ok(Json::Object(kept.map(|field| (Cow::Owned(field.key().into_owned()), Json::copy(field))).collect()))
         }
-        (Reason, value) => reason(value, at),
-        (Counts, value @ Json::Object(_)) => {
-            numbers_only(value);
-            Ok(())
-        }
-        (Alternatives, Json::Object(fields)) => {
-            fields.retain(|(token, value)| token.len() <= SHORT && is_number(value));
-            Ok(())
-        }
-        (Object(table), Json::Object(fields)) => {
-            fields.retain(|(key, _)| table.iter().any(|(name, _)| name == key));
-            for (key, field) in fields {
-                if let Some((_, kind)) = table.iter().find(|(name, _)| name == key) {
-                    shape(field, kind, &at.key(key))?;
+        (Object(table), json::Kind::Object) => {
+            let mut kept = Vec::with_capacity(table.len());
+            for field in value.fields() {
+                let key = field.key();
+                if let Some((name, kind)) = table.iter().find(|(name, _)| *name == key) {
+                    kept.push((Cow::Borrowed(*name), shape(field, kind)?));
                 }
             }
-            Ok(())
+            Ok(Json::Object(kept))
         }
-        (List(kind), Json::Array(items)) => {
-            items.iter_mut().enumerate().try_for_each(|(i, item)| shape(item, kind, &at.index(i)))
+        (List(kind), json::Kind::Array) => {
+            value.items().map(|item| shape(item, kind)).collect::<Result<_, _>>().map(Json::Array)
         }
-        _ => Err(wrong_type(at.clone(), "another type")),
+        _ => Err(wrong_type(value.pointer(), "another type")),
     }
+}
+
+fn is_number(value: Value<'_>) -> bool {
+    value.kind() == json::Kind::Number
 }
 
 fn is_base64(byte: u8) -> bool {
@@ -141,41 +146,34 @@ fn is_base64(byte: u8) -> bool {
 }
 
 /// Only parts of text are passed on.
-fn text_part(part: &mut Json, at: &Pointer) -> Result<(), Invalid> {
-    let is_text = part.get("type").and_then(Json::as_str) == Some("text");
-    match part {
-        Json::Object(fields) if is_text => {
-            fields.retain(|(key, value)| matches!(key.as_str(), "type" | "text") && matches!(value, Json::Text(_)));
-            Ok(())
-        }
-        _ => Err(wrong_type(at.clone(), "a part of text")),
+fn text_part(part: Value<'_>) -> Result<Json, Invalid> {
+    match part.field("type").is_some_and(|kind| kind.is_text("text")) {
+        true => shape(part, &Object(&[("type", Word(&["text"])), ("text", Text)])),
+        false => Err(wrong_type(part.pointer(), "a part of text")),
     }
 }
 
 /// A finish reason is one of the API's words; another one is reported as `stop`.
-fn reason(value: &mut Json, at: &Pointer) -> Result<(), Invalid> {
+fn reason(value: Value<'_>) -> Json {
     const REASONS: &[&str] = &["stop", "length", "tool_calls", "content_filter", "function_call"];
-    match value {
-        Json::Text(word) if REASONS.contains(&word.as_str()) => Ok(()),
-        Json::Text(word) => {
-            *word = "stop".to_owned();
-            Ok(())
-        }
-        _ => Err(wrong_type(at.clone(), "a string")),
-    }
+    Json::text(*REASONS.iter().find(|word| value.is_text(word)).unwrap_or(&"stop"))
 }
 
-fn numbers_only(value: &mut Json) {
-    if let Json::Object(fields) = value {
-        fields.retain(|(key, v)| is_word(key) && matches!(v, Json::Uint(_) | Json::Float(_) | Json::Object(_)));
-        fields.iter_mut().for_each(|(_, v)| numbers_only(v));
-    }
+/// Numbers by name.
+fn counts(value: Value<'_>) -> Json {
+    let is_count = |field: &Value<'_>| matches!(field.kind(), json::Kind::Number | json::Kind::Object);
+    let kept = value.fields().filter(|field| is_word(&field.key()) && is_count(field));
+    let kept = kept.map(|field| {
+        let value = if field.kind() == json::Kind::Object { counts(field) } else { Json::copy(field) };
+        (Cow::Owned(field.key().into_owned()), value)
+    });
+    Json::Object(kept.collect())
 }
 
 /// Log-probabilities spell a text out. They stay only when it is the text of their choice.
 fn drop_strange_logprobs(choice: &mut Json) {
     let Some(logprobs) = choice.get_mut("logprobs") else { return };
-    if logprobs.get("content").is_some_and(|content| *content != Json::Null) {
+    if logprobs.get("content").is_some_and(|content| !content.is_null()) {
         ["tokens", "token_logprobs", "top_logprobs", "text_offset"].iter().for_each(|key| logprobs.remove(key));
     }
     let Some(logprobs) = choice.get("logprobs") else { return };

@@ -38,10 +38,10 @@ fn refused(result: Result<InferenceRequest, Invalid>, code: InvalidCode, at: &st
 #[test]
 fn a_plain_vector_has_four_distinct_errors() {
     let spec = TensorSpec::new(Dtype::Fp32, [-1, 3, 2, 2]).max_elements(512);
-    assert!(spec.check(&[1.0; 12]).is_ok());
+    assert!(spec.check(&[1.0_f32; 12]).is_ok());
     let cases = [
-        (spec.check(&[0.0; 600]), InvalidCode::InputTooLong, "input length 600 exceeds maximum 512"),
-        (spec.check(&[]), InvalidCode::EmptyInput, "input is empty"),
+        (spec.check(&[0.0_f32; 600]), InvalidCode::InputTooLong, "input length 600 exceeds maximum 512"),
+        (spec.check::<f32>(&[]), InvalidCode::EmptyInput, "input is empty"),
         (spec.check_shape(&[1, 3]), InvalidCode::WrongRank, "expected 4 dimensions, got 2"),
         (spec.check(&[f32::NAN]), InvalidCode::NonFinite, "non-finite value at index 0"),
         (spec.check(&[0.0, f32::INFINITY]), InvalidCode::NonFinite, "non-finite value at index 1"),
@@ -52,7 +52,7 @@ fn a_plain_vector_has_four_distinct_errors() {
     }
     assert_eq!(spec.check_shape(&[1, 3, 2, 5]).unwrap_err().message(), "expected size 2 in dimension 3, got 5");
     let ranged = TensorSpec::new(Dtype::Fp32, [-1]).range(0.0, 1.0);
-    assert_eq!(ranged.check(&[0.5, 1.5]).unwrap_err().message(), "value is outside 0 to 1");
+    assert_eq!(ranged.check(&[0.5_f32, 1.5]).unwrap_err().message(), "value at index 1 is outside 0 to 1");
 }
 
 #[test]
@@ -67,13 +67,13 @@ fn one_reading_or_none() {
     let lone = read(Operation::Chat, r#"{"model":"\ud800"}"#).unwrap_err();
     assert_eq!(lone.code(), InvalidJson);
     let huge = chat(r#","temperature":1e999"#).unwrap_err();
-    assert_eq!(huge.code(), InvalidJson);
-    let deep = format!(r#","metadata":{}1{}"#, "[".repeat(40), "]".repeat(40));
+    assert_eq!((huge.code(), huge.at().as_str()), (OutOfRange, "/temperature"));
+    let deep = format!(r#","metadata":{}1{}"#, "[".repeat(80), "]".repeat(80));
     assert_eq!(chat(&deep).unwrap_err().code(), TooDeep);
     let bytes = Bytes::from_static(b"{\"model\":\"\xff\"}");
     let utf8 = Validator::default().parse(Operation::Chat, &Head::default(), &bytes).unwrap_err();
     assert_eq!(utf8.code(), InvalidUtf8);
-    let many = format!(r#","metadata":{{"a":[{}1]}}"#, "1,".repeat(200_000));
+    let many = format!(r#","metadata":{{"a":[{}""]}}"#, r#""","#.repeat(30_000));
     assert_eq!(chat(&many).unwrap_err().code(), TooManyValues);
 }
 
@@ -93,12 +93,12 @@ fn fields_are_checked_by_type_and_range() {
     refused(chat(r#","temperature":9"#), OutOfRange, "/temperature", "expected a value from 0 to 2");
     refused(chat(r#","temperature":"hot""#), WrongType, "/temperature", "expected a number");
     refused(chat(r#","max_tokens":1.5"#), WrongType, "/max_tokens", "expected an integer");
-    refused(chat(r#","max_tokens":18446744073709551616"#), WrongType, "/max_tokens", "expected an integer");
+    refused(chat(r#","max_tokens":18446744073709551616"#), OutOfRange, "/max_tokens", "number is out of range");
     refused(chat(r#","n":1000"#), OutOfRange, "/n", "expected a value from 1 to 8");
-    refused(chat(r#","logit_bias":{"1":500}"#), OutOfRange, "/logit_bias", "expected a value from -100 to 100");
+    refused(chat(r#","logit_bias":{"1":500}"#), OutOfRange, "/logit_bias/?", "expected a value from -100 to 100");
     refused(chat(r#","logit_bias":{"a b":1}"#), OutOfRange, "/logit_bias", "expected token numbers as keys");
     refused(chat(r#","stream_options":{}"#), ConflictingFields, "/stream_options", "stream_options needs stream");
-    let unknown = "field chat_template is not accepted (an operator can list it under limits.allow_fields)";
+    let unknown = "field chat_template is not accepted (an operator can list it under allow_fields of the model)";
     refused(chat(r#","chat_template":"{{x}}""#), UnknownField, "/chat_template", unknown);
     refused(chat(r#","<script>":1"#), UnknownField, "/?", "a field is not accepted");
     refused(read(Operation::Chat, r#"{"messages":[]}"#), MissingField, "/model", "field is required");
@@ -114,7 +114,8 @@ fn allowed_fields_pass_and_their_strings_are_texts() {
     let limits = Limits::default().allow_fields(vec!["guided".to_owned()]);
     let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"guided":{"a":["x","y"]}}"#;
     let request = Validator::new(limits).parse(Operation::Chat, &Head::default(), &Bytes::from(body)).unwrap();
-    let other: Vec<&str> = request.texts().filter(|t| t.origin == Origin::Other).map(|t| t.text).collect();
+    let other: Vec<String> =
+        request.texts().filter(|t| t.origin() == Origin::Other).map(|t| t.text().to_owned()).collect();
     assert_eq!(other, ["x", "y"]);
 }
 
@@ -122,14 +123,14 @@ fn allowed_fields_pass_and_their_strings_are_texts() {
 fn every_text_is_found_with_its_origin() {
     let body = r#"{"model":"m","messages":[
         {"role":"developer","content":"s"},
-        {"role":"user","content":[{"type":"text","text":"u"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]},
+        {"role":"user","content":[{"type":"text","text":"u"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAAAg"}}]},
         {"role":"assistant","content":null,"tool_calls":[{"id":"i","type":"function","function":{"name":"f","arguments":"{}"}}]},
         {"role":"tool","tool_call_id":"i","content":"r"}],
         "tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","title":"t"}}}],
-        "response_format":{"type":"json_schema"}}"#;
+        "response_format":{"type":"json_schema","json_schema":{"name":"n","description":"js"}}}"#;
     let mut request = read(Operation::Chat, body).unwrap();
-    let found: Vec<(String, &str, &str)> =
-        request.texts().map(|t| (t.pointer.to_string(), t.origin.as_str(), t.text)).collect();
+    let found: Vec<(String, &str, String)> =
+        request.texts().map(|t| (t.pointer().to_string(), t.origin().as_str(), t.text().to_owned())).collect();
     for expected in [
         ("/messages/0/content", "system", "s"),
         ("/messages/1/content/0/text", "user", "u"),
@@ -137,18 +138,11 @@ fn every_text_is_found_with_its_origin() {
         ("/messages/3/content", "tool_result", "r"),
         ("/tools/0/function/description", "tool_description", "d"),
         ("/tools/0/function/parameters/title", "tool_description", "t"),
-        ("/response_format/type", "schema", "json_schema"),
+        ("/response_format/json_schema/description", "schema", "js"),
     ] {
-        assert!(found.iter().any(|(p, o, t)| (p.as_str(), *o, *t) == expected), "{expected:?} in {found:?}");
+        assert!(found.iter().any(|(p, o, t)| (p.as_str(), *o, t.as_str()) == expected), "{expected:?} in {found:?}");
     }
-    request
-        .map_texts(|_, origin, text| {
-            if origin == Origin::User {
-                *text = "changed".to_owned();
-            }
-            Ok::<(), ()>(())
-        })
-        .unwrap();
+    request.map_texts(|text| Ok::<_, ()>((text.origin() == Origin::User).then(|| "changed".to_owned()))).unwrap();
     let written = String::from_utf8(request.to_body().bytes.to_vec()).unwrap();
     assert!(written.contains(r#"{"type":"text","text":"changed"}"#), "{written}");
 }
@@ -159,7 +153,7 @@ fn content_that_cannot_be_screened_is_refused() {
         let part = format!(r#"[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]"#);
         read(Operation::Chat, &format!(r#"{{"model":"m","messages":[{{"role":"user","content":{part}}}]}}"#))
     };
-    assert!(image("data:image/png;base64,AA").is_ok());
+    assert!(image("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAAAg").is_ok());
     for url in [
         "http://169.254.169.254/",
         "https://example.com/a.png",
@@ -206,7 +200,7 @@ fn tensors_in_json_are_checked_value_by_value() {
     refused(infer("FP32", "[1]", "[null]"), WrongType, "/inputs/0/data/0", "expected a number");
     for word in ["NaN", "-Infinity", "Infinity"] {
         let data = format!("[1, {word}]");
-        refused(infer("FP32", "[2]", &data), NonFinite, "", "non-finite value at index 1");
+        refused(infer("FP32", "[2]", &data), NonFinite, "/inputs/0/data", "non-finite value at index 1");
     }
     assert_eq!(infer("FP32", "[1]", "[nope]").unwrap_err().code(), InvalidJson);
     assert_eq!(infer("FP32", "[1]", "[1e400]").unwrap_err().code(), NonFinite);
@@ -226,14 +220,9 @@ fn tensors_in_json_are_checked_value_by_value() {
 #[test]
 fn elements_are_texts_and_are_written_anew() {
     let mut request = infer("BYTES", "[2]", r#"["a\"]b", "c"]"#).unwrap();
-    let texts: Vec<&str> = request.texts().map(|t| t.text).collect();
+    let texts: Vec<String> = request.texts().map(|t| t.text().to_owned()).collect();
     assert_eq!(texts, ["a\"]b", "c"]);
-    request
-        .map_texts(|_, _, text| {
-            text.push('!');
-            Ok::<(), ()>(())
-        })
-        .unwrap();
+    request.map_texts(|text| Ok::<_, ()>(Some(format!("{}!", text.text())))).unwrap();
     assert!(String::from_utf8_lossy(&request.to_body().bytes).contains(r#""data":["a\"]b!","c!"]"#));
 }
 
@@ -262,7 +251,7 @@ fn binary_tensors_are_scanned() {
     let longer = [values.as_slice(), &[0]].concat();
     assert_eq!(infer_binary(&header("FP32", 2, 8), &longer).unwrap_err().code(), WrongShape);
     let bytes = infer_binary(&header("BYTES", 2, 12), b"\x02\x00\x00\x00hi\x02\x00\x00\x00\xff\xfe").unwrap();
-    assert_eq!(bytes.texts().map(|t| t.text).collect::<Vec<_>>(), ["hi", ""]);
+    assert_eq!(bytes.texts().map(|t| t.text().to_owned()).collect::<Vec<_>>(), ["hi", ""]);
     assert!(infer_binary(&header("BYTES", 1, 6), b"\xff\xff\xff\xffhi").is_err());
     let head = Head { tensor_header_length: Some(9_999), ..infer_head() };
     let outside = Validator::default().parse(Operation::Infer, &head, &Bytes::from("{}"));
@@ -290,7 +279,7 @@ fn a_model_spec_names_the_difference() {
     assert_eq!((error.code(), error.message()), (WrongRank, "expected 2 dimensions, got 1"));
     let error = check("FP64", "[1,4]", "[1,2,3,4]").unwrap_err();
     assert_eq!(error.message(), "expected data type FP32, got FP64");
-    assert_eq!(check("FP32", "[1,4]", "[1,2,3,44]").unwrap_err().message(), "value is outside -10 to 10");
+    assert_eq!(check("FP32", "[1,4]", "[1,2,3,44]").unwrap_err().message(), "value at index 3 is outside -10 to 10");
     let other = ModelSpec::new().input("y", TensorSpec::new(Dtype::Fp32, [-1]));
     assert_eq!(infer("FP32", "[1]", "[1]").unwrap().check_spec(&other).unwrap_err().code(), UnknownField);
 }
@@ -402,10 +391,12 @@ fn nothing_that_can_be_read_hides_from_the_texts() {
     for request in [
         with(r#","metadata":{"SAYING":"x"}"#),
         with(tool),
-        with(r#","response_format":{"json_schema":{"SAYING":1}}"#),
-        with(r#","prediction":{"type":"content","content":"a","SAYING":1}"#),
+        with(
+            r#","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"$defs":{"SAYING":{}}}}}"#,
+        ),
+        with(r#","prediction":{"type":"content","content":"SAYING"}"#),
     ] {
-        assert!(request.texts().any(|text| text.text == SAYING), "{:?}", request.to_body());
+        assert!(request.texts().any(|text| text.text() == SAYING), "{:?}", request.to_body());
     }
     let parts = r#"[{"type":"text","text":"obey m"},{"type":"text","text":"e now"}]"#;
     let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":{parts}}}]}}"#);
@@ -422,7 +413,7 @@ fn nothing_that_can_be_read_hides_from_the_texts() {
         let mut tail = (element.len() as u32).to_le_bytes().to_vec();
         tail.extend_from_slice(&element);
         let request = infer_binary(&header(tail.len()), &tail).unwrap();
-        assert!(request.texts().any(|text| text.text.contains(SAYING)));
+        assert!(request.texts().any(|text| text.text().contains(SAYING)));
         let body = request.to_body();
         assert_eq!(&body.bytes[body.tensor_header_length.unwrap()..], tail, "unchanged bytes stay as they are");
     }

@@ -1,0 +1,74 @@
+//! Base64 (RFC 4648) that is looked into without being decoded as a whole.
+
+/// Sound base64, in the standard or the address-safe alphabet.
+#[derive(Clone, Copy)]
+pub(super) struct Base64<'t> {
+    digits: &'t [u8],
+}
+
+impl<'t> Base64<'t> {
+    /// Checks alphabet and padding; both alphabets in one text are refused.
+    pub(super) fn new(text: &'t str) -> Option<Self> {
+        let digits = text.trim_end_matches('=');
+        let padding = text.len() - digits.len();
+        let is_padded = padding <= 2 && (padding == 0 || text.len().is_multiple_of(4));
+        let has = |a: u8, b: u8| digits.bytes().any(|byte| byte == a || byte == b);
+        let is_sound = digits.bytes().fold(true, |sound, byte| sound & digit(byte).is_some());
+        let is_sound = is_sound && is_padded && digits.len() % 4 != 1 && !(has(b'+', b'/') && has(b'-', b'_'));
+        (is_sound && !digits.is_empty()).then_some(Self { digits: digits.as_bytes() })
+    }
+
+    /// Bytes it stands for.
+    pub(super) fn len(&self) -> usize {
+        self.digits.len() / 4 * 3 + self.digits.len() % 4 * 3 / 4
+    }
+
+    /// One byte.
+    fn byte(&self, at: usize) -> Option<u8> {
+        let first = at / 3 * 4 + at % 3;
+        let high = u16::from(digit(*self.digits.get(first)?)?);
+        let low = u16::from(digit(*self.digits.get(first + 1)?)?);
+        let pair = high << 6 | low;
+        Some((pair >> (4 - 2 * (at % 3))) as u8)
+    }
+
+    /// So many bytes from `at` on.
+    pub(super) fn bytes<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        for (i, place) in bytes.iter_mut().enumerate() {
+            *place = self.byte(at + i)?;
+        }
+        Some(bytes)
+    }
+}
+
+#[inline]
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Base64;
+
+    #[test]
+    fn every_byte_is_found() {
+        for (text, bytes) in
+            [("aGk=", &b"hi"[..]), ("aGk", b"hi"), ("aGkh", b"hi!"), ("_-8=", b"\xff\xef"), ("AA==", b"\0")]
+        {
+            let base64 = Base64::new(text).unwrap();
+            assert_eq!(base64.len(), bytes.len());
+            assert_eq!((0..).map_while(|at| base64.byte(at)).take(bytes.len()).collect::<Vec<_>>(), bytes);
+        }
+        for text in ["", "=", "a", "aGk=a", "aG k", "aGk==", "+_aa", "aGkh====", "äää="] {
+            assert!(Base64::new(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The parts of a chat: messages by role, content, tools, formats.
+
+use crate::invalid::{Invalid, InvalidCode};
+use crate::json::{Kind, Value};
+use crate::openai::rule::{Rule, Table, Walk, find};
+use crate::refuse::{conflict, empty, unknown, unsupported, wrong_type};
+use crate::request::Origin;
+
+use Rule::*;
+
+/// Tools of one request.
+pub(super) const TOOLS: usize = 256;
+/// Longest name of a tool or a caller's word for something.
+pub(super) const NAME: Rule = Text(128);
+/// Longest text in a message, but for the limit on strings.
+const ANY_TEXT: Rule = Text(usize::MAX);
+
+const DETAIL: Rule = Word(&["auto", "low", "high", "original", "default"]);
+
+/// What every part may carry, and no self-hosted server reads.
+const PART: Table = &[("prompt_cache_breakpoint", Dropped), ("cache_control", Dropped), ("annotations", Dropped)];
+
+/// Kinds of parts; which of them a message may hold, its role says.
+pub(super) const PARTS: &[(&str, Table)] = &[
+    ("text", &[("text", ANY_TEXT)]),
+    ("refusal", &[("refusal", ANY_TEXT)]),
+    ("image_url", &[("image_url", Needs(&["url"], &Object(&[("url", Image), ("detail", DETAIL)])))]),
+    ("input_audio", &[("input_audio", Needs(&["data", "format"], &Object(AUDIO)))]),
+    ("file", &[("file", Needs(&["file_data"], &Object(FILE)))]),
+];
+
+pub(super) const AUDIO: Table = &[("data", Audio), ("format", Word(&["wav", "mp3"]))];
+const FILE: Table = &[("file_data", File), ("filename", NAME), ("file_id", Refused("files are accepted inline only"))];
+
+const FUNCTION_CALL: Table = &[("name", NAME), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
+
+const TOOL_CALLS: Rule = List(
+    TOOLS,
+    &TaggedWith(
+        &[("id", NAME), ("index", Dropped)],
+        &[
+            ("function", &[("function", Needs(&["name", "arguments"], &Object(FUNCTION_CALL)))]),
+            ("custom", &[("custom", Needs(&["name", "input"], &Object(&[("name", NAME), ("input", ANY_TEXT)])))]),
+        ],
+    ),
+);
+
+/// Fields of any message. Clients send back what a server answered, so that the fields of answers are here, too.
+const MESSAGE: Table = &[("role", Elsewhere), ("content", Elsewhere), ("name", NAME)];
+
+const ASSISTANT: Table = &[
+    ("refusal", ANY_TEXT),
+    ("reasoning", ANY_TEXT),
+    ("reasoning_content", ANY_TEXT),
+    ("tool_calls", TOOL_CALLS),
+    ("function_call", Object(FUNCTION_CALL)),
+    ("annotations", Dropped),
+    ("parsed", Dropped),
+    ("audio", Stored(&Object(&[("id", NAME)]))),
+];
+
+const TOOL: Table = &[("tool_call_id", NAME)];
+
+/// Tools that a model may call.
+pub(super) const TOOL_LIST: Rule = List(
+    TOOLS,
+    &Tagged(&[
+        ("function", &[("function", Needs(&["name"], &Object(FUNCTION)))]),
+        ("custom", &[("custom", Object(&[("name", NAME), ("description", ANY_TEXT), ("format", CUSTOM_FORMAT)]))]),
+    ]),
+);
+
+pub(super) const FUNCTION: Table =
+    &[("name", NAME), ("description", ANY_TEXT), ("parameters", Schema), ("strict", Flag)];
+
+pub(super) const CUSTOM_FORMAT: Rule =
+    Tagged(&[("text", &[]), ("grammar", &[("grammar", Refused("grammars are not accepted"))])]);
+
+pub(super) const TOOL_CHOICE: Rule = Or(
+    &Word(&["none", "auto", "required"]),
+    &Tagged(&[
+        ("function", &[("function", Needs(&["name"], &Object(&[("name", NAME)])))]),
+        ("custom", &[("custom", Object(&[("name", NAME)]))]),
+        ("allowed_tools", &[("allowed_tools", Object(ALLOWED_TOOLS))]),
+    ]),
+);
+
+pub(super) const ALLOWED_TOOLS: Table = &[("mode", Word(&["auto", "required"])), ("tools", List(TOOLS, &Free))];
+
+pub(super) const RESPONSE_FORMAT: Rule = Tagged(&[
+    ("text", &[]),
+    ("json_object", &[("schema", Schema)]),
+    (
+        "json_schema",
+        &[
+            ("json_schema", Object(&[("name", NAME), ("description", ANY_TEXT), ("schema", Schema), ("strict", Flag)])),
+            ("schema", Schema),
+        ],
+    ),
+    ("json", &[("value", Schema)]),
+]);
+
+/// Text that the answer is likely to repeat.
+pub(super) const PREDICTION: Rule =
+    Tagged(&[("content", &[("content", Or(&ANY_TEXT, &List(64, &Tagged(&[("text", &[("text", ANY_TEXT)])]))))])]);
+
+pub(super) const WEB_SEARCH: Rule = Refused("search of the web is not offered");
+
+impl Walk<'_> {
+    /// Checks the messages of a chat.
+    pub(super) fn messages(&mut self, value: Value<'_>) -> Result<(), Invalid> {
+        if value.kind() != Kind::Array {
+            return Err(wrong_type(value.pointer(), "a list of messages"));
+        }
+        let count = value.size();
+        if count == 0 {
+            return Err(empty(value.pointer()));
+        }
+        if count > self.limits.messages {
+            let message = format!("{count} messages exceed maximum {}", self.limits.messages);
+            return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message));
+        }
+        value.items().try_for_each(|message| self.message(message, value))
+    }
+
+    fn message(&mut self, value: Value<'_>, all: Value<'_>) -> Result<(), Invalid> {
+        if value.kind() != Kind::Object {
+            return Err(wrong_type(value.pointer(), "an object"));
+        }
+        let role = self.required(value, "role")?;
+        let word = role.as_str().ok_or_else(|| wrong_type(role.pointer(), "a string"))?;
+        let Some((origin, own)) = of_role(&word) else {
+            return Err(Invalid::new(InvalidCode::OutOfRange, role.pointer(), "expected a role of the chat API"));
+        };
+        let says = ["content", "tool_calls", "function_call", "refusal", "audio"];
+        let says = if origin == Origin::Assistant { &says[..] } else { &["content"] };
+        if !says.iter().any(|key| value.field(key).is_some()) {
+            self.required(value, "content")?;
+        }
+        for field in value.fields() {
+            let key = field.key();
+            let Some(rule) = find(&[MESSAGE, own], &key) else { return Err(unknown(&key, field.pointer())) };
+            match &*key {
+                "content" => self.content(field, origin)?,
+                _ => self.apply(rule, field, origin)?,
+            }
+        }
+        if &*word == "tool" { self.answers_a_call(value, all) } else { Ok(()) }
+    }
+
+    /// A tool's result belongs to a call that the model made before.
+    fn answers_a_call(&self, value: Value<'_>, all: Value<'_>) -> Result<(), Invalid> {
+        let id = self.required(value, "tool_call_id")?;
+        let word = id.as_str().unwrap_or_default();
+        let before = all.items().take_while(|message| message.id() != value.id());
+        let calls = before.filter_map(|message| message.get("tool_calls")).flat_map(Value::items);
+        if calls.filter_map(|call| call.get("id")).any(|call| call.is_text(&word)) {
+            return Ok(());
+        }
+        Err(conflict(id.pointer(), "no tool call before has this id"))
+    }
+
+    /// Text, or parts of it.
+    fn content(&mut self, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
+        match value.kind() {
+            Kind::Array if value.size() == 0 => Err(empty(value.pointer())),
+            Kind::Array => {
+                self.parts.push(value.id());
+                value.items().try_for_each(|part| self.part(part, origin))
+            }
+            Kind::Text | Kind::Null => self.apply(&ANY_TEXT, value, origin),
+            _ => Err(wrong_type(value.pointer(), "a string or a list of parts")),
+        }
+    }
+
+    fn part(&mut self, part: Value<'_>, origin: Origin) -> Result<(), Invalid> {
+        if part.kind() != Kind::Object {
+            return Err(wrong_type(part.pointer(), "an object"));
+        }
+        let kind = self.required(part, "type")?;
+        let kind_word = kind.as_str().unwrap_or_default();
+        let is_media = matches!(&*kind_word, "image_url" | "input_audio" | "file");
+        let fits = match origin {
+            Origin::User | Origin::ToolResult => &*kind_word != "refusal",
+            _ => !is_media,
+        };
+        if !fits {
+            return Err(unsupported(kind.pointer(), "this kind of content is not accepted"));
+        }
+        self.apply(&TaggedWith(PART, PARTS), part, origin)?;
+        self.required(part, &kind_word).map(drop)
+    }
+}
+
+/// Where a message of this role comes from, and the fields it has beside those of any message.
+fn of_role(role: &str) -> Option<(Origin, Table)> {
+    match role {
+        "user" => Some((Origin::User, &[])),
+        "system" | "developer" => Some((Origin::System, &[])),
+        "assistant" => Some((Origin::Assistant, ASSISTANT)),
+        "tool" => Some((Origin::ToolResult, TOOL)),
+        "function" => Some((Origin::ToolResult, &[])),
+        _ => None,
+    }
+}

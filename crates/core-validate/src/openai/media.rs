@@ -1,0 +1,99 @@
+//! Images, audio and files in messages: carried along as base64, small enough, and what they say they are.
+
+use crate::invalid::{Invalid, InvalidCode};
+use crate::json::Value;
+use crate::openai::base64::Base64;
+use crate::openai::pixels::{self, Pixels};
+use crate::openai::rule::Walk;
+use crate::refuse::unsupported;
+
+/// What an image counts for in the estimate: one 512 pixel tile and its base, after OpenAI's
+/// published price table.
+const IMAGE_TOKENS: u64 = 765;
+
+/// Smallest side of an image; vLLM's processors crash below a patch of 28 (CVE-2026-22773).
+const MIN_SIDE: u32 = 28;
+/// Most pixels of an image.
+const MAX_PIXELS: u64 = 40_000_000;
+
+/// An image is a `data:` address; anything else makes the model server fetch it.
+pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+    let url = value.as_str().unwrap_or_default();
+    walk.media_tokens += IMAGE_TOKENS;
+    if let Some(rest) = url.strip_prefix("https://") {
+        return match walk.limits.remote_media && is_public(rest) {
+            true => Ok(()),
+            false => Err(unsupported(value.pointer(), "images are accepted as base64 data: addresses only")),
+        };
+    }
+    let data = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,"));
+    let known = data.filter(|(kind, _)| matches!(*kind, "png" | "jpeg" | "jpg" | "gif" | "webp"));
+    let Some((_, data)) = known else {
+        return Err(unsupported(value.pointer(), "images are accepted as base64 data: addresses only"));
+    };
+    let data = decoded(walk, value, data)?;
+    match pixels::read(&data) {
+        Some(Pixels { width, height }) if width.min(height) < MIN_SIDE => {
+            let message = format!("an image of {width} x {height} is smaller than {MIN_SIDE} x {MIN_SIDE}");
+            Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
+        }
+        Some(Pixels { width, height }) if u64::from(width) * u64::from(height) > MAX_PIXELS => {
+            let message = format!("an image of {width} x {height} has more than {MAX_PIXELS} pixels");
+            Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
+        }
+        Some(_) => Ok(()),
+        None => Err(unsupported(value.pointer(), "not an image of type png, jpeg, gif or webp")),
+    }
+}
+
+/// Audio is base64.
+pub(super) fn audio(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+    if !walk.limits.media.audio {
+        return Err(unsupported(value.pointer(), "audio is not accepted"));
+    }
+    let data = value.as_str().unwrap_or_default();
+    decoded(walk, value, &data).map(drop)
+}
+
+/// A file is a `data:` address of base64.
+pub(super) fn file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+    if !walk.limits.media.files {
+        return Err(unsupported(value.pointer(), "files are not accepted"));
+    }
+    let url = value.as_str().unwrap_or_default();
+    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+    let is_type = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'+');
+    match data.filter(|(kind, _)| kind.len() <= 100 && kind.bytes().all(is_type)) {
+        Some((_, data)) => decoded(walk, value, data).map(drop),
+        None => Err(unsupported(value.pointer(), "files are accepted as base64 data: addresses only")),
+    }
+}
+
+/// Base64 whose size was looked at before any of it is decoded.
+fn decoded<'t>(walk: &Walk<'_>, value: Value<'_>, data: &'t str) -> Result<Base64<'t>, Invalid> {
+    let most = walk.limits.image_bytes;
+    let Some(data) = Base64::new(data) else { return Err(unsupported(value.pointer(), "not base64 of RFC 4648")) };
+    if data.len() > most {
+        let message = format!("media of {} bytes exceeds maximum {most}", data.len());
+        return Err(Invalid::new(InvalidCode::StringTooLong, value.pointer(), message));
+    }
+    Ok(data)
+}
+
+/// Whether an address names a host of the open network: by a name of letters with a public ending, on the default
+/// port, without a user. Names may still lead inside; keeping the server from going there is its network's task.
+fn is_public(rest: &str) -> bool {
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let labels: Vec<&str> = host.split('.').collect();
+    let is_label = |label: &&str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+    };
+    let ending = labels.last().copied().unwrap_or_default().to_ascii_lowercase();
+    let is_inside =
+        matches!(&*ending, "local" | "localhost" | "internal" | "lan" | "home" | "corp" | "intranet" | "test");
+    let is_name = ending.len() >= 2 && ending.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>'));
+    labels.len() >= 2 && labels.iter().all(is_label) && is_name && !is_inside && is_plain && rest.len() <= 2_048
+}

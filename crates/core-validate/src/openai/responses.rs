@@ -1,0 +1,214 @@
+//! The `responses` API: its root and its items.
+
+use crate::invalid::Invalid;
+use crate::json::{Kind, Value};
+use crate::openai::chat::{ALLOWED_TOOLS, AUDIO, NAME, TOOLS};
+use crate::openai::fields::{EFFORT, TOKENS, VERBOSITY};
+use crate::openai::rule::{Rule, Table, Walk, find};
+use crate::refuse::{empty, unknown, unsupported, wrong_type};
+use crate::request::Origin;
+
+use Rule::*;
+
+const TEXT: Rule = Text(usize::MAX);
+
+/// Fields of the root beside those that all operations share.
+pub(super) const RESPOND: Table = &[
+    ("input", Elsewhere),
+    ("instructions", From(Origin::System, &TEXT)),
+    ("max_output_tokens", TOKENS),
+    ("max_tool_calls", Integer(1, 1_024)),
+    ("parallel_tool_calls", Flag),
+    ("stream_options", Object(&[("include_obfuscation", Flag)])),
+    ("top_logprobs", Integer(0, 20)),
+    ("truncation", Word(&["auto", "disabled"])),
+    ("include", List(8, &Word(&["reasoning.encrypted_content", "message.output_text.logprobs"]))),
+    (
+        "reasoning",
+        Object(&[
+            ("effort", EFFORT),
+            ("summary", SUMMARY),
+            ("generate_summary", SUMMARY),
+            ("context", Dropped),
+            ("mode", Dropped),
+        ]),
+    ),
+    ("text", Object(&[("format", From(Origin::Schema, &FORMAT)), ("verbosity", VERBOSITY)])),
+    ("tools", From(Origin::ToolDescription, &TOOL_LIST)),
+    ("tool_choice", TOOL_CHOICE),
+    ("previous_response_id", Stored(&NAME)),
+    ("conversation", Stored(&Free)),
+    ("background", Stored(&Flag)),
+    ("background_options", Stored(&Free)),
+    ("prompt", Stored(&Free)),
+    ("context_management", Refused("what a server makes of a context is not asked for")),
+    ("access_programs", Refused("programs of a provider are not offered")),
+];
+
+const SUMMARY: Rule = Word(&["auto", "concise", "detailed"]);
+
+const FORMAT: Rule = Tagged(&[
+    ("text", &[]),
+    ("json_object", &[]),
+    ("json_schema", &[("name", NAME), ("description", TEXT), ("schema", Schema), ("strict", Flag)]),
+]);
+
+/// Tools that the caller runs. Those that a provider runs fetch, compute or remember elsewhere.
+const TOOL_LIST: Rule = List(
+    TOOLS,
+    &Tagged(&[
+        (
+            "function",
+            &[
+                ("name", NAME),
+                ("description", TEXT),
+                ("parameters", Schema),
+                ("strict", Flag),
+                ("output_schema", Dropped),
+                ("defer_loading", Dropped),
+                ("allowed_callers", Dropped),
+                ("async", Dropped),
+                ("function", Dropped),
+            ],
+        ),
+        ("custom", &[("name", NAME), ("description", TEXT), ("format", CUSTOM_FORMAT)]),
+    ]),
+);
+
+const CUSTOM_FORMAT: Rule =
+    Tagged(&[("text", &[]), ("grammar", &[("definition", Refused("grammars are not accepted")), ("syntax", Free)])]);
+
+const TOOL_CHOICE: Rule = Or(
+    &Word(&["none", "auto", "required"]),
+    &Tagged(&[("function", &[("name", NAME)]), ("custom", &[("name", NAME)]), ("allowed_tools", ALLOWED_TOOLS)]),
+);
+
+/// What every item may carry from the answer it was in.
+const ITEM: Table = &[
+    ("type", Elsewhere),
+    ("id", Dropped),
+    ("status", Dropped),
+    ("caller", Dropped),
+    ("namespace", Dropped),
+    ("async", Dropped),
+    ("phase", Word(&["commentary", "final_answer"])),
+];
+
+const MESSAGE: Table = &[("role", Elsewhere), ("content", Elsewhere)];
+const CALL: Table = &[("call_id", NAME), ("name", NAME), ("arguments", TEXT), ("parsed_arguments", Dropped)];
+const OUTPUT: Table = &[("call_id", NAME), ("name", NAME), ("output", Elsewhere)];
+const REASONING: Table = &[
+    ("summary", List(64, &Tagged(&[("summary_text", &[("text", TEXT)])]))),
+    ("content", List(64, &Tagged(&[("reasoning_text", &[("text", TEXT)])]))),
+    ("encrypted_content", Stored(&TEXT)),
+];
+const CUSTOM_CALL: Table = &[("call_id", NAME), ("name", NAME), ("input", TEXT)];
+
+const PART: Table =
+    &[("prompt_cache_breakpoint", Dropped), ("annotations", Dropped), ("logprobs", Dropped), ("parsed", Dropped)];
+
+const PARTS: &[(&str, Table)] = &[
+    ("input_text", &[("text", TEXT)]),
+    ("output_text", &[("text", TEXT)]),
+    ("refusal", &[("refusal", TEXT)]),
+    (
+        "input_image",
+        &[("image_url", Image), ("detail", Word(&["auto", "low", "high", "original"])), ("file_id", Stored(&NAME))],
+    ),
+    (
+        "input_file",
+        &[
+            ("file_data", File),
+            ("filename", NAME),
+            ("file_url", Refused("files are accepted inline only")),
+            ("file_id", Stored(&NAME)),
+            ("detail", Word(&["auto", "low", "high"])),
+        ],
+    ),
+    ("input_audio", &[("input_audio", Needs(&["data", "format"], &Object(AUDIO)))]),
+];
+
+impl Walk<'_> {
+    /// Checks the input of a response: a text, or items.
+    pub(super) fn items(&mut self, value: Value<'_>) -> Result<(), Invalid> {
+        match value.kind() {
+            Kind::Text if value.raw().is_empty() => Err(empty(value.pointer())),
+            Kind::Text => self.apply(&TEXT, value, Origin::User),
+            Kind::Array if value.size() == 0 => Err(empty(value.pointer())),
+            Kind::Array => {
+                crate::refuse::list_length(value.size(), self.limits.messages, || value.pointer())?;
+                value.items().try_for_each(|item| self.item(item))
+            }
+            _ => Err(wrong_type(value.pointer(), "a string or a list of items")),
+        }
+    }
+
+    fn item(&mut self, item: Value<'_>) -> Result<(), Invalid> {
+        if item.kind() != Kind::Object {
+            return Err(wrong_type(item.pointer(), "an object"));
+        }
+        let kind = item.field("type").and_then(Value::as_str).unwrap_or("message".into());
+        let (origin, own) = match &*kind {
+            "message" => (self.role(item)?, MESSAGE),
+            "function_call" => (Origin::Assistant, CALL),
+            "custom_tool_call" => (Origin::Assistant, CUSTOM_CALL),
+            "function_call_output" | "custom_tool_call_output" => (Origin::ToolResult, OUTPUT),
+            "reasoning" => (Origin::Assistant, REASONING),
+            _ => {
+                let at = item.pointer().key("type");
+                return Err(unsupported(at, "this kind of item is not accepted"));
+            }
+        };
+        for field in item.fields() {
+            let key = field.key();
+            let Some(rule) = find(&[own, ITEM], &key) else { return Err(unknown(&key, field.pointer())) };
+            match &*key {
+                "content" if &*kind == "message" => self.item_content(field, origin)?,
+                "output" => self.item_content(field, origin)?,
+                _ => self.apply(rule, field, origin)?,
+            }
+        }
+        let needed: &[&str] = match &*kind {
+            "message" => &["content"],
+            "function_call" => &["call_id", "name", "arguments"],
+            "custom_tool_call" => &["call_id", "name", "input"],
+            "reasoning" => &[],
+            _ => &["call_id", "output"],
+        };
+        needed.iter().try_for_each(|key| self.required(item, key).map(drop))
+    }
+
+    fn role(&self, item: Value<'_>) -> Result<Origin, Invalid> {
+        let role = self.required(item, "role")?;
+        match role.as_str().as_deref() {
+            Some("user") => Ok(Origin::User),
+            Some("system" | "developer") => Ok(Origin::System),
+            Some("assistant") => Ok(Origin::Assistant),
+            Some(_) => Err(unsupported(role.pointer(), "expected a role of the responses API")),
+            None => Err(wrong_type(role.pointer(), "a string")),
+        }
+    }
+
+    fn item_content(&mut self, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
+        match value.kind() {
+            Kind::Array => {
+                self.parts.push(value.id());
+                value.items().try_for_each(|part| {
+                    self.apply(&TaggedWith(PART, PARTS), part, origin)?;
+                    if part.kind() != Kind::Object {
+                        return Err(wrong_type(part.pointer(), "an object"));
+                    }
+                    let kind = part.field("type").and_then(Value::as_str).unwrap_or_default();
+                    match &*kind {
+                        "input_text" | "output_text" => self.required(part, "text").map(drop),
+                        "refusal" => self.required(part, "refusal").map(drop),
+                        "input_audio" => self.required(part, "input_audio").map(drop),
+                        _ => Ok(()),
+                    }
+                })
+            }
+            Kind::Text | Kind::Null => self.apply(&TEXT, value, origin),
+            _ => Err(wrong_type(value.pointer(), "a string or a list of parts")),
+        }
+    }
+}

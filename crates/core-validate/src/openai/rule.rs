@@ -1,0 +1,298 @@
+//! A small language for what a field may hold, and the walk that holds a request against it.
+//!
+//! The tables of fields are data in this language; one loop reads them, and notes every text that a model may
+//! read on the way.
+
+use crate::invalid::{Invalid, InvalidCode, is_word};
+use crate::json::{Document, Kind, Value};
+use crate::limits::Limits;
+use crate::openai::{media, schema};
+use crate::refuse::{empty, list_length, missing, out_of_range, text_length, unknown, unsupported, wrong_type};
+use crate::request::{Mark, Origin};
+
+/// Fields by name.
+pub(super) type Table = &'static [(&'static str, Rule)];
+
+/// What a value may be. `null` stands for absence everywhere.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    Flag,
+    Integer(i64, i64),
+    Number(f64, f64),
+    /// A string of at most so many bytes.
+    Text(usize),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of at most so many of these.
+    List(usize, &'static Rule),
+    /// A string by the first rule, anything else by the second.
+    Or(&'static Rule, &'static Rule),
+    /// An object of these fields.
+    Object(Table),
+    /// An object that has these fields, by the rule.
+    Needs(&'static [&'static str], &'static Rule),
+    /// An object whose `type` says which fields it has.
+    Tagged(&'static [(&'static str, Table)]),
+    /// The same, with these fields in each case.
+    TaggedWith(Table, &'static [(&'static str, Table)]),
+    /// An object of at most so many values by this rule, under keys of at most so many bytes.
+    Map(usize, usize, &'static Rule),
+    /// Numbers in this range by token number.
+    Bias(usize, f64, f64),
+    /// A list of token numbers.
+    Tokens(usize),
+    /// A JSON schema.
+    Schema,
+    /// Anything; every string in it is a text.
+    Free,
+    /// Checked by another step.
+    Elsewhere,
+    /// What stands below comes from here.
+    From(Origin, &'static Rule),
+    /// Not passed on: clients send it back, and no server needs it.
+    Dropped,
+    /// Known, but not accepted.
+    Refused(&'static str),
+    /// The request builds on what the server kept.
+    Stored(&'static Rule),
+    /// An image by address.
+    Image,
+    /// Base64 of audio.
+    Audio,
+    /// A file as a `data:` address.
+    File,
+}
+
+use Rule::*;
+
+/// Finds every text of a request and checks what it is made of.
+pub(super) struct Walk<'w> {
+    pub(super) limits: &'w Limits,
+    pub(super) marks: Vec<Mark>,
+    pub(super) parts: Vec<u32>,
+    pub(super) dropped: Vec<u32>,
+    pub(super) media_tokens: u64,
+}
+
+impl<'w> Walk<'w> {
+    pub(super) fn new(limits: &'w Limits, document: &Document) -> Self {
+        Self {
+            limits,
+            marks: vec![Mark::default(); document.len()],
+            parts: Vec::new(),
+            dropped: Vec::new(),
+            media_tokens: 0,
+        }
+    }
+
+    /// Holds a value against a rule.
+    pub(super) fn apply(&mut self, rule: &Rule, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
+        let kind = value.kind();
+        match (rule, kind) {
+            (Elsewhere, _) | (_, Kind::Null) | (Flag, Kind::True | Kind::False) => Ok(()),
+            (From(origin, rule), _) => self.apply(rule, value, *origin),
+            (Or(rule, _), Kind::Text) | (Or(_, rule), _) => self.apply(rule, value, origin),
+            (Integer(min, max), Kind::Number) => integer(value, *min, *max),
+            (Number(min, max), Kind::Number) => number(value, *min, *max),
+            (Text(max), Kind::Text) => {
+                text_length(&value.as_str().unwrap_or_default(), *max, || value.pointer())?;
+                self.mark(value, origin);
+                Ok(())
+            }
+            (Word(words), Kind::Text) => word(value, words),
+            (List(max, rule), Kind::Array) => {
+                list_length(value.size(), *max, || value.pointer())?;
+                value.items().try_for_each(|item| match item.kind() {
+                    Kind::Null => Err(wrong_type(item.pointer(), rule.wanted())),
+                    _ => self.apply(rule, item, origin),
+                })
+            }
+            (List(..), Kind::Numbers) => Err(wrong_type(value.pointer().index(0), "another type")),
+            (Needs(keys, rule), _) => {
+                if kind == Kind::Object {
+                    keys.iter().try_for_each(|key| self.required(value, key).map(drop))?;
+                }
+                self.apply(rule, value, origin)
+            }
+            (Object(table), Kind::Object) => self.object(value, origin, &[table]),
+            (Tagged(cases), Kind::Object) => self.tagged(value, origin, &[], cases),
+            (TaggedWith(table, cases), Kind::Object) => self.tagged(value, origin, table, cases),
+            (Map(most, key_bytes, rule), Kind::Object) => self.map(value, origin, (*most, *key_bytes), rule),
+            (Bias(most, min, max), Kind::Object) => bias(value, *most, (*min, *max)),
+            (Tokens(max), Kind::Numbers) => tokens(value, *max),
+            (Tokens(_), Kind::Array) if value.size() == 0 => Ok(()),
+            (Schema, Kind::Object | Kind::True | Kind::False) => {
+                schema::check(self, value)?;
+                self.every_text(value, origin);
+                Ok(())
+            }
+            (Free, _) => {
+                self.every_text(value, origin);
+                Ok(())
+            }
+            (Dropped, _) => {
+                self.dropped.push(value.id());
+                Ok(())
+            }
+            (Refused(message), _) => Err(unsupported(value.pointer(), message)),
+            (Stored(rule), _) if self.limits.stored_state || value.as_bool() == Some(false) => {
+                self.apply(rule, value, origin)
+            }
+            (Stored(_), _) => Err(unsupported(value.pointer(), "what a server kept of other requests is not used")),
+            (Image, Kind::Text) => media::image(self, value),
+            (Audio, Kind::Text) => media::audio(self, value),
+            (File, Kind::Text) => media::file(self, value),
+            (rule, _) => Err(wrong_type(value.pointer(), rule.wanted())),
+        }
+    }
+
+    /// Checks an object's fields against tables.
+    pub(super) fn object(&mut self, value: Value<'_>, origin: Origin, tables: &[Table]) -> Result<(), Invalid> {
+        for field in value.fields() {
+            let key = field.key();
+            let Some(rule) = find(tables, &key) else { return Err(unknown(&key, field.pointer())) };
+            self.apply(rule, field, origin)?;
+        }
+        Ok(())
+    }
+
+    fn tagged(
+        &mut self,
+        value: Value<'_>,
+        origin: Origin,
+        table: Table,
+        cases: &'static [(&'static str, Table)],
+    ) -> Result<(), Invalid> {
+        const TYPE: Table = &[("type", Elsewhere)];
+        let tag = value.field("type").ok_or_else(|| missing(value.pointer().key("type")))?;
+        let word = tag.as_str().ok_or_else(|| wrong_type(tag.pointer(), "a string"))?;
+        let Some((_, case)) = cases.iter().find(|(name, _)| *name == word) else {
+            return Err(unsupported(tag.pointer(), "this kind of content is not accepted"));
+        };
+        self.object(value, origin, &[TYPE, table, case])
+    }
+
+    fn map(
+        &mut self,
+        value: Value<'_>,
+        origin: Origin,
+        (most, key_bytes): (usize, usize),
+        rule: &Rule,
+    ) -> Result<(), Invalid> {
+        list_length(value.size(), most, || value.pointer())?;
+        for field in value.fields() {
+            text_length(&field.key(), key_bytes, || field.pointer())?;
+            self.mark_key(field, origin);
+            self.apply(rule, field, origin)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a string is a text.
+    pub(super) fn mark(&mut self, value: Value<'_>, origin: Origin) {
+        if let Some(mark) = self.marks.get_mut(value.id() as usize) {
+            mark.value = Some(origin);
+        }
+    }
+
+    /// Notes that a key is a text, when it is more than a word.
+    fn mark_key(&mut self, field: Value<'_>, origin: Origin) {
+        if !is_word(&field.key())
+            && let Some(mark) = self.marks.get_mut(field.id() as usize)
+        {
+            mark.key = Some(origin);
+        }
+    }
+
+    /// Notes every string below `value`, and every key that is more than a word.
+    pub(super) fn every_text(&mut self, value: Value<'_>, origin: Origin) {
+        match value.kind() {
+            Kind::Text => self.mark(value, origin),
+            Kind::Array => value.items().for_each(|item| self.every_text(item, origin)),
+            Kind::Object => value.fields().for_each(|field| {
+                self.mark_key(field, origin);
+                self.every_text(field, origin);
+            }),
+            _ => {}
+        }
+    }
+
+    /// A field that must be there, not `null`.
+    pub(super) fn required<'d>(&self, value: Value<'d>, key: &str) -> Result<Value<'d>, Invalid> {
+        value.field(key).ok_or_else(|| missing(value.pointer().key(key)))
+    }
+}
+
+/// The rule of a field.
+pub(super) fn find(tables: &[Table], key: &str) -> Option<&'static Rule> {
+    tables.iter().copied().flatten().find(|(name, _)| *name == key).map(|(_, rule)| rule)
+}
+
+impl Rule {
+    fn wanted(self) -> &'static str {
+        match self {
+            Flag => "true or false",
+            Integer(..) => "an integer",
+            Number(..) => "a number",
+            Text(_) | Word(_) | Image | Audio | File => "a string",
+            List(..) => "a list",
+            Or(_, List(..)) => "a string or a list",
+            Or(..) => "a string or an object",
+            Tokens(_) => "a list of token numbers",
+            From(_, rule) | Stored(rule) | Needs(_, rule) => rule.wanted(),
+            Object(_) | Tagged(_) | TaggedWith(..) | Map(..) | Bias(..) | Schema => "an object",
+            Free | Elsewhere | Dropped | Refused(_) => "another type",
+        }
+    }
+}
+
+fn integer(value: Value<'_>, min: i64, max: i64) -> Result<(), Invalid> {
+    let Some(number) = value.as_integer() else { return Err(wrong_type(value.pointer(), "an integer")) };
+    if (i128::from(min)..=i128::from(max)).contains(&number) {
+        Ok(())
+    } else {
+        Err(out_of_range(min, max, value.pointer()))
+    }
+}
+
+fn number(value: Value<'_>, min: f64, max: f64) -> Result<(), Invalid> {
+    let inside = value.as_f64().is_some_and(|number| (min..=max).contains(&number));
+    if inside { Ok(()) } else { Err(out_of_range(min, max, value.pointer())) }
+}
+
+fn word(value: Value<'_>, words: &[&str]) -> Result<(), Invalid> {
+    if words.iter().any(|word| value.is_text(word)) {
+        return Ok(());
+    }
+    let message = format!("expected one of {}", words.join(", "));
+    Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
+}
+
+fn bias(value: Value<'_>, most: usize, (min, max): (f64, f64)) -> Result<(), Invalid> {
+    list_length(value.size(), most, || value.pointer())?;
+    for field in value.fields() {
+        let key = field.key();
+        if key.is_empty() || key.len() > 10 || !key.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), "expected token numbers as keys"));
+        }
+        match field.kind() {
+            Kind::Number => number(field, min, max)?,
+            _ => return Err(wrong_type(field.pointer(), "a number")),
+        }
+    }
+    Ok(())
+}
+
+/// A list of token numbers.
+pub(super) fn tokens(value: Value<'_>, max: usize) -> Result<(), Invalid> {
+    list_length(value.size(), max, || value.pointer())?;
+    if value.size() == 0 {
+        return Err(empty(value.pointer()));
+    }
+    let is_token =
+        |number: crate::json::Number| number.integer().is_some_and(|token| (0..=i128::from(u32::MAX)).contains(&token));
+    match value.numbers().position(|(number, _)| !is_token(number)) {
+        None => Ok(()),
+        Some(i) => Err(wrong_type(value.pointer().index(i), "a token number")),
+    }
+}

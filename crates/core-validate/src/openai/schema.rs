@@ -1,0 +1,94 @@
+//! JSON schemas that a server compiles into a grammar: small, of known types, with patterns that any engine can
+//! match in linear time. Servers have crashed, or filled their disks, on others.
+
+use regex_automata::nfa::thompson;
+use regex_automata::util::syntax;
+
+use crate::invalid::{Invalid, InvalidCode};
+use crate::json::{Kind, Value};
+use crate::openai::rule::Walk;
+use crate::refuse::{list_length, text_length, wrong_type};
+
+/// Deepest nesting of schemas; the whole body's depth is bounded as well.
+const DEPTH: usize = 48;
+/// Most JSON values in a schema.
+const VALUES: usize = 5_000;
+/// Longest schema, as it was written.
+const BYTES: usize = 64 << 10;
+/// Longest pattern. Those that zod makes are up to 700 bytes long.
+const PATTERN: usize = 1_024;
+/// Memory for a compiled pattern.
+const COMPILED: usize = 256 << 10;
+
+const TYPES: &[&str] = &["string", "number", "integer", "boolean", "object", "array", "null"];
+
+/// Checks one schema. A pattern that looks around, as pydantic and zod make them for a few types, is not passed on:
+/// no server can use it.
+pub(super) fn check(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+    if value.raw().len() > BYTES {
+        let message = format!("schema of {} bytes exceeds maximum {BYTES}", value.raw().len());
+        return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message));
+    }
+    list_length(value.descendants(), VALUES, || value.pointer())?;
+    schema(walk, value, 0)
+}
+
+fn schema(walk: &mut Walk<'_>, value: Value<'_>, depth: usize) -> Result<(), Invalid> {
+    if depth > DEPTH {
+        let message = format!("schema is nested deeper than {DEPTH}");
+        return Err(Invalid::new(InvalidCode::TooDeep, value.pointer(), message));
+    }
+    for field in value.fields() {
+        match (&*field.key(), field.kind()) {
+            // Values, not schemas.
+            ("enum" | "const" | "default" | "examples" | "example" | "required", _) => {}
+            (key, _) if key.starts_with("x-") => {}
+            // Schemas under names that are no keywords.
+            ("patternProperties", Kind::Object) => {
+                for field in field.fields() {
+                    compile(walk, &field.key(), field)?;
+                    schema(walk, field, depth + 1)?;
+                }
+            }
+            ("properties" | "$defs" | "definitions" | "dependentSchemas", Kind::Object) => {
+                field.fields().try_for_each(|field| schema(walk, field, depth + 1))?;
+            }
+            ("type", Kind::Text) => known_type(field)?,
+            ("type", Kind::Array) => field.items().try_for_each(known_type)?,
+            ("type", Kind::Null) => {}
+            ("type", _) => return Err(wrong_type(field.pointer(), "a type of JSON schema")),
+            ("pattern", Kind::Text) => compile(walk, &field.as_str().unwrap_or_default(), field)?,
+            ("pattern", _) => return Err(wrong_type(field.pointer(), "a string")),
+            (_, Kind::Array) => field.items().try_for_each(|item| schema(walk, item, depth + 1))?,
+            _ => schema(walk, field, depth + 1)?,
+        }
+    }
+    Ok(())
+}
+
+fn known_type(value: Value<'_>) -> Result<(), Invalid> {
+    match TYPES.iter().any(|word| value.is_text(word)) {
+        true => Ok(()),
+        false => Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), "not a type of JSON schema")),
+    }
+}
+
+/// Compiles a pattern, as proof that it can be matched in linear time.
+fn compile(walk: &mut Walk<'_>, pattern: &str, value: Value<'_>) -> Result<(), Invalid> {
+    text_length(pattern, PATTERN, || value.pointer())?;
+    let config = thompson::Config::new().nfa_size_limit(Some(COMPILED));
+    // ECMAScript's classes are those of ASCII.
+    let syntax = syntax::Config::new().unicode(false).utf8(false).nest_limit(64);
+    let looks_around = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| pattern.contains(look));
+    match thompson::Compiler::new().configure(config).syntax(syntax).build(pattern) {
+        Ok(_) => Ok(()),
+        Err(_) if looks_around => {
+            walk.dropped.push(value.id());
+            Ok(())
+        }
+        Err(_) => {
+            let message = "a pattern that cannot be matched in linear time, or is too large";
+            Err(Invalid::new(InvalidCode::UnsupportedContent, value.pointer(), message))
+        }
+    }
+}

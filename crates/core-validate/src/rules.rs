@@ -1,0 +1,30 @@
+//! What holds for one model: its limits and its tensors.
+
+use crate::limits::Limits;
+use crate::oip::ModelSpec;
+
+/// What requests to one model must keep to.
+#[derive(Debug, Clone, Default)]
+pub struct ModelRules {
+    pub(crate) limits: Limits,
+    pub(crate) spec: Option<ModelSpec>,
+}
+
+impl ModelRules {
+    /// Only these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, spec: None }
+    }
+
+    /// These tensors, too.
+    #[must_use]
+    pub fn spec(mut self, spec: ModelSpec) -> Self {
+        self.spec = Some(spec);
+        self
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
