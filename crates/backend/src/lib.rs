@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use core_validate::{Head, InferenceRequest, ModelName};
+use core_validate::{Head, InferenceRequest, ModelName, ModelSpec, TensorSpec};
 use futures_core::Stream;
 use serde::Deserialize;
 
@@ -64,6 +64,23 @@ pub struct Description {
     pub outputs: Vec<TensorDescription>,
 }
 
+impl Description {
+    /// The same as a specification; `None` when nothing is said of inputs. `optional` ones may be absent.
+    pub fn to_spec(&self, optional: &[String]) -> Option<ModelSpec> {
+        let mut spec = ModelSpec::new();
+        for tensor in &self.inputs {
+            spec = match optional.contains(&tensor.name) {
+                true => spec.optional_input(&tensor.name, tensor.to_spec()?),
+                false => spec.input(&tensor.name, tensor.to_spec()?),
+            };
+        }
+        for tensor in &self.outputs {
+            spec = spec.output(&tensor.name, tensor.to_spec()?);
+        }
+        (!self.inputs.is_empty()).then_some(spec)
+    }
+}
+
 /// One tensor of a [`Description`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TensorDescription {
@@ -76,6 +93,10 @@ pub struct TensorDescription {
 }
 
 impl TensorDescription {
+    fn to_spec(&self) -> Option<TensorSpec> {
+        Some(TensorSpec::new(self.datatype.parse().ok()?, self.shape.clone()))
+    }
+
     /// Whether name, type and shape are those of a tensor.
     fn is_sound(&self) -> bool {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._:/-[]".contains(&b);

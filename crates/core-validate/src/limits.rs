@@ -17,7 +17,7 @@ pub struct Limits {
     pub(crate) tensors: usize,
     pub(crate) rank: usize,
     pub(crate) elements: u64,
-    pub(crate) image_bytes: usize,
+    pub(crate) media_bytes: usize,
     pub(crate) extensions: Vec<Extensions>,
     pub(crate) fields: Vec<String>,
     pub(crate) parameters: Vec<String>,
@@ -26,6 +26,8 @@ pub struct Limits {
     pub(crate) token_prompts: bool,
     pub(crate) bias_with_logprobs: bool,
     pub(crate) stored_state: bool,
+    pub(crate) grammars: bool,
+    pub(crate) empty_tensors: bool,
 }
 
 /// Kinds of parts of a message beside text and images.
@@ -48,7 +50,7 @@ impl Default for Limits {
             tensors: 64,
             rank: 8,
             elements: 4 << 20,
-            image_bytes: 10 << 20,
+            media_bytes: 10 << 20,
             extensions: Vec::new(),
             fields: Vec::new(),
             parameters: Vec::new(),
@@ -57,6 +59,8 @@ impl Default for Limits {
             token_prompts: false,
             bias_with_logprobs: false,
             stored_state: false,
+            grammars: false,
+            empty_tensors: false,
         }
     }
 }
@@ -115,7 +119,7 @@ impl Limits {
     /// Largest image, audio or file in a message, in bytes once it is decoded. Default 10 MiB.
     #[must_use]
     pub fn media_bytes(mut self, bytes: usize) -> Self {
-        self.image_bytes = bytes;
+        self.media_bytes = bytes;
         self
     }
 
@@ -135,10 +139,25 @@ impl Limits {
     }
 
     /// Parameters of tensor requests and tensors that are passed on, such as `sequence_id` or `priority`, when their
-    /// values are truths or whole numbers. Default none but those of the protocol.
+    /// values are truths, numbers or words. Default none but those of the protocol.
     #[must_use]
     pub fn allow_parameters(mut self, names: Vec<String>) -> Self {
         self.parameters = names;
+        self
+    }
+
+    /// Lets tensors have dimensions of zero, and so no values; servers have crashed on them. Default off.
+    #[must_use]
+    pub fn danger_empty_tensors(mut self, allowed: bool) -> Self {
+        self.empty_tensors = allowed;
+        self
+    }
+
+    /// Lets requests bring grammars and patterns that the server compiles and that its answer must match; some have
+    /// crashed servers, others take their time. Default off; JSON schemas always work.
+    #[must_use]
+    pub fn danger_grammars(mut self, allowed: bool) -> Self {
+        self.grammars = allowed;
         self
     }
 

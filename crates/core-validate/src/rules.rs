@@ -23,8 +23,14 @@ impl ModelRules {
         self
     }
 
-    /// The limits.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    /// The same limits with other tensors, or none.
+    #[must_use]
+    pub fn with_tensors(&self, spec: Option<ModelSpec>) -> Self {
+        Self { limits: self.limits.clone(), spec }
+    }
+
+    /// The tensors, when they are known.
+    pub fn tensors(&self) -> Option<&ModelSpec> {
+        self.spec.as_ref()
     }
 }

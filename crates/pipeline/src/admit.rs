@@ -1,4 +1,4 @@
-//! Admit: the model is in scope, its tensors fit, every quota holds the cost. Opens the ticket.
+//! Admit: the model is in scope, every quota holds the cost. Opens the ticket.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +34,6 @@ impl Parsed {
         let Some(model) = policy.model(&principal, request.model(), request.operation()).cloned() else {
             return Err(Rejection::new(about, Step::Admit, Code::ModelNotFound));
         };
-        if let Some(spec) = model.spec()
-            && let Err(invalid) = request.check_spec(spec)
-        {
-            return Err(Rejection::invalid(about, Step::Admit, &invalid));
-        }
         request.clamp_output(model.max_output_tokens());
         let plan = policy.plan(&about, &principal, Some(model.name()));
         if plan.counts_spend() && model.price().is_none() && request.operation() != Operation::Infer {

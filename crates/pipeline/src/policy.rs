@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use backend::ModelBackend;
-use core_validate::{ModelName, ModelSpec, Operation, Validator};
+use core_validate::{ModelName, ModelRules, Operation, Validator};
 use keys::{Principal, Scopes};
 use ratelimit_redis::OnOutage;
 use sanitize::Sanitizer;
@@ -60,7 +61,9 @@ pub struct Model {
     name: ModelName,
     operations: Vec<Operation>,
     max_output_tokens: u32,
-    spec: Option<ModelSpec>,
+    rules: ArcSwap<ModelRules>,
+    /// Its servers say what its tensors are; these of its inputs may be absent.
+    described: Option<Vec<String>>,
     price: Option<Price>,
     history: History,
     servers: Vec<Server>,
@@ -113,7 +116,7 @@ impl Model {
         name: ModelName,
         operations: Vec<Operation>,
         max_output_tokens: u32,
-        spec: Option<ModelSpec>,
+        rules: ModelRules,
         servers: Vec<ServedBy>,
     ) -> Result<Self, InvalidPolicy> {
         if servers.is_empty() {
@@ -129,14 +132,41 @@ impl Model {
         });
         let servers = servers.collect();
         let created = crate::about::unix_millis() / 1_000;
-        let (price, history) = (None, History::default());
-        Ok(Self { name, operations, max_output_tokens, spec, price, history, servers, created })
+        let rules = ArcSwap::from_pointee(rules);
+        let (described, price, history) = (None, None, History::default());
+        Ok(Self { name, operations, max_output_tokens, rules, described, price, history, servers, created })
     }
 
     /// The same at a price.
     #[must_use]
     pub fn priced(self, price: Price) -> Self {
         Self { price: Some(price), ..self }
+    }
+
+    /// The same, whose tensors are what its servers say they are; see [`Model::learn`]. `optional` inputs may be
+    /// absent, which servers do not say.
+    #[must_use]
+    pub fn described_by_servers(self, optional: Vec<String>) -> Self {
+        let infers = self.operations.contains(&Operation::Infer);
+        Self { described: infers.then_some(optional), ..self }
+    }
+
+    /// Asks the servers what the model's tensors are, when it is theirs to say. From then on requests and answers are
+    /// held to that; while they do not answer, to what was learnt before.
+    pub async fn learn(&self) {
+        let Some(optional) = &self.described else { return };
+        let Some(description) = self.describe().await else { return };
+        let rules = self.rules.load();
+        let spec = description.to_spec(optional);
+        if rules.tensors() != spec.as_ref() {
+            tracing::info!(model = %self.name, known = spec.is_some(), "the model's tensors are learnt from its servers");
+            self.rules.store(Arc::new(rules.with_tensors(spec)));
+        }
+    }
+
+    /// What requests to it must keep to.
+    pub fn rules(&self) -> Arc<ModelRules> {
+        self.rules.load_full()
     }
 
     /// The name callers use.
@@ -152,11 +182,6 @@ impl Model {
     /// When this configuration of it was loaded, in seconds since the Unix epoch.
     pub fn created(&self) -> u64 {
         self.created
-    }
-
-    /// Its tensors, if the settings say.
-    pub fn spec(&self) -> Option<&ModelSpec> {
-        self.spec.as_ref()
     }
 
     /// What its tokens cost, if the settings say.
@@ -253,6 +278,10 @@ impl Policy {
         for (name, model) in &self.models {
             if let Some(same) = other.models.get(name) {
                 model.history.follow(&same.history);
+                if model.described.is_some() && same.described.is_some() {
+                    let known = same.rules.load().tensors().cloned();
+                    model.rules.rcu(|rules| rules.with_tensors(known.clone()));
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use core_validate::{Head, InferenceRequest, Operation, Validator};
+use core_validate::{Head, InferenceRequest, Operation};
 use futures_util::StreamExt as _;
 use keys::Principal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::about::About;
 use crate::authenticate::Authenticated;
 use crate::code::{Code, Step};
+use crate::policy::Policy;
 use crate::received::Unread;
 use crate::rejection::Rejection;
 
@@ -48,19 +49,14 @@ pub struct Parsed {
 }
 
 impl Authenticated {
-    /// Reads and checks the body.
+    /// Reads and checks the body, by the rules of its model when the caller may use that.
     ///
     /// # Errors
-    /// 413 beyond `max_bytes`, 408 beyond `deadline`, 503 when there is no room for it, 400 and 415
+    /// 413 for more bytes than allowed, 408 when they take too long, 503 when there is no room for them, 400 and 415
     /// for a body that is not valid.
-    pub(crate) async fn read(
-        self,
-        validator: &Validator,
-        room: &Room,
-        max_bytes: usize,
-        deadline: Duration,
-    ) -> Result<Parsed, Rejection> {
+    pub(crate) async fn read(self, policy: &Arc<Policy>, room: &Room) -> Result<Parsed, Rejection> {
         let Self { mut about, principal, head, body } = self;
+        let (max_bytes, deadline) = (policy.max_body_bytes, policy.body_deadline);
         let Some(operation) = about.operation else {
             return Err(Rejection::new(about, Step::Read, Code::Internal));
         };
@@ -78,7 +74,7 @@ impl Authenticated {
             Err(_) => return Err(Rejection::new(about, Step::Read, Code::BodyTimeout)),
         };
         let body_bytes = body.len();
-        match parse(validator, operation, head, body).await {
+        match parse(policy, &principal, operation, head, body).await {
             Ok(request) => {
                 about.model = Some(request.model().clone());
                 Ok(Parsed { about, principal, request, body_bytes, room })
@@ -134,15 +130,27 @@ async fn collect(
 }
 
 async fn parse(
-    validator: &Validator,
+    policy: &Arc<Policy>,
+    principal: &Principal,
     operation: Operation,
     head: Head,
     body: Bytes,
 ) -> Result<InferenceRequest, Option<core_validate::Invalid>> {
     if body.len() <= LARGE {
-        return validator.parse(operation, &head, &body).map_err(Some);
+        return parse_now(policy, principal, operation, &head, &body).map_err(Some);
     }
-    let validator = validator.clone();
-    let parsed = tokio::task::spawn_blocking(move || validator.parse(operation, &head, &body)).await;
+    let (policy, principal) = (policy.clone(), principal.clone());
+    let parsed = tokio::task::spawn_blocking(move || parse_now(&policy, &principal, operation, &head, &body)).await;
     parsed.map_err(|_| None)?.map_err(Some)
+}
+
+/// A caller learns nothing of the rules of models it may not use.
+fn parse_now(
+    policy: &Policy,
+    principal: &Principal,
+    operation: Operation,
+    head: &Head,
+    body: &Bytes,
+) -> Result<InferenceRequest, core_validate::Invalid> {
+    policy.validator.parse_for(operation, head, body, |name| Some(policy.model(principal, name, operation)?.rules()))
 }

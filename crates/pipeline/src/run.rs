@@ -101,8 +101,7 @@ impl Pipeline {
             Ok(authenticated) => authenticated,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
-        let read = authenticated.read(&policy.validator, &self.room, policy.max_body_bytes, policy.body_deadline).await;
-        let parsed = match read {
+        let parsed = match authenticated.read(&policy, &self.room).await {
             Ok(parsed) => parsed,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };

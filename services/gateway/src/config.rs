@@ -1,5 +1,6 @@
 //! Settings: typed, layered, checked before anything starts. The only reader of the environment.
 
+mod models;
 mod words;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+pub use models::{BackendSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
 pub use words::{
     BackendKind, KeptText, LogFormat, LogLevel, OperationSetting, QuotaCounts, QuotaOf, QuotaOnOutage, Reaction,
+    TensorsFrom,
 };
 
 /// The compiled-in defaults; also the documentation of every setting.
@@ -94,8 +97,14 @@ pub struct LimitSettings {
     pub reserve_output_tokens: u32,
     pub failures_per_minute: u32,
     pub openai_headers: bool,
+    pub max_output_tokens: u64,
+    pub max_media_bytes: usize,
     pub danger_remote_media: bool,
+    pub danger_audio: bool,
+    pub danger_files: bool,
     pub danger_token_prompts: bool,
+    pub danger_bias_with_logprobs: bool,
+    pub danger_stored_state: bool,
 }
 
 /// `[redis]`
@@ -174,106 +183,6 @@ pub struct AuditSettings {
 pub struct LogSettings {
     pub format: LogFormat,
     pub level: LogLevel,
-}
-
-/// `[backends.NAME]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "explained in config/default.toml")]
-pub struct BackendSettings {
-    pub kind: BackendKind,
-    #[serde(default)]
-    pub url: String,
-    #[serde(default)]
-    pub api_key: Secret,
-    #[serde(default)]
-    pub api_key_file: PathBuf,
-    #[serde(default = "two")]
-    pub connect_seconds: u64,
-    #[serde(default = "two_minutes")]
-    pub answer_seconds: u64,
-    #[serde(default = "half_a_minute")]
-    pub idle_seconds: u64,
-    #[serde(default = "sixteen_mebibytes")]
-    pub max_answer_bytes: usize,
-}
-
-fn two() -> u64 {
-    2
-}
-
-fn half_a_minute() -> u64 {
-    30
-}
-
-fn two_minutes() -> u64 {
-    120
-}
-
-fn sixteen_mebibytes() -> usize {
-    16 << 20
-}
-
-/// `[models.NAME]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "explained in config/default.toml")]
-pub struct ModelSettings {
-    pub backends: Vec<String>,
-    #[serde(default)]
-    pub backend_model: String,
-    pub operations: Vec<OperationSetting>,
-    #[serde(default = "four_thousand")]
-    pub max_output_tokens: u32,
-    #[serde(default)]
-    pub price: Option<PriceSettings>,
-    #[serde(default)]
-    pub inputs: Vec<InputSettings>,
-}
-
-/// `price` of a model
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "explained in config/default.toml")]
-pub struct PriceSettings {
-    pub input: u64,
-    pub output: u64,
-}
-
-/// `[quotas.NAME]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "explained in config/default.toml")]
-pub struct QuotaSettings {
-    pub of: QuotaOf,
-    pub counts: QuotaCounts,
-    pub limit: String,
-    #[serde(default)]
-    pub models: Vec<String>,
-    #[serde(default)]
-    pub each_model: bool,
-    #[serde(default)]
-    pub on_outage: Option<QuotaOnOutage>,
-}
-
-fn four_thousand() -> u32 {
-    4_096
-}
-
-/// One element of `inputs`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "explained in config/default.toml")]
-pub struct InputSettings {
-    pub name: String,
-    pub dtype: String,
-    pub shape: Vec<i64>,
-    #[serde(default)]
-    pub min: Option<f64>,
-    #[serde(default)]
-    pub max: Option<f64>,
-    #[serde(default)]
-    pub max_elements: Option<u64>,
 }
 
 /// A secret setting: never shown, by no way of printing.

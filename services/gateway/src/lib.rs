@@ -12,6 +12,7 @@ mod edge;
 mod http;
 mod key_form;
 mod key_store;
+mod models;
 mod quotas;
 mod redis;
 mod request_id;

@@ -1,5 +1,5 @@
 //! What is done beside the requests, again and again: what other gateways have changed is heard, when keys were
-//! used is noted, and who has a key that ends soon is warned.
+//! used is noted, who has a key that ends soon is warned, and what models' tensors are is learnt from their servers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use pipeline::Pipeline;
 use crate::request_id::unix_millis;
 
 const NOTE_EVERY: Duration = Duration::from_secs(30);
+const LEARN_EVERY: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 /// Keys that end within so many days are counted; within the middle one, each is warned of once a day.
@@ -18,7 +19,7 @@ const HORIZONS: [(u64, &str); 3] = [(1, "1d"), (7, "7d"), (30, "30d")];
 const WARN_DAYS: u64 = 7;
 
 /// Tasks that end when this is dropped.
-pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 3]);
+pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 4]);
 
 impl Upkeep {
     pub(crate) fn start(verifier: Arc<Verifier>, issuer: Issuer, pipeline: Arc<Pipeline>) -> Self {
@@ -34,6 +35,7 @@ impl Upkeep {
                     .await;
             }),
             tokio::spawn(note_used(verifier)),
+            tokio::spawn(learn(pipeline.clone())),
             tokio::spawn(warn_of_ends(issuer, pipeline)),
         ])
     }
@@ -64,6 +66,16 @@ async fn note_used(verifier: Arc<Verifier>) {
         if let Err(error) = verifier.note_used().await {
             tracing::warn!(%error, "last use of keys is not noted");
         }
+    }
+}
+
+/// Models that are new, or whose servers were away, are learnt at the next turn.
+async fn learn(pipeline: Arc<Pipeline>) {
+    let mut ticks = tokio::time::interval(LEARN_EVERY);
+    loop {
+        ticks.tick().await;
+        let policy = pipeline.policy();
+        futures_util::future::join_all(policy.models.values().map(|model| model.learn())).await;
     }
 }
 

@@ -60,7 +60,10 @@ pub(crate) fn parse_answer(
             places.push(SlotPlace { steps: vec![i, j], slot: Slot::Element(i as u32, j as u32) });
         }
     }
-    let word = |key: &&str| root.get(key).and_then(|value| value.as_str()).is_some_and(|word| is_tensor_name(&word));
+    let word = |key: &&str| {
+        let word = root.get(key).and_then(|value| value.as_str());
+        word.is_some_and(|word| is_tensor_name(&word) || (*key == "id" && asked.id() == Some(&*word)))
+    };
     let rest = ["id", "model_version"].into_iter().filter(word);
     let rest = rest.filter_map(|key| Some((key.into(), Json::copy(root.get(key)?)))).collect();
     let answer = TensorAnswer { model: None, rest, outputs, binary: tail.is_some() };

@@ -43,7 +43,9 @@ pub(crate) fn parse(rules: &ModelRules, head: &Head, body: &Bytes) -> Result<Ten
     };
     for field in root.fields() {
         match &*field.key() {
-            "inputs" => continue,
+            // The path names the model; some clients name it again.
+            "inputs" | "model_name" => continue,
+            _ if field.is_null() => continue,
             "id" => identifier(field)?,
             "parameters" => flags(field, &|key| key == "binary_data_output" || limits.allows_parameter(key))?,
             "outputs" => request.outputs(limits, field)?,
@@ -110,28 +112,41 @@ fn too_many(limits: &Limits, count: usize, at: impl Fn() -> Pointer) -> Result<(
 
 fn identifier(value: Value<'_>) -> Result<(), Invalid> {
     let id = value.as_str().ok_or_else(|| wrong_type(value.pointer(), "a string"))?;
-    if id.is_empty() || is_tensor_name(&id) {
+    if id.len() <= 128 && id.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Ok(());
     }
-    let message = "an id is 1 to 128 characters of letters, digits and . _ : / -";
+    let message = "an id is at most 128 characters of ASCII";
     Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
 }
 
-/// An object that holds only these parameters, as flags or whole numbers.
+/// An object that holds only these parameters, as flags, numbers or words.
 fn flags(value: Value<'_>, is_allowed: &dyn Fn(&str) -> bool) -> Result<(), Invalid> {
     if value.kind() != Kind::Object {
         return Err(wrong_type(value.pointer(), "an object"));
     }
     for field in value.fields() {
-        let is_plain = field.as_bool().is_some() || field.as_u64().is_some();
-        if !is_plain || !is_allowed(&field.key()) {
+        if !is_plain(field) || !is_allowed(&field.key()) {
             return Err(unsupported(field.pointer(), "this parameter is not accepted"));
         }
     }
     Ok(())
 }
 
+/// Whether a parameter's value has no room for a sentence.
+pub(super) fn is_plain(value: Value<'_>) -> bool {
+    match value.kind() {
+        Kind::True | Kind::False | Kind::Number => true,
+        Kind::Text => value.as_str().is_some_and(|word| is_tensor_name(&word)),
+        _ => false,
+    }
+}
+
 impl TensorRequest {
+    /// What the caller names the request.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.rest.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.as_str())
+    }
+
     fn outputs(&mut self, limits: &Limits, list: Value<'_>) -> Result<(), Invalid> {
         if list.kind() != Kind::Array {
             return Err(wrong_type(list.pointer(), "a list"));

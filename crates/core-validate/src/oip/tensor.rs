@@ -11,6 +11,7 @@ use crate::json::{Cursor, Document, Field, Json, Kind, Span, Value};
 use crate::limits::Limits;
 use crate::oip::TensorSummary;
 use crate::oip::head::TensorHead;
+use crate::oip::request::is_plain;
 use crate::oip::scan::{Scanned, numbers, scan, skim};
 use crate::refuse::{conflict, missing, unknown, unsupported, wrong_type};
 use crate::tensor::spec::{check_bits, check_width, row};
@@ -51,6 +52,9 @@ impl TensorDocument {
         let mut scanned = BTreeMap::new();
         let mut on_data = |cursor: &mut Cursor<'_>, object: Value<'_>| {
             if object.parent().is_none_or(|parent| parent.key() != list) {
+                return Ok(false);
+            }
+            if cursor.peek() == Some(b'n') {
                 return Ok(false);
             }
             let at = || object.pointer().key("data");
@@ -107,7 +111,7 @@ impl Tensor {
         let head = TensorHead::read(limits, object)?;
         let (size, parameters) = parameters(object, is_allowed)?;
         let at = || object.pointer().key("data");
-        let data = match (object.get("data"), size) {
+        let data = match (object.field("data"), size) {
             (Some(data), None) => {
                 let scanned = of.scanned(limits, &head, object, data)?;
                 match head.dtype.width() {
@@ -241,6 +245,9 @@ fn element_of(bytes: &[u8], (start, length): (u32, u32)) -> &[u8] {
 
 fn take(tail: &mut Option<Bytes>, size: u64, object: Value<'_>) -> Result<Bytes, Invalid> {
     let wrong = |message| Invalid::new(InvalidCode::WrongShape, object.pointer().key("parameters"), message);
+    if size == 0 {
+        return Ok(Bytes::new());
+    }
     let Some(tail) = tail else { return Err(wrong("binary data needs the tensor header length")) };
     match usize::try_from(size) {
         Ok(size) if size <= tail.len() => Ok(tail.split_to(size)),
@@ -285,7 +292,7 @@ fn framed(limits: &Limits, count: u64, data: Bytes, at: impl Fn() -> Pointer) ->
 
 /// The allowed `parameters` of a tensor, with the binary size apart.
 fn parameters(object: Value<'_>, is_allowed: &dyn Fn(&str) -> bool) -> Result<(Option<u64>, Vec<Field>), Invalid> {
-    let Some(parameters) = object.get("parameters") else { return Ok((None, Vec::new())) };
+    let Some(parameters) = object.field("parameters") else { return Ok((None, Vec::new())) };
     if parameters.kind() != Kind::Object {
         return Err(wrong_type(parameters.pointer(), "an object"));
     }
@@ -300,11 +307,8 @@ fn parameters(object: Value<'_>, is_allowed: &dyn Fn(&str) -> bool) -> Result<(O
         if !is_allowed(&key) {
             return Err(unsupported(field.pointer(), "this parameter is not accepted"));
         }
-        match field.kind() {
-            Kind::True | Kind::False => {}
-            Kind::Number if field.as_u64().is_some() => {}
-            Kind::Text if field.is_text("np") || field.is_text("str") => {}
-            _ => return Err(unsupported(field.pointer(), "this value is not accepted")),
+        if !is_plain(field) {
+            return Err(unsupported(field.pointer(), "this value is not accepted"));
         }
         rest.push((Cow::Owned(key.into_owned()), Json::copy(field)));
     }

@@ -24,7 +24,8 @@ const PART: Table = &[("prompt_cache_breakpoint", Dropped), ("cache_control", Dr
 pub(super) const PARTS: &[(&str, Table)] = &[
     ("text", &[("text", ANY_TEXT)]),
     ("refusal", &[("refusal", ANY_TEXT)]),
-    ("image_url", &[("image_url", Needs(&["url"], &Object(&[("url", Image), ("detail", DETAIL)])))]),
+    // Some clients write the address alone.
+    ("image_url", &[("image_url", Or(&Image, &Needs(&["url"], &Object(&[("url", Image), ("detail", DETAIL)]))))]),
     ("input_audio", &[("input_audio", Needs(&["data", "format"], &Object(AUDIO)))]),
     ("file", &[("file", Needs(&["file_data"], &Object(FILE)))]),
 ];
@@ -73,8 +74,9 @@ pub(super) const TOOL_LIST: Rule = List(
 pub(super) const FUNCTION: Table =
     &[("name", NAME), ("description", ANY_TEXT), ("parameters", Schema), ("strict", Flag)];
 
-pub(super) const CUSTOM_FORMAT: Rule =
-    Tagged(&[("text", &[]), ("grammar", &[("grammar", Refused("grammars are not accepted"))])]);
+pub(super) const CUSTOM_FORMAT: Rule = Tagged(&[("text", &[]), ("grammar", &[("grammar", Grammar(&Object(GRAMMAR)))])]);
+
+pub(super) const GRAMMAR: Table = &[("definition", Text(64 << 10)), ("syntax", Word(&["lark", "regex"]))];
 
 pub(super) const TOOL_CHOICE: Rule = Or(
     &Word(&["none", "auto", "required"]),
@@ -98,6 +100,8 @@ pub(super) const RESPONSE_FORMAT: Rule = Tagged(&[
         ],
     ),
     ("json", &[("value", Schema)]),
+    ("regex", &[("value", Grammar(&Text(1_024)))]),
+    ("structural_tag", &[("structures", Grammar(&Free)), ("triggers", Free), ("format", Grammar(&Free))]),
 ]);
 
 /// Text that the answer is likely to repeat.

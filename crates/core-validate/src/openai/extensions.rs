@@ -26,7 +26,7 @@ const REASONING: Rule = Object(&[
 const CHOICES: Rule = From(Origin::Schema, &List(128, &Text(256)));
 const SCHEMA: Rule = From(Origin::Schema, &Schema);
 /// Patterns and grammars are compiled by the server, which has crashed on some.
-const COMPILED: Rule = Refused("grammars and patterns are not accepted");
+const COMPILED: Rule = Grammar(&From(Origin::Schema, &Free));
 const STRUCTURED: Rule = Object(&[
     ("choice", CHOICES),
     ("json", SCHEMA),
@@ -70,6 +70,7 @@ const WRITING: &[Row] = &[
     (&[Sglang], "no_stop_trim", Flag),
     (&[Sglang], "regex", COMPILED),
     (&[Sglang], "ebnf", COMPILED),
+    (&[Sglang], "stop_regex", COMPILED),
     (&[LlamaCpp], "typical_p", Number(0.0, 1.0)),
     (&[LlamaCpp], "top_n_sigma", Number(-1.0, 10.0)),
     (&[LlamaCpp], "dynatemp_range", Number(0.0, 2.0)),
@@ -103,6 +104,7 @@ const CHAT: &[Row] = &[
     (&[Vllm, Sglang, LlamaCpp], "chat_template_kwargs", WORDS_OF_TEMPLATE),
     (&[Vllm, LlamaCpp], "add_generation_prompt", Flag),
     (&[Vllm], "include_reasoning", Flag),
+    (&[Vllm], "documents", From(Origin::ToolResult, &List(32, &Map(16, 64, &Text(64 << 10))))),
     (&[Sglang], "separate_reasoning", Flag),
     (&[Sglang], "stream_reasoning", Flag),
     (&[Sglang, Ollama], "reasoning", REASONING),
@@ -113,6 +115,7 @@ const CHAT: &[Row] = &[
 
 const EMBED: &[Row] = &[
     (&[Vllm], "truncate_prompt_tokens", Integer(1, 1 << 24)),
+    (&[Vllm], "add_special_tokens", Flag),
     (&[Vllm], "use_activation", Flag),
     (&[Vllm], "embed_dtype", Word(&["float32", "float16", "bfloat16"])),
     (&[LlamaCpp], "embd_normalize", Integer(-1, 2)),

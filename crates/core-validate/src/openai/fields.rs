@@ -49,12 +49,12 @@ const SAMPLING: Table = &[
         "stream_options",
         Object(&[("include_usage", Flag), ("include_obfuscation", Flag), ("continuous_usage_stats", Flag)]),
     ),
-    ("max_tokens", TOKENS),
     ("logit_bias", Bias(300, -100.0, 100.0)),
 ];
 
 const CHAT: Table = &[
     ("messages", Elsewhere),
+    ("max_tokens", TOKENS),
     ("max_completion_tokens", TOKENS),
     ("logprobs", Flag),
     ("top_logprobs", Integer(0, 20)),
@@ -74,6 +74,8 @@ const CHAT: Table = &[
 
 const COMPLETE: Table = &[
     ("prompt", Elsewhere),
+    // None are asked for by those who want a prompt's log-probabilities.
+    ("max_tokens", Integer(0, 1 << 24)),
     ("suffix", From(Origin::User, &Text(1 << 20))),
     ("echo", Flag),
     ("logprobs", Integer(0, 5)),
@@ -117,7 +119,11 @@ impl Walk<'_> {
                 return Err(refused(operation, &key, field));
             }
         }
-        root.field(required).ok_or_else(|| missing(root.pointer().key(required)))?;
+        let builds_on = ["prompt", "previous_response_id", "conversation"];
+        let has_state = operation == Operation::Respond && builds_on.iter().any(|key| root.field(key).is_some());
+        if root.field(required).is_none() && !has_state {
+            return Err(missing(root.pointer().key(required)));
+        }
         self.agree(operation, root)
     }
 

@@ -71,7 +71,7 @@ pub(super) fn file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid>
 
 /// Base64 whose size was looked at before any of it is decoded.
 fn decoded<'t>(walk: &Walk<'_>, value: Value<'_>, data: &'t str) -> Result<Base64<'t>, Invalid> {
-    let most = walk.limits.image_bytes;
+    let most = walk.limits.media_bytes;
     let Some(data) = Base64::new(data) else { return Err(unsupported(value.pointer(), "not base64 of RFC 4648")) };
     if data.len() > most {
         let message = format!("media of {} bytes exceeds maximum {most}", data.len());

@@ -50,7 +50,7 @@ pub(crate) fn parse(
     match operation {
         Operation::Chat => walk.messages(walk.required(root, "messages")?)?,
         Operation::Complete => walk.prompt(walk.required(root, "prompt")?)?,
-        Operation::Respond => walk.items(walk.required(root, "input")?)?,
+        Operation::Respond => root.field("input").map_or(Ok(()), |input| walk.items(input))?,
         Operation::Embed | Operation::Infer => walk.prompt(walk.required(root, "input")?)?,
     }
     let Walk { marks, parts, dropped, media_tokens, .. } = walk;

@@ -75,8 +75,10 @@ const TOOL_LIST: Rule = List(
     ]),
 );
 
-const CUSTOM_FORMAT: Rule =
-    Tagged(&[("text", &[]), ("grammar", &[("definition", Refused("grammars are not accepted")), ("syntax", Free)])]);
+const CUSTOM_FORMAT: Rule = Tagged(&[
+    ("text", &[]),
+    ("grammar", &[("definition", Grammar(&Text(64 << 10))), ("syntax", Word(&["lark", "regex"]))]),
+]);
 
 const TOOL_CHOICE: Rule = Or(
     &Word(&["none", "auto", "required"]),
@@ -100,7 +102,7 @@ const OUTPUT: Table = &[("call_id", NAME), ("name", NAME), ("output", Elsewhere)
 const REASONING: Table = &[
     ("summary", List(64, &Tagged(&[("summary_text", &[("text", TEXT)])]))),
     ("content", List(64, &Tagged(&[("reasoning_text", &[("text", TEXT)])]))),
-    ("encrypted_content", Stored(&TEXT)),
+    ("encrypted_content", Sealed),
 ];
 const CUSTOM_CALL: Table = &[("call_id", NAME), ("name", NAME), ("input", TEXT)];
 
@@ -147,13 +149,18 @@ impl Walk<'_> {
         if item.kind() != Kind::Object {
             return Err(wrong_type(item.pointer(), "an object"));
         }
-        let kind = item.field("type").and_then(Value::as_str).unwrap_or("message".into());
+        let is_bare = item.field("role").is_none() && item.field("id").is_some();
+        let kind = item.field("type").and_then(Value::as_str);
+        let kind = kind.unwrap_or(if is_bare { "item_reference".into() } else { "message".into() });
         let (origin, own) = match &*kind {
             "message" => (self.role(item)?, MESSAGE),
             "function_call" => (Origin::Assistant, CALL),
             "custom_tool_call" => (Origin::Assistant, CUSTOM_CALL),
             "function_call_output" | "custom_tool_call_output" => (Origin::ToolResult, OUTPUT),
             "reasoning" => (Origin::Assistant, REASONING),
+            "item_reference" => {
+                return self.object(item, Origin::Other, &[&[("type", Elsewhere), ("id", Stored(&NAME))]]);
+            }
             _ => {
                 let at = item.pointer().key("type");
                 return Err(unsupported(at, "this kind of item is not accepted"));

@@ -55,6 +55,10 @@ pub(super) enum Rule {
     Refused(&'static str),
     /// The request builds on what the server kept.
     Stored(&'static Rule),
+    /// A grammar or pattern that the server compiles.
+    Grammar(&'static Rule),
+    /// What a server sealed for itself, in base64.
+    Sealed,
     /// An image by address.
     Image,
     /// Base64 of audio.
@@ -139,6 +143,9 @@ impl<'w> Walk<'w> {
                 self.apply(rule, value, origin)
             }
             (Stored(_), _) => Err(unsupported(value.pointer(), "what a server kept of other requests is not used")),
+            (Grammar(rule), _) if self.limits.grammars => self.apply(rule, value, origin),
+            (Grammar(_), _) => Err(unsupported(value.pointer(), "grammars and patterns are not accepted")),
+            (Sealed, Kind::Text) if value.raw().bytes().all(is_base64) => Ok(()),
             (Image, Kind::Text) => media::image(self, value),
             (Audio, Kind::Text) => media::audio(self, value),
             (File, Kind::Text) => media::file(self, value),
@@ -223,6 +230,10 @@ impl<'w> Walk<'w> {
     }
 }
 
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
 /// The rule of a field.
 pub(super) fn find(tables: &[Table], key: &str) -> Option<&'static Rule> {
     tables.iter().copied().flatten().find(|(name, _)| *name == key).map(|(_, rule)| rule)
@@ -234,12 +245,12 @@ impl Rule {
             Flag => "true or false",
             Integer(..) => "an integer",
             Number(..) => "a number",
-            Text(_) | Word(_) | Image | Audio | File => "a string",
+            Text(_) | Word(_) | Sealed | Image | Audio | File => "a string",
             List(..) => "a list",
             Or(_, List(..)) => "a string or a list",
             Or(..) => "a string or an object",
             Tokens(_) => "a list of token numbers",
-            From(_, rule) | Stored(rule) | Needs(_, rule) => rule.wanted(),
+            From(_, rule) | Stored(rule) | Grammar(rule) | Needs(_, rule) => rule.wanted(),
             Object(_) | Tagged(_) | TaggedWith(..) | Map(..) | Bias(..) | Schema => "an object",
             Free | Elsewhere | Dropped | Refused(_) => "another type",
         }

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use core_validate::*;
 use proptest::prelude::*;
 
+mod recorded;
+
 fn read(operation: Operation, body: &str) -> Result<InferenceRequest, Invalid> {
     Validator::default().parse(operation, &Head::default(), &Bytes::from(body.to_owned()))
 }

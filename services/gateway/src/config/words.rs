@@ -85,6 +85,16 @@ words! {
     BackendKind {
         /// OpenAI's API.
         Openai = "openai",
+        /// The same, of vLLM.
+        Vllm = "vllm",
+        /// The same, of SGLang.
+        Sglang = "sglang",
+        /// The same, of llama.cpp.
+        LlamaCpp = "llama.cpp",
+        /// The same, of Text Generation Inference.
+        Tgi = "tgi",
+        /// The same, of Ollama.
+        Ollama = "ollama",
         /// The Open Inference Protocol.
         Oip = "oip",
         /// Nothing: it is the built-in model.
@@ -139,6 +149,16 @@ words! {
 }
 
 words! {
+    /// Who says what a model's tensors are.
+    TensorsFrom {
+        /// The settings; where they say nothing, the model's servers.
+        Servers = "servers",
+        /// The settings alone.
+        Settings = "settings",
+    }
+}
+
+words! {
     /// What a model does.
     OperationSetting {
         /// Chat.
@@ -147,6 +167,8 @@ words! {
         Complete = "complete",
         /// Embeddings.
         Embed = "embed",
+        /// The responses API.
+        Respond = "respond",
         /// Tensors.
         Infer = "infer",
     }

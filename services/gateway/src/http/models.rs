@@ -1,7 +1,7 @@
 //! Requests that ask no model: what there is, whether it is ready, how the quotas stand.
 
 use actix_web::{HttpRequest, HttpResponse};
-use core_validate::{ModelName, Operation};
+use core_validate::{ModelName, Operation, TensorSpec};
 use pipeline::{About, Code, Model, Rejection, Stand, Step};
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn openai(model: &Model) -> Value {
     json!({"id": model.name().as_str(), "object": "model", "created": model.created(), "owned_by": "portcullis"})
 }
 
-/// What the settings say of the tensors, else what the server says of them.
+/// What requests and answers are held to, else what the server says of the tensors.
 async fn metadata(model: &Model, target: &Target) -> Value {
     let version = target.version.clone().unwrap_or_else(|| "1".to_owned());
     let described = model.describe().await.unwrap_or_default();
@@ -76,17 +76,16 @@ async fn metadata(model: &Model, target: &Target) -> Value {
             .map(|tensor| json!({"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}))
             .collect()
     };
-    let inputs = match model.spec() {
-        Some(spec) => spec
-            .inputs()
-            .iter()
-            .map(|(name, spec)| json!({"name": name, "datatype": spec.dtype().as_str(), "shape": spec.shape()}))
-            .collect(),
-        None => tensors(&described.inputs),
+    let specified = |tensors: &[(String, TensorSpec)]| -> Vec<Value> {
+        let tensor = |(name, spec): &(String, TensorSpec)| json!({"name": name, "datatype": spec.dtype().as_str(), "shape": spec.shape()});
+        tensors.iter().map(tensor).collect()
     };
+    let rules = model.rules();
+    let inputs = rules.tensors().map_or_else(|| tensors(&described.inputs), |spec| specified(spec.inputs()));
+    let outputs = rules.tensors().map(|spec| specified(spec.outputs())).filter(|outputs| !outputs.is_empty());
     json!({
         "name": model.name().as_str(), "versions": [version], "platform": "portcullis",
-        "inputs": inputs, "outputs": tensors(&described.outputs),
+        "inputs": inputs, "outputs": outputs.unwrap_or_else(|| tensors(&described.outputs)),
     })
 }
 

@@ -31,7 +31,10 @@ fn unknown_and_wrong_settings_are_named_with_the_nearest_right_one() {
     let reaction = wrong("[screening.input]\ninjection = \"blok\"");
     assert_eq!(reaction, "screening.input.injection: expected one of block, redact, observe, off; did you mean block?");
     let kind = wrong("[backends.a]\nkind = \"opnai\"");
-    assert_eq!(kind, "backends.a.kind: expected one of openai, oip, echo; did you mean openai?");
+    assert_eq!(
+        kind,
+        "backends.a.kind: expected one of openai, vllm, sglang, llama.cpp, tgi, ollama, oip, echo; did you mean openai?"
+    );
     assert_eq!(wrong("[backends.a]\nurl = \"http://a\""), "backends.a: kind is required");
     let number = wrong("[limits]\nmax_body_bytes = \"lots\"");
     assert!(number.starts_with("limits.max_body_bytes: expected"), "{number}");

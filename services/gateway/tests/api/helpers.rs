@@ -48,6 +48,7 @@ pub(crate) async fn fake(server: &FakeServer, more: &str) -> App {
         [models.fake-tensor]
         backends = ["fake-oip"]
         operations = ["infer"]
+        tensors = "settings"
         {more}
         "#
     ))

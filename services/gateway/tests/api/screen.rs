@@ -18,7 +18,10 @@ async fn an_injection_is_refused_wherever_it_stands() {
         message(json!({"role": "user", "content": ATTACK})),
         message(json!({"role": "user", "content": [{"type": "text", "text": ATTACK}]})),
         message(json!({"role": "system", "content": ATTACK})),
-        message(json!({"role": "tool", "tool_call_id": "a", "content": ATTACK})),
+        json!({"model": "fake", "messages": [
+            {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}]},
+            {"role": "tool", "tool_call_id": "a", "content": ATTACK},
+        ]}),
         message(json!({"role": "user", "content": "hi", "name": ATTACK})),
         message(
             json!({"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": ATTACK}}]}),

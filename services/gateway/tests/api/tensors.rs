@@ -17,10 +17,10 @@ async fn good_tensors_pass_and_bad_ones_are_named() {
     assert_eq!((status, body["outputs"][0]["shape"].clone()), (200, json!([1, 3])));
     assert_eq!(body["model_name"], "echo-tensor");
     for (data, shape, expected) in [
-        ("[1,2,NaN,4]", "[1,4]", "non_finite: non-finite value at index 2"),
+        ("[1,2,NaN,4]", "[1,4]", "non_finite: non-finite value at index 2 at /inputs/0/data"),
         ("[1,2,1e39,4]", "[1,4]", "non_finite: non-finite value at index 2 at /inputs/0/data"),
         ("[1,2,3,4]", "[4]", "wrong_rank: expected 2 dimensions, got 1 at /inputs/0/shape"),
-        ("[1,2,3,4]", "[1,5]", "wrong_shape: data does not fit the shape of 5 elements at /inputs/0/data"),
+        ("[1,2,3,4]", "[1,5]", "wrong_shape: expected 5 values, got 4 at /inputs/0/data"),
         ("[]", "[0,4]", "empty_input: input is empty at /inputs/0/shape"),
     ] {
         let (status, body) = infer(&app, &key, data, shape).await;
