@@ -26,6 +26,7 @@ impl OpenAiBackend {
             Operation::Chat => "chat/completions",
             Operation::Complete => "completions",
             Operation::Embed => "embeddings",
+            Operation::Respond => "responses",
             _ => return Err(BackendError::Settings),
         };
         let mut headers = HeaderMap::new();

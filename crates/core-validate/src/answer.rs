@@ -89,6 +89,9 @@ impl InferenceAnswer {
     /// Empties one choice and marks it as filtered. `false` when the answer has no choices.
     pub fn filter_choice(&mut self, choice: u32) -> bool {
         match &mut self.content {
+            AnswerContent::Json(root) if root.get("output").is_some() => {
+                crate::openai::respond::filter_item(root, choice)
+            }
             AnswerContent::Json(root) => filter_choice(root, choice),
             AnswerContent::Tensors(_) => false,
         }
@@ -99,6 +102,14 @@ impl InferenceAnswer {
         match &mut self.content {
             AnswerContent::Json(root) => rename(root, id, model),
             AnswerContent::Tensors(answer) => answer.rename(model),
+        }
+    }
+
+    /// The answer of the `responses` API as the events of a stream: name and JSON of each. Empty for others.
+    pub fn to_events(&self) -> Vec<(&'static str, bytes::Bytes)> {
+        match &self.content {
+            AnswerContent::Json(root) if root.get("output").is_some() => crate::openai::respond::events(root),
+            _ => Vec::new(),
         }
     }
 

@@ -182,6 +182,7 @@ pub struct InferenceRequest {
     pub(crate) model: ModelName,
     pub(crate) version: Option<String>,
     pub(crate) stream: bool,
+    pub(crate) wants_events: bool,
     pub(crate) usage_asked: bool,
     pub(crate) max_output: Option<u32>,
     pub(crate) choices: u32,
@@ -209,9 +210,15 @@ impl InferenceRequest {
         self.version.as_deref()
     }
 
-    /// Whether the answer comes in pieces.
+    /// Whether the server's answer comes in pieces.
     pub fn is_stream(&self) -> bool {
         self.stream
+    }
+
+    /// Whether the caller wants a whole answer told in events; see
+    /// [`InferenceAnswer::to_events`](crate::InferenceAnswer::to_events).
+    pub fn wants_events(&self) -> bool {
+        self.wants_events
     }
 
     /// Whether the caller wants token counts at the end of a stream.

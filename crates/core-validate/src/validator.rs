@@ -90,6 +90,7 @@ impl Validator {
             model,
             version: head.version.clone(),
             stream: false,
+            wants_events: false,
             usage_asked: false,
             max_output: None,
             choices: 1,
@@ -113,6 +114,7 @@ impl Validator {
     ) -> Result<InferenceAnswer, Invalid> {
         let limits = answer_limits();
         match &asked.content {
+            Content::Json(_) if asked.operation() == Operation::Respond => openai::respond::parse(&limits, body),
             Content::Json(_) => openai::answer::parse(&limits, asked.operation(), body),
             Content::Tensors(tensors) => oip::parse_answer(&limits, asked.rules.spec.as_ref(), tensors, head, body),
         }

@@ -77,7 +77,7 @@ fn intent(about: &About, request: &InferenceRequest, digests: &DigestKey, screen
     intent.who = about.who();
     intent.operation = request.operation().as_str().to_owned();
     intent.dialect = request.operation().dialect().as_str().to_owned();
-    intent.stream = request.is_stream();
+    intent.stream = request.is_stream() || request.wants_events();
     intent.input_digest = digests.digest(tenant, &request.to_body().bytes);
     intent.findings = about.findings.clone();
     intent.input = texts(request, &screening.audit, screening.keep_text);

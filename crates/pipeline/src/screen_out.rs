@@ -53,7 +53,7 @@ impl Answering {
             InferenceResponse::Full(head, bytes) => {
                 let _busy = in_flight;
                 let whole = Whole { ticket, asked, head, bytes, name: model.name().clone() };
-                AnswerBody::Full(whole.screened(policy, digests).await?)
+                whole.screened(policy, digests).await?
             }
             InferenceResponse::Stream(events) => {
                 ticket.leave_room();
@@ -83,7 +83,7 @@ struct Whole {
 
 impl Whole {
     /// Screens the answer, off the event loop when it is large.
-    async fn screened(self, policy: Arc<Policy>, digests: DigestKey) -> Result<Encoded, Rejection> {
+    async fn screened(self, policy: Arc<Policy>, digests: DigestKey) -> Result<AnswerBody, Rejection> {
         if self.bytes.len() <= LARGE {
             return self.screen(&policy, &digests);
         }
@@ -92,7 +92,7 @@ impl Whole {
         screened.unwrap_or_else(|_| Err(Rejection::new(about, Step::ScreenOut, Code::Internal)))
     }
 
-    fn screen(self, policy: &Policy, digests: &DigestKey) -> Result<Encoded, Rejection> {
+    fn screen(self, policy: &Policy, digests: &DigestKey) -> Result<AnswerBody, Rejection> {
         let Self { mut ticket, asked, head, bytes, name } = self;
         let mut answer = match policy.validator.parse_answer(&asked, &head, &bytes) {
             Ok(answer) => answer,
@@ -127,7 +127,13 @@ impl Whole {
         let ended = if blocked.is_empty() { Ended::Complete } else { Ended::Blocked };
         let code = (!blocked.is_empty()).then_some(Code::AnswerBlocked.as_str());
         ticket.close(End { ended: Some(ended), status: 200, code });
-        Ok(body)
+        if !asked.wants_events() {
+            return Ok(AnswerBody::Full(body));
+        }
+        let events = answer.to_events().into_iter();
+        let frames =
+            events.map(|(name, json)| [b"event: ", name.as_bytes(), b"\ndata: ", &json, b"\n\n"].concat().into());
+        Ok(AnswerBody::Stream(Box::pin(futures_util::stream::iter(frames))))
     }
 }
 
@@ -173,6 +179,7 @@ pub(crate) fn place(slot: Slot) -> String {
 pub(crate) fn answer_id(operation: Operation, request_id: &str) -> String {
     match operation {
         Operation::Complete => format!("cmpl-{request_id}"),
+        Operation::Respond => format!("resp_{request_id}"),
         _ => format!("chatcmpl-{request_id}"),
     }
 }

@@ -35,6 +35,7 @@ impl EchoBackend {
             return Ok(InferenceResponse::Stream(stream(texts::chunks(&asked, request.operation()))));
         }
         let answer = match request.operation() {
+            Operation::Respond => texts::response(&asked),
             Operation::Embed => texts::embeddings(&asked).ok_or(BackendError::Refused)?,
             operation => texts::whole(&asked, operation),
         };

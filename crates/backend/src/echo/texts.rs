@@ -27,13 +27,26 @@ fn say(asked: &Value, operation: Operation) -> Saying {
             let all: usize = messages.iter().map(|m| words(&content(m))).sum();
             (format!("You said: {}", said.map(content).unwrap_or_default()), all)
         }
+        Operation::Respond => {
+            let said = match asked.get("input") {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Array(items)) => {
+                    let said = items.iter().rev().find(|item| item.get("role").and_then(Value::as_str) == Some("user"));
+                    said.map(content).unwrap_or_default()
+                }
+                _ => String::new(),
+            };
+            let read = words(&said);
+            (format!("You said: {said}"), read)
+        }
         _ => {
             let prompt = texts(asked.get("prompt")).join(" ");
             let read = words(&prompt);
             (format!("{prompt} and so on."), read)
         }
     };
-    let most = ["max_completion_tokens", "max_tokens"].iter().find_map(|key| asked.get(key)?.as_u64());
+    let most =
+        ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().find_map(|key| asked.get(key)?.as_u64());
     let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
     let written = words(&text);
     if written <= most {
@@ -103,6 +116,26 @@ pub(super) fn whole(asked: &Value, operation: Operation) -> Value {
     };
     let answer = with(head(asked, object), "choices", (0..count).map(choice).collect());
     with(answer, "usage", usage(&saying, count))
+}
+
+/// An answer of the responses API.
+pub(super) fn response(asked: &Value) -> Value {
+    let saying = say(asked, Operation::Respond);
+    let is_whole = saying.reason == "stop";
+    let part = json!({"type": "output_text", "text": saying.text, "annotations": []});
+    let message = json!({
+        "type": "message", "id": "msg_echo", "role": "assistant", "status": "completed", "content": [part],
+    });
+    let usage = json!({
+        "input_tokens": saying.read, "output_tokens": saying.written, "total_tokens": saying.read + saying.written,
+    });
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({
+        "id": "resp_echo", "object": "response", "created_at": since.as_secs(), "model": asked.get("model"),
+        "status": if is_whole { "completed" } else { "incomplete" },
+        "incomplete_details": if is_whole { Value::Null } else { json!({"reason": "max_output_tokens"}) },
+        "output": [message], "usage": usage, "parallel_tool_calls": true,
+    })
 }
 
 /// The events of a streamed answer, word by word.

@@ -72,6 +72,13 @@ impl Json {
         }
     }
 
+    pub(crate) fn as_array_mut(&mut self) -> Option<&mut Vec<Json>> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Json> {
         match self {
             Self::Object(fields) => fields.iter().find(|(k, _)| k == key).map(|(_, v)| v),

@@ -8,6 +8,7 @@ mod fields;
 mod media;
 mod pixels;
 mod reduce;
+pub(crate) mod respond;
 mod responses;
 mod rule;
 mod schema;
@@ -53,7 +54,10 @@ pub(crate) fn parse(
         Operation::Respond => root.field("input").map_or(Ok(()), |input| walk.items(input))?,
         Operation::Embed | Operation::Infer => walk.prompt(walk.required(root, "input")?)?,
     }
-    let Walk { marks, parts, dropped, media_tokens, .. } = walk;
+    let Walk { marks, parts, mut dropped, media_tokens, .. } = walk;
+    if operation == Operation::Respond {
+        dropped.extend(root.get("stream_options").map(Value::id));
+    }
     let mut edits = Edits::default();
     edits.drop_nodes(dropped);
     if operation == Operation::Respond && !rules.limits.stored_state {
@@ -65,12 +69,18 @@ pub(crate) fn parse(
     let prompts = root.field("prompt").filter(|prompt| is_list_of_prompts(*prompt)).map_or(1, Value::size);
     let prompts = u32::try_from(prompts).unwrap_or(u32::MAX);
     let returned = count("n").unwrap_or(1).saturating_mul(prompts);
+    let wants_events = operation == Operation::Respond && flag("stream");
+    if wants_events {
+        // The events are written from a whole answer.
+        edits.set_field("stream", Json::Bool(false));
+    }
     let usage_asked = root.field("stream_options").and_then(|o| o.get("include_usage")?.as_bool()) == Some(true);
     Ok(InferenceRequest {
         operation,
         model,
         version: None,
-        stream: flag("stream"),
+        stream: flag("stream") && !wants_events,
+        wants_events,
         usage_asked,
         max_output: count("max_completion_tokens")
             .or_else(|| count("max_tokens"))

@@ -11,10 +11,13 @@ use crate::refuse::wrong_type;
 
 /// What a field of an answer must be.
 pub(super) enum Kind {
+    Flag,
     Whole,
     Number,
     Numbers,
     Text,
+    /// What a server sealed for itself, in base64.
+    Sealed,
     /// A piece of text that is no longer than a token.
     Short,
     /// One of these words; another one is dropped.
@@ -32,7 +35,10 @@ pub(super) enum Kind {
     List(&'static Kind),
 }
 
-use Kind::{Alternatives, Content, Counts, List, Number, Numbers, Object, Reason, Short, Text, Vector, Whole, Word};
+use Kind::{
+    Alternatives, Content, Counts, Flag, List, Number, Numbers, Object, Reason, Sealed, Short, Text, Vector, Whole,
+    Word,
+};
 
 const OBJECTS: &[&str] = &["chat.completion", "chat.completion.chunk", "text_completion", "list", "embedding"];
 
@@ -85,15 +91,21 @@ const SHORT: usize = 64;
 
 /// The part of an answer, or of one event of a streamed answer, that a caller may see.
 pub(super) fn reduce(root: Value<'_>) -> Result<Json, Invalid> {
-    if root.field("error").is_some() {
-        let message = "the server answered with an error";
-        return Err(Invalid::new(InvalidCode::UnsupportedContent, Pointer::root().key("error"), message));
-    }
+    no_error(root)?;
     let mut reduced = shape(root, &Object(ROOT))?;
     if let Some(Json::Array(choices)) = reduced.get_mut("choices") {
         choices.iter_mut().for_each(drop_strange_logprobs);
     }
     Ok(reduced)
+}
+
+/// Whether the server answers at all.
+pub(super) fn no_error(root: Value<'_>) -> Result<(), Invalid> {
+    if root.field("error").is_none() {
+        return Ok(());
+    }
+    let message = "the server answered with an error";
+    Err(Invalid::new(InvalidCode::UnsupportedContent, Pointer::root().key("error"), message))
 }
 
 /// What of `value` is of this kind.
@@ -106,7 +118,8 @@ pub(super) fn shape(value: Value<'_>, kind: &Kind) -> Result<Json, Invalid> {
         (Numbers, json::Kind::Array) if value.items().all(|item| item.is_null() || is_number(item)) => {
             Ok(Json::copy(value))
         }
-        (Vector, json::Kind::Text) if value.raw().bytes().all(is_base64) => Ok(Json::copy(value)),
+        (Flag, json::Kind::True | json::Kind::False) => Ok(Json::copy(value)),
+        (Vector | Sealed, json::Kind::Text) if value.raw().bytes().all(is_base64) => Ok(Json::copy(value)),
         (Text | Content, json::Kind::Text) => Ok(Json::copy(value)),
         (Short, json::Kind::Text) if value.raw().len() <= SHORT => Ok(Json::copy(value)),
         (Word(words), json::Kind::Text) => Ok(match words.iter().find(|word| value.is_text(word)) {
@@ -141,8 +154,8 @@ fn is_number(value: Value<'_>) -> bool {
     value.kind() == json::Kind::Number
 }
 
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+pub(super) fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 
 /// Only parts of text are passed on.

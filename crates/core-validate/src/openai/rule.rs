@@ -6,6 +6,7 @@
 use crate::invalid::{Invalid, InvalidCode, is_word};
 use crate::json::{Document, Kind, Value};
 use crate::limits::Limits;
+use crate::openai::reduce::is_base64;
 use crate::openai::{media, schema};
 use crate::refuse::{empty, list_length, missing, out_of_range, text_length, unknown, unsupported, wrong_type};
 use crate::request::{Mark, Origin};
@@ -228,10 +229,6 @@ impl<'w> Walk<'w> {
     pub(super) fn required<'d>(&self, value: Value<'d>, key: &str) -> Result<Value<'d>, Invalid> {
         value.field(key).ok_or_else(|| missing(value.pointer().key(key)))
     }
-}
-
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 
 /// The rule of a field.

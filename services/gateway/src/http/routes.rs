@@ -47,6 +47,7 @@ fn by_path(path: &str) -> Option<(Method, Route)> {
     match path {
         "/v1/chat/completions" => openai(Operation::Chat),
         "/v1/completions" => openai(Operation::Complete),
+        "/v1/responses" => openai(Operation::Respond),
         "/v1/embeddings" => openai(Operation::Embed),
         "/v1/models" => Some((Method::GET, Route::Models)),
         "/v1/limits" => Some((Method::GET, Route::Limits)),
