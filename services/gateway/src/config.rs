@@ -105,6 +105,8 @@ pub struct LimitSettings {
     pub danger_token_prompts: bool,
     pub danger_bias_with_logprobs: bool,
     pub danger_stored_state: bool,
+    pub danger_grammars: bool,
+    pub danger_empty_tensors: bool,
 }
 
 /// `[redis]`

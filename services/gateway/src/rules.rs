@@ -91,6 +91,8 @@ pub(crate) fn limits(limits: &LimitSettings) -> Limits {
         .danger_token_prompts(limits.danger_token_prompts)
         .danger_bias_with_logprobs(limits.danger_bias_with_logprobs)
         .danger_stored_state(limits.danger_stored_state)
+        .danger_grammars(limits.danger_grammars)
+        .danger_empty_tensors(limits.danger_empty_tensors)
 }
 
 fn screening(settings: &Settings) -> Result<Screening, InvalidSettings> {
