@@ -19,8 +19,47 @@ def cases(gateway):
     case("openai models", names == ["echo-chat", "echo-embed", "echo-tensor"], names)
     completion = client.completions.create(model="echo-chat", prompt="Once upon a time")
     case("openai completions", completion.choices[0].text.startswith("Once upon a time"))
+    responses(client)
+    loop(client)
     refusals(gateway, client, hello)
     limits(gateway, hello)
+
+
+def responses(client):
+    answer = client.responses.create(model="echo-chat", input="Hello, gate", instructions="be brief")
+    case("openai responses", answer.output_text == "You said: Hello, gate" and answer.usage.total_tokens > 0, answer.id)
+    with client.responses.stream(model="echo-chat", input="Hello, gate") as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    case("openai responses stream", final.output_text == "You said: Hello, gate" and kinds[-1] == "response.completed", f"{len(kinds)} events")
+    items = [{"role": "user", "content": "hi"}, *answer.output, {"role": "user", "content": "again"}]
+    again = client.responses.create(model="echo-chat", input=items)
+    case("openai responses sent back", again.output_text == "You said: again")
+    try:
+        client.responses.create(model="echo-chat", input="hi", previous_response_id=answer.id)
+        case("openai responses on state", False)
+    except openai.BadRequestError as error:
+        case("openai responses on state", error.code == "unsupported_content", error.code)
+
+
+def loop(client):
+    """What a tool loop sends: the answer itself goes back into the messages."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}}
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "index": 0}
+    first = client.chat.completions.create(model="echo-chat", messages=[{"role": "user", "content": "hi"}], tools=[tool])
+    messages = [
+        {"role": "user", "content": "hi"}, first.choices[0].message,
+        {"role": "assistant", "content": None, "tool_calls": [call], "annotations": []},
+        {"role": "tool", "tool_call_id": "call_1", "content": "4"}, {"role": "user", "content": "go on"},
+    ]
+    extra = {"top_k": 20, "min_p": 0.1, "chat_template_kwargs": {"enable_thinking": False}}
+    answer = client.chat.completions.create(model="echo-chat", messages=messages, tools=[tool], extra_body=extra)
+    case("openai tool loop with a server's own fields", answer.choices[0].message.content == "You said: go on")
+    try:
+        client.chat.completions.create(model="echo-chat", messages=messages, extra_body={"prompt_embeds": "x"})
+        case("openai unknown field", False)
+    except openai.BadRequestError as error:
+        case("openai unknown field", error.code == "unknown_field" and "allow_fields" in error.message, error.message)
 
 
 def refusals(gateway, client, hello):

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::invalid::Pointer;
 use crate::json::{Document, Edits, Json, Value};
+use crate::limits::Extensions;
 use crate::names::ModelName;
 use crate::oip::{TensorRequest, TensorSummary};
 use crate::rules::ModelRules;
@@ -381,6 +382,17 @@ impl InferenceRequest {
         };
         self.max_output = Some(most);
         self.set_field(field, Json::Uint(u64::from(most)));
+        self.repeat_output();
+    }
+
+    /// Some servers read the older name only, and write without end when they do not find it.
+    pub(crate) fn repeat_output(&mut self) {
+        let is_deaf = |set: &Extensions| matches!(set, Extensions::Ollama | Extensions::Tgi);
+        if let (Operation::Chat, Some(most), true) =
+            (self.operation, self.max_output, self.rules.limits.extensions.iter().any(is_deaf))
+        {
+            self.set_field("max_tokens", Json::Uint(u64::from(most)));
+        }
     }
 
     /// Asks the server to end a stream with its token counts.

@@ -1,5 +1,8 @@
 //! The parts of a chat: messages by role, content, tools, formats.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Kind, Value};
 use crate::openai::rule::{Rule, Table, Walk, find};
@@ -124,10 +127,15 @@ impl Walk<'_> {
             let message = format!("{count} messages exceed maximum {}", self.limits.messages);
             return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message));
         }
-        value.items().try_for_each(|message| self.message(message, value))
+        let mut calls = Calls::default();
+        value.items().try_for_each(|message| {
+            self.message(message, &calls)?;
+            calls.note(message);
+            Ok(())
+        })
     }
 
-    fn message(&mut self, value: Value<'_>, all: Value<'_>) -> Result<(), Invalid> {
+    fn message(&mut self, value: Value<'_>, calls: &Calls) -> Result<(), Invalid> {
         if value.kind() != Kind::Object {
             return Err(wrong_type(value.pointer(), "an object"));
         }
@@ -149,19 +157,11 @@ impl Walk<'_> {
                 _ => self.apply(rule, field, origin)?,
             }
         }
-        if &*word == "tool" { self.answers_a_call(value, all) } else { Ok(()) }
-    }
-
-    /// A tool's result belongs to a call that the model made before.
-    fn answers_a_call(&self, value: Value<'_>, all: Value<'_>) -> Result<(), Invalid> {
-        let id = self.required(value, "tool_call_id")?;
-        let word = id.as_str().unwrap_or_default();
-        let before = all.items().take_while(|message| message.id() != value.id());
-        let calls = before.filter_map(|message| message.get("tool_calls")).flat_map(Value::items);
-        if calls.filter_map(|call| call.get("id")).any(|call| call.is_text(&word)) {
+        if &*word != "tool" {
             return Ok(());
         }
-        Err(conflict(id.pointer(), "no tool call before has this id"))
+        let id = self.required(value, "tool_call_id")?;
+        if calls.has(id) { Ok(()) } else { Err(conflict(id.pointer(), "no tool call before has this id")) }
     }
 
     /// Text, or parts of it.
@@ -193,6 +193,26 @@ impl Walk<'_> {
         }
         self.apply(&TaggedWith(PART, PARTS), part, origin)?;
         self.required(part, &kind_word).map(drop)
+    }
+}
+
+/// The tool calls of the messages so far, by a keyed hash of their ids: a tool's result belongs to one of them.
+#[derive(Default)]
+struct Calls {
+    hasher: RandomState,
+    ids: HashSet<u64>,
+}
+
+impl Calls {
+    fn note(&mut self, message: Value<'_>) {
+        let calls = message.get("tool_calls").into_iter().flat_map(Value::items);
+        for id in calls.filter_map(|call| call.get("id")?.as_str()) {
+            self.ids.insert(self.hasher.hash_one(&*id));
+        }
+    }
+
+    fn has(&self, id: Value<'_>) -> bool {
+        id.as_str().is_some_and(|id| self.ids.contains(&self.hasher.hash_one(&*id)))
     }
 }
 

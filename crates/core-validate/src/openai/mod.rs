@@ -6,6 +6,7 @@ mod chat;
 mod extensions;
 mod fields;
 mod media;
+mod pattern;
 mod pixels;
 mod reduce;
 pub(crate) mod respond;
@@ -75,7 +76,7 @@ pub(crate) fn parse(
         edits.set_field("stream", Json::Bool(false));
     }
     let usage_asked = root.field("stream_options").and_then(|o| o.get("include_usage")?.as_bool()) == Some(true);
-    Ok(InferenceRequest {
+    let mut request = InferenceRequest {
         operation,
         model,
         version: None,
@@ -91,7 +92,9 @@ pub(crate) fn parse(
         content: Content::Json(JsonRequest { document, edits, marks, parts }),
         rules,
         written: OnceLock::new(),
-    })
+    };
+    request.repeat_output();
+    Ok(request)
 }
 
 fn model(root: Value<'_>) -> Result<ModelName, Invalid> {

@@ -1,11 +1,9 @@
 //! JSON schemas that a server compiles into a grammar: small, of known types, with patterns that any engine can
 //! match in linear time. Servers have crashed, or filled their disks, on others.
 
-use regex_automata::nfa::thompson;
-use regex_automata::util::syntax;
-
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Kind, Value};
+use crate::openai::pattern::{self, Pattern};
 use crate::openai::rule::Walk;
 use crate::refuse::{list_length, text_length, wrong_type};
 
@@ -17,13 +15,11 @@ const VALUES: usize = 5_000;
 const BYTES: usize = 64 << 10;
 /// Longest pattern. Those that zod makes are up to 700 bytes long.
 const PATTERN: usize = 1_024;
-/// Memory for a compiled pattern.
-const COMPILED: usize = 256 << 10;
 
 const TYPES: &[&str] = &["string", "number", "integer", "boolean", "object", "array", "null"];
 
 /// Checks one schema. A pattern that looks around, as pydantic and zod make them for a few types, is not passed on:
-/// no server can use it.
+/// servers cannot use it.
 pub(super) fn check(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     if value.raw().len() > BYTES {
         let message = format!("schema of {} bytes exceeds maximum {BYTES}", value.raw().len());
@@ -46,7 +42,7 @@ fn schema(walk: &mut Walk<'_>, value: Value<'_>, depth: usize) -> Result<(), Inv
             // Schemas under names that are no keywords.
             ("patternProperties", Kind::Object) => {
                 for field in field.fields() {
-                    compile(walk, &field.key(), field)?;
+                    check_pattern(walk, &field.key(), field)?;
                     schema(walk, field, depth + 1)?;
                 }
             }
@@ -57,7 +53,7 @@ fn schema(walk: &mut Walk<'_>, value: Value<'_>, depth: usize) -> Result<(), Inv
             ("type", Kind::Array) => field.items().try_for_each(known_type)?,
             ("type", Kind::Null) => {}
             ("type", _) => return Err(wrong_type(field.pointer(), "a type of JSON schema")),
-            ("pattern", Kind::Text) => compile(walk, &field.as_str().unwrap_or_default(), field)?,
+            ("pattern", Kind::Text) => check_pattern(walk, &field.as_str().unwrap_or_default(), field)?,
             ("pattern", _) => return Err(wrong_type(field.pointer(), "a string")),
             (_, Kind::Array) => field.items().try_for_each(|item| schema(walk, item, depth + 1))?,
             _ => schema(walk, field, depth + 1)?,
@@ -73,20 +69,15 @@ fn known_type(value: Value<'_>) -> Result<(), Invalid> {
     }
 }
 
-/// Compiles a pattern, as proof that it can be matched in linear time.
-fn compile(walk: &mut Walk<'_>, pattern: &str, value: Value<'_>) -> Result<(), Invalid> {
-    text_length(pattern, PATTERN, || value.pointer())?;
-    let config = thompson::Config::new().nfa_size_limit(Some(COMPILED));
-    // ECMAScript's classes are those of ASCII.
-    let syntax = syntax::Config::new().unicode(false).utf8(false).nest_limit(64);
-    let looks_around = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| pattern.contains(look));
-    match thompson::Compiler::new().configure(config).syntax(syntax).build(pattern) {
-        Ok(_) => Ok(()),
-        Err(_) if looks_around => {
+fn check_pattern(walk: &mut Walk<'_>, text: &str, value: Value<'_>) -> Result<(), Invalid> {
+    text_length(text, PATTERN, || value.pointer())?;
+    match pattern::read(text) {
+        Pattern::Sound => Ok(()),
+        Pattern::Beyond => {
             walk.dropped.push(value.id());
             Ok(())
         }
-        Err(_) => {
+        Pattern::Unsound => {
             let message = "a pattern that cannot be matched in linear time, or is too large";
             Err(Invalid::new(InvalidCode::UnsupportedContent, value.pointer(), message))
         }

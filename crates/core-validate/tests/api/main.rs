@@ -181,6 +181,11 @@ fn what_is_sent_is_what_was_checked() {
     request.ask_stream_usage();
     let expected = r#"{"model":"backend/name","messages":[{"role":"user","content":"hi"}],"stream":true,"max_tokens":100,"stream_options":{"include_usage":true}}"#;
     assert_eq!(request.to_body().bytes, expected);
+    // A server that reads the older name only is told by that name, too.
+    let ollama = Validator::new(Limits::default().extensions([Extensions::Ollama]));
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"max_completion_tokens":7}"#;
+    let told = ollama.parse(Operation::Chat, &Head::default(), &Bytes::from(body)).unwrap().to_body().bytes;
+    assert!(String::from_utf8_lossy(&told).ends_with(r#""max_completion_tokens":7,"max_tokens":7}"#));
     let mut small = chat(r#","max_completion_tokens":5"#).unwrap();
     small.clamp_output(100);
     assert_eq!(small.max_output_tokens(), Some(5));

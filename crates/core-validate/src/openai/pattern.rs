@@ -1,0 +1,77 @@
+//! Patterns of JSON schemas: whether a server can match them in time that grows with the text, and no faster.
+
+use regex_syntax::ast::parse::ParserBuilder;
+use regex_syntax::ast::{Ast, ErrorKind, Repetition, RepetitionKind, RepetitionRange};
+
+/// How often a pattern's parts may stand side by side once its counted repetitions are written out.
+const STEPS: u64 = 10_000;
+
+/// What a server would make of a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// It can be matched in linear time.
+    Sound,
+    /// ECMAScript has more than that: it looks around, or refers to what it matched. Servers refuse or ignore it.
+    Beyond,
+    /// It is none, or too large.
+    Unsound,
+}
+
+/// Reads a pattern. Takes time and memory in proportion to its length.
+pub(super) fn read(pattern: &str) -> Pattern {
+    match ParserBuilder::new().nest_limit(64).build().parse(pattern) {
+        Ok(ast) if steps(&ast) <= STEPS => Pattern::Sound,
+        Ok(_) => Pattern::Unsound,
+        Err(error) => match error.kind() {
+            ErrorKind::UnsupportedLookAround
+            | ErrorKind::UnsupportedBackreference
+            | ErrorKind::ClassRangeLiteral
+            | ErrorKind::ClassEscapeInvalid
+            | ErrorKind::EscapeUnrecognized => Pattern::Beyond,
+            _ => Pattern::Unsound,
+        },
+    }
+}
+
+/// The parser bounds how deep this goes.
+fn steps(ast: &Ast) -> u64 {
+    match ast {
+        Ast::Repetition(repetition) => steps(&repetition.ast).saturating_mul(most(repetition)),
+        Ast::Group(group) => steps(&group.ast),
+        Ast::Alternation(alternation) => sum(&alternation.asts),
+        Ast::Concat(concat) => sum(&concat.asts),
+        _ => 1,
+    }
+}
+
+fn sum(asts: &[Ast]) -> u64 {
+    asts.iter().fold(1, |sum, ast| sum.saturating_add(steps(ast)))
+}
+
+fn most(repetition: &Repetition) -> u64 {
+    match repetition.op.kind {
+        RepetitionKind::Range(RepetitionRange::Exactly(most) | RepetitionRange::Bounded(_, most)) => u64::from(most),
+        RepetitionKind::Range(RepetitionRange::AtLeast(least)) => u64::from(least) + 1,
+        _ => 1,
+    }
+    .max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pattern, read};
+
+    #[test]
+    fn patterns_are_told_apart() {
+        for pattern in ["^[a-z]+$", r"^\d{4}-\d{2}$", r"^(?:a|b)*\/\.[\w.-]+$", r"\p{L}\u20E3", "(a+)+$", ""] {
+            assert_eq!(read(pattern), Pattern::Sound, "{pattern}");
+        }
+        for pattern in [r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$", r"(a)\1", r"[\w-.]", "(?<=a)b"] {
+            assert_eq!(read(pattern), Pattern::Beyond, "{pattern}");
+        }
+        let deep = "(".repeat(100) + &")".repeat(100);
+        for pattern in ["[a", "(", "*a", "a{2,1}", "(a{1000}){1000}", "((a{100}){100}){100}", deep.as_str()] {
+            assert_eq!(read(pattern), Pattern::Unsound, "{pattern}");
+        }
+    }
+}
