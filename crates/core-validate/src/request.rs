@@ -164,6 +164,8 @@ pub(crate) struct JsonRequest {
     pub(crate) marks: Vec<Mark>,
     /// Lists of parts that a server may put together to one text.
     pub(crate) parts: Vec<u32>,
+    /// Schemas that a server compiles.
+    pub(crate) schemas: Vec<u32>,
 }
 
 /// What texts a node holds: its value, its key, or none.
@@ -306,6 +308,16 @@ impl InferenceRequest {
             joined.push((first.pointer(), origin, texts.join("\n")));
         }
         joined
+    }
+
+    /// The schemas that a server compiles for this request, as they were written: of its answer's format, and of
+    /// tools that must be called.
+    pub fn schemas(&self) -> impl Iterator<Item = &str> {
+        let json = match &self.content {
+            Content::Json(json) => Some(json),
+            Content::Tensors(_) => None,
+        };
+        json.into_iter().flat_map(|json| json.schemas.iter().map(|node| json.document.value(*node).raw()))
     }
 
     /// Shows every text to `change`, which may put another one in its place; the first error ends the walk.

@@ -1,7 +1,7 @@
 //! Admit: the model is in scope, every quota holds the cost. Opens the ticket.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use core_validate::{InferenceRequest, Operation, Usage};
 use ratelimit_redis::{Decision, Denial, Standing};
@@ -13,6 +13,7 @@ use crate::plan::Cost;
 use crate::policy::{Model, Policy};
 use crate::read::Parsed;
 use crate::rejection::Rejection;
+use crate::schemas::Schemas;
 use crate::ticket::{Opening, Ticket};
 
 /// When to ask again, if nobody knows.
@@ -29,11 +30,23 @@ pub struct Admitted {
 
 impl Parsed {
     /// Finds the model and reserves the cost, all quotas or none.
-    pub(crate) async fn admit(self, policy: &Policy, tickets: &Tickets) -> Result<Admitted, Rejection> {
+    pub(crate) async fn admit(
+        self,
+        policy: &Policy,
+        schemas: &Schemas,
+        tickets: &Tickets,
+    ) -> Result<Admitted, Rejection> {
         let Self { about, principal, mut request, body_bytes, room } = self;
         let Some(model) = policy.model(&principal, request.model(), request.operation()).cloned() else {
             return Err(Rejection::new(about, Step::Admit, Code::ModelNotFound));
         };
+        let note =
+            || schemas.note(&principal.family().to_string(), request.schemas(), policy.max_schemas, Instant::now());
+        if request.schemas().next().is_some()
+            && let Err(wait) = note()
+        {
+            return Err(Rejection::new(about, Step::Admit, Code::TooManySchemas).retry_after_of(wait));
+        }
         request.clamp_output(model.max_output_tokens());
         let plan = policy.plan(&about, &principal, Some(model.name()));
         if plan.counts_spend() && model.price().is_none() && request.operation() != Operation::Infer {

@@ -92,6 +92,7 @@ codes! {
     RateLimitExceeded 429 "rate_limit_exceeded" "the quota of this key is used up for now"
     InsufficientQuota 429 "insufficient_quota" "the budget of this key is spent"
     NotPriced 403 "not_priced" "the model has no price, and a quota of this key counts spend"
+    TooManySchemas 429 "too_many_schemas" "this key has asked for too many different schemas"
     CostExceedsQuota 400 "cost_exceeds_quota" "the request costs more than the quota of this key ever holds"
     LimitsUnavailable 503 "limits_unavailable" "quotas cannot be checked at the moment"
     Busy 503 "busy" "too much is going on at the moment"

@@ -26,6 +26,7 @@ mod received;
 mod refusals;
 mod rejection;
 mod run;
+mod schemas;
 mod screen_in;
 mod screen_out;
 mod stream;

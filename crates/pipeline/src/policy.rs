@@ -30,6 +30,8 @@ pub struct Policy {
     pub max_body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_deadline: Duration,
+    /// How many different schemas a key family may ask for within an hour, of each gateway.
+    pub max_schemas: usize,
     /// How many output tokens a request reserves when it names no smaller number.
     pub reserve_output_tokens: u32,
     /// What is screened, and how.

@@ -25,6 +25,7 @@ use crate::read::Room;
 use crate::received::Received;
 use crate::refusals::Refusals;
 use crate::rejection::Rejection;
+use crate::schemas::Schemas;
 use crate::screen_out::Answer;
 
 /// What a pipeline is built from.
@@ -60,6 +61,7 @@ pub struct Pipeline {
     policy: ArcSwap<Policy>,
     metrics: Metrics,
     refusals: Arc<Refusals>,
+    schemas: Schemas,
     tickets: Tickets,
     room: Room,
     /// For work on large texts.
@@ -78,7 +80,8 @@ impl Pipeline {
         let closer = Mutex::new(Some(closer));
         let policy = ArcSwap::from_pointee(policy);
         let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
-        Self { verifier, limiter, log, digests, policy, metrics, refusals, tickets, room, cores, closer }
+        let schemas = Schemas::default();
+        Self { verifier, limiter, log, digests, policy, metrics, refusals, schemas, tickets, room, cores, closer }
     }
 
     /// Walks the line. A refusal has been counted and recorded when it is returned.
@@ -105,7 +108,7 @@ impl Pipeline {
             Ok(parsed) => parsed,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
-        let admitted = match parsed.admit(&policy, &self.tickets).await {
+        let admitted = match parsed.admit(&policy, &self.schemas, &self.tickets).await {
             Ok(admitted) => admitted,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };

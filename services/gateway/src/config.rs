@@ -99,6 +99,7 @@ pub struct LimitSettings {
     pub openai_headers: bool,
     pub max_output_tokens: u64,
     pub max_media_bytes: usize,
+    pub max_schemas: usize,
     pub danger_remote_media: bool,
     pub danger_audio: bool,
     pub danger_files: bool,

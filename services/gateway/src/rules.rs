@@ -22,6 +22,7 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
         validator: Validator::new(self::limits(limits)),
         max_body_bytes: limits.max_body_bytes,
         body_deadline: Duration::from_secs(limits.body_seconds),
+        max_schemas: limits.max_schemas,
         reserve_output_tokens: limits.reserve_output_tokens,
         screening: screening(settings)?,
         quotas: quotas::rules(settings, &models)?,

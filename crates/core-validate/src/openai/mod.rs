@@ -55,7 +55,12 @@ pub(crate) fn parse(
         Operation::Respond => root.field("input").map_or(Ok(()), |input| walk.items(input))?,
         Operation::Embed | Operation::Infer => walk.prompt(walk.required(root, "input")?)?,
     }
-    let Walk { marks, parts, mut dropped, media_tokens, .. } = walk;
+    let Walk { marks, parts, mut schemas, mut dropped, media_tokens, .. } = walk;
+    // Tools that must be called are compiled as one.
+    let must_call = |choice: &Value<'_>| choice.kind() == Kind::Object || choice.is_text("required");
+    if root.field("tool_choice").is_some_and(|choice| must_call(&choice)) {
+        schemas.extend(root.field("tools").map(Value::id));
+    }
     if operation == Operation::Respond {
         dropped.extend(root.get("stream_options").map(Value::id));
     }
@@ -89,7 +94,7 @@ pub(crate) fn parse(
         choices: returned,
         computed: returned.max(count("best_of").unwrap_or(1).saturating_mul(prompts)),
         media_tokens,
-        content: Content::Json(JsonRequest { document, edits, marks, parts }),
+        content: Content::Json(JsonRequest { document, edits, marks, parts, schemas }),
         rules,
         written: OnceLock::new(),
     };

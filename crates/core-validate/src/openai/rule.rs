@@ -75,6 +75,7 @@ pub(super) struct Walk<'w> {
     pub(super) limits: &'w Limits,
     pub(super) marks: Vec<Mark>,
     pub(super) parts: Vec<u32>,
+    pub(super) schemas: Vec<u32>,
     pub(super) dropped: Vec<u32>,
     pub(super) media_tokens: u64,
 }
@@ -85,6 +86,7 @@ impl<'w> Walk<'w> {
             limits,
             marks: vec![Mark::default(); document.len()],
             parts: Vec::new(),
+            schemas: Vec::new(),
             dropped: Vec::new(),
             media_tokens: 0,
         }
@@ -128,6 +130,9 @@ impl<'w> Walk<'w> {
             (Tokens(_), Kind::Array) if value.size() == 0 => Ok(()),
             (Schema, Kind::Object | Kind::True | Kind::False) => {
                 schema::check(self, value)?;
+                if origin == Origin::Schema {
+                    self.schemas.push(value.id());
+                }
                 self.every_text(value, origin);
                 Ok(())
             }

@@ -166,3 +166,26 @@ async fn without_redis_nothing_is_asked_and_it_recovers() {
     redis.restart().await;
     assert_eq!(app.chat(&key, "echo-chat", "hi").await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_key_may_make_up_only_so_many_schemas() {
+    let server = FakeServer::start(Say::json(&helpers::chat_answer("{}"))).await;
+    let app = helpers::fake(&server, "[limits]\nmax_schemas = 2").await;
+    let key = app.key().await;
+    let ask = |n: usize| {
+        let schema = json!({"type": "object", "properties": {format!("p{n}"): {"type": "string"}}});
+        let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+        let mut body = helpers::chat("fake", "hi");
+        body["response_format"] = format;
+        body
+    };
+    for (n, expected) in [(1, 200), (2, 200), (3, 429), (1, 200)] {
+        let response = app.post("/v1/chat/completions", &key).body(ask(n).to_string()).send().await.unwrap();
+        assert_eq!(response.status(), expected, "{n}");
+        if expected == 429 {
+            assert_eq!(helpers::header(&response, "x-error-code"), "too_many_schemas");
+            assert!(helpers::header(&response, "retry-after").parse::<u64>().unwrap() > 3_000);
+        }
+    }
+    assert_eq!(app.chat(&key, "fake", "hi").await.status(), 200);
+}
