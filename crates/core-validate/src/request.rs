@@ -115,16 +115,15 @@ impl Origin {
     }
 }
 
-/// One text of a request.
-#[derive(Debug, Clone)]
+/// One text of a request: where it is, read when it is asked for.
+#[derive(Debug, Clone, Copy)]
 pub struct Text<'a> {
     of: &'a InferenceRequest,
     place: Place,
     origin: Origin,
-    text: Cow<'a, str>,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
     /// Where it stands.
     pub fn pointer(&self) -> Pointer {
         self.of.pointer(self.place)
@@ -135,9 +134,9 @@ impl Text<'_> {
         self.origin
     }
 
-    /// What it says.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// What it says. Copied when it holds escapes.
+    pub fn text(&self) -> Cow<'a, str> {
+        self.of.text(self.place)
     }
 }
 
@@ -191,6 +190,7 @@ pub struct InferenceRequest {
     pub(crate) choices: u32,
     pub(crate) computed: u32,
     pub(crate) media_tokens: u64,
+    pub(crate) input_tokens: u64,
     pub(crate) content: Content,
     pub(crate) rules: Arc<ModelRules>,
     /// The body once it is written, until something changes.
@@ -247,16 +247,18 @@ impl InferenceRequest {
     /// Tokens the model will read, estimated without a tokenizer: four ASCII bytes or two other
     /// bytes each, four for every text, a fixed price for each image. Zero for numbers.
     pub fn estimated_input_tokens(&self) -> u64 {
-        if self.operation == Operation::Infer {
-            return 0;
-        }
-        let texts: u64 = self.texts().map(|text| 4 + estimate(&text.text)).sum();
-        texts + self.media_tokens
+        self.input_tokens
+    }
+
+    /// Done once, when the request was read.
+    pub(crate) fn estimate(&mut self) {
+        let texts: u64 = self.texts().map(|text| 4 + estimate(&text.text())).sum();
+        self.input_tokens = texts + self.media_tokens;
     }
 
     /// Every text the model may read.
     pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
-        self.places().map(|(place, origin)| Text { of: self, place, origin, text: self.text(place) })
+        self.places().map(|(place, origin)| Text { of: self, place, origin })
     }
 
     fn places(&self) -> impl Iterator<Item = (Place, Origin)> {

@@ -96,6 +96,7 @@ impl Validator {
             choices: 1,
             computed: 1,
             media_tokens: 0,
+            input_tokens: 0,
             content: Content::Tensors(tensors),
             rules,
             written: OnceLock::new(),

@@ -99,12 +99,13 @@ fn texts(request: &InferenceRequest, redact: &Sanitizer, keep_text: bool) -> Vec
     let mut left = if keep_text { TEXT_BYTES } else { 0 };
     let mut inputs = Vec::with_capacity(all.len().min(INPUTS));
     for text in all.iter().rev().take(INPUTS) {
-        let (kept, cut) = if left > 0 { kept(redact, text.text(), left) } else { (String::new(), true) };
+        let said = text.text();
+        let (kept, cut) = if left > 0 { kept(redact, &said, left) } else { (String::new(), true) };
         left = left.saturating_sub(kept.len());
         inputs.push(Input::Text {
             pointer: text.pointer().to_string(),
             origin: text.origin().as_str().to_owned(),
-            bytes: text.text().len() as u64,
+            bytes: said.len() as u64,
             text: (keep_text && !kept.is_empty()).then_some(kept),
             cut,
         });

@@ -15,7 +15,7 @@ use crate::policy::Model;
 use crate::rejection::Rejection;
 use crate::ticket::{End, Ticket};
 
-/// Requests with more text than this are screened off the event loop: half a millisecond of work.
+/// Texts of larger bodies are screened off the event loop: half a millisecond of work.
 const LARGE: usize = 128 << 10;
 /// Findings that are kept of one request.
 const FINDINGS: usize = 64;
@@ -34,8 +34,7 @@ impl Admitted {
     pub(crate) async fn screen_in(self, sanitizer: &Sanitizer, cores: &Arc<Semaphore>) -> Result<Screened, Rejection> {
         let Self { mut ticket, request, model, standings, body_bytes } = self;
         let trusts_system = ticket.about.principal().is_some_and(|principal| principal.scopes().trusts_system());
-        let length: usize = request.texts().map(|text| text.text().len()).sum();
-        let looked = if length <= LARGE {
+        let looked = if body_bytes <= LARGE || request.texts().next().is_none() {
             Some(look(request, sanitizer, trusts_system))
         } else {
             // More at once would only take memory, and the cores away from those who decide and record.
@@ -85,7 +84,8 @@ fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: boo
         if text.origin() == Origin::System && trusts_system {
             return Ok::<_, std::convert::Infallible>(None);
         }
-        let verdict = sanitizer.check(text.text());
+        let said = text.text();
+        let verdict = sanitizer.check(&said);
         if verdict.findings().is_empty() {
             return Ok(None);
         }

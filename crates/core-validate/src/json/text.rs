@@ -23,7 +23,7 @@ impl Span {
     /// What the string says.
     pub(crate) fn read(self, text: &str) -> Cow<'_, str> {
         let raw = self.raw(text);
-        if self.escaped { Cow::Owned(unescaped(raw).collect()) } else { Cow::Borrowed(raw) }
+        if self.escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) }
     }
 
     /// Compares what two strings say, without memory of its own.
@@ -33,6 +33,20 @@ impl Span {
             true => unescaped(self.raw(text)).cmp(unescaped(other.raw(text))),
         }
     }
+}
+
+/// What a string says that [`escape`] found sound, run by run.
+fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((plain, _)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let Some((char, length)) = rest.as_bytes().get(plain.len()..).and_then(escape) else { break };
+        text.push(char);
+        rest = rest.get(plain.len() + length..).unwrap_or_default();
+    }
+    text.push_str(rest);
+    text
 }
 
 /// The characters of a string that [`escape`] found sound.

@@ -74,7 +74,8 @@ fn shape(limits: &Limits, object: Value<'_>) -> Result<Vec<u64>, Invalid> {
     }
     let wrong =
         |i: usize| Invalid::new(InvalidCode::WrongShape, at().index(i), "a size is a whole number of 0 or more");
-    if let Some((i, _)) = sizes.items().enumerate().next() {
+    // A list of other things than numbers has at least one that is no size.
+    if let Some(i) = sizes.items().position(|size| size.as_u64().is_none()) {
         return Err(wrong(i));
     }
     let size = |(i, (number, _)): (usize, (crate::json::Number, &str))| {

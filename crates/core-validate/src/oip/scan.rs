@@ -153,10 +153,8 @@ impl Scan<'_, '_> {
         if self.cursor.take(b']') {
             return Ok(());
         }
-        match self.cursor.take(b',') {
-            true => Err(self.misfit(format!("expected {size} values, got more"))),
-            false => Err(self.broken()),
-        }
+        let is_more = self.cursor.take(b',') || (size == 0 && self.cursor.peek().is_some());
+        if is_more { Err(self.misfit(format!("expected {size} values, got more"))) } else { Err(self.broken()) }
     }
 
     #[cold]

@@ -94,11 +94,13 @@ pub(crate) fn parse(
         choices: returned,
         computed: returned.max(count("best_of").unwrap_or(1).saturating_mul(prompts)),
         media_tokens,
+        input_tokens: 0,
         content: Content::Json(JsonRequest { document, edits, marks, parts, schemas }),
         rules,
         written: OnceLock::new(),
     };
     request.repeat_output();
+    request.estimate();
     Ok(request)
 }
 

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use core_validate::*;
 use proptest::prelude::*;
 
+mod known_failures;
+mod known_reports;
 mod recorded;
 
 fn read(operation: Operation, body: &str) -> Result<InferenceRequest, Invalid> {
@@ -117,7 +119,7 @@ fn allowed_fields_pass_and_their_strings_are_texts() {
     let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"guided":{"a":["x","y"]}}"#;
     let request = Validator::new(limits).parse(Operation::Chat, &Head::default(), &Bytes::from(body)).unwrap();
     let other: Vec<String> =
-        request.texts().filter(|t| t.origin() == Origin::Other).map(|t| t.text().to_owned()).collect();
+        request.texts().filter(|t| t.origin() == Origin::Other).map(|t| t.text().into_owned()).collect();
     assert_eq!(other, ["x", "y"]);
 }
 
@@ -132,7 +134,7 @@ fn every_text_is_found_with_its_origin() {
         "response_format":{"type":"json_schema","json_schema":{"name":"n","description":"js"}}}"#;
     let mut request = read(Operation::Chat, body).unwrap();
     let found: Vec<(String, &str, String)> =
-        request.texts().map(|t| (t.pointer().to_string(), t.origin().as_str(), t.text().to_owned())).collect();
+        request.texts().map(|t| (t.pointer().to_string(), t.origin().as_str(), t.text().into_owned())).collect();
     for expected in [
         ("/messages/0/content", "system", "s"),
         ("/messages/1/content/0/text", "user", "u"),
@@ -227,7 +229,7 @@ fn tensors_in_json_are_checked_value_by_value() {
 #[test]
 fn elements_are_texts_and_are_written_anew() {
     let mut request = infer("BYTES", "[2]", r#"["a\"]b", "c"]"#).unwrap();
-    let texts: Vec<String> = request.texts().map(|t| t.text().to_owned()).collect();
+    let texts: Vec<String> = request.texts().map(|t| t.text().into_owned()).collect();
     assert_eq!(texts, ["a\"]b", "c"]);
     request.map_texts(|text| Ok::<_, ()>(Some(format!("{}!", text.text())))).unwrap();
     assert!(String::from_utf8_lossy(&request.to_body().bytes).contains(r#""data":["a\"]b!","c!"]"#));
@@ -258,7 +260,7 @@ fn binary_tensors_are_scanned() {
     let longer = [values.as_slice(), &[0]].concat();
     assert_eq!(infer_binary(&header("FP32", 2, 8), &longer).unwrap_err().code(), WrongShape);
     let bytes = infer_binary(&header("BYTES", 2, 12), b"\x02\x00\x00\x00hi\x02\x00\x00\x00\xff\xfe").unwrap();
-    assert_eq!(bytes.texts().map(|t| t.text().to_owned()).collect::<Vec<_>>(), ["hi", ""]);
+    assert_eq!(bytes.texts().map(|t| t.text().into_owned()).collect::<Vec<_>>(), ["hi", ""]);
     assert!(infer_binary(&header("BYTES", 1, 6), b"\xff\xff\xff\xffhi").is_err());
     let head = Head { tensor_header_length: Some(9_999), ..infer_head() };
     let outside = Validator::default().parse(Operation::Infer, &head, &Bytes::from("{}"));
