@@ -1,5 +1,5 @@
 """MLServer with a scikit-learn model as a model server: it answers bad tensors with its stack, the gateway must not."""
-import json, subprocess
+import json, subprocess, time
 
 import httpx
 import tritonclient.http
@@ -42,10 +42,15 @@ url = "{self.url}"
 backends = ["mlserver"]
 operations = ["infer"]
 inputs = [{{ name = "input", dtype = "FP32", shape = [-1, 4] }}]
+[models.iris-learnt]
+backends = ["mlserver"]
+backend_model = "iris"
+operations = ["infer"]
 [models.iris-unchecked]
 backends = ["mlserver"]
 backend_model = "iris"
 operations = ["infer"]
+tensors = "settings"
 """
 
     def asked(self):
@@ -65,11 +70,21 @@ def cases(gateway, server):
     case("mlserver wrong shape refused", code(refused) == (400, "wrong_shape"), refused.text)
     case("mlserver was not asked", server.asked() == before)
 
+    learnt(gateway)
+    before = server.asked()
     failed = infer(gateway, "iris-unchecked", body([1, 3], FLOWER[:3]))
     seen = (*code(failed), server.asked() - before)
     case("mlserver fails behind the gateway", seen == (502, "backend_failed", 1), failed.text)
     told = f"{failed.headers}{failed.text}"
     case("mlserver keeps its stack to itself", not any(word in told for word in INSIDE))
+
+
+def learnt(gateway):
+    """What the server says of its tensors is asked again every half minute."""
+    until = time.monotonic() + 45
+    while (refused := infer(gateway, "iris-learnt", body([1, 3], FLOWER[:3]))).status_code != 400 and time.monotonic() < until:
+        time.sleep(1)
+    case("mlserver's own description holds", code(refused) == (400, "wrong_shape"), refused.text)
 
 
 def served(gateway):
