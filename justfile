@@ -67,3 +67,8 @@ bench-keys:
 # whether the time of a refusal tells why, with all samples; three minutes
 bench-keys-timing:
     cargo run --release --locked --package bench-keys timing
+
+# what reading and checking a request costs beside others, and what memory a refused one takes; two minutes
+bench-validate:
+    cargo run --release --locked --package bench-validate --bin bench-validate
+    cargo run --release --locked --package bench-validate --bin bench-validate-memory
