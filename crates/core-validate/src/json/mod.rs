@@ -10,6 +10,6 @@ mod written;
 pub(crate) use cursor::{Cursor, Fault};
 pub(crate) use document::{Document, Kind, Value};
 pub(crate) use edits::Edits;
-pub(crate) use number::Number;
+pub(crate) use number::{Number, ROUGH};
 pub(crate) use text::Span;
 pub(crate) use written::{Field, Json};

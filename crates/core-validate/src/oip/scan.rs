@@ -2,7 +2,7 @@
 //! that builds nothing.
 
 use crate::invalid::{Invalid, InvalidCode, Pointer};
-use crate::json::{Cursor, Fault, Span};
+use crate::json::{Cursor, Fault, Number, ROUGH, Span};
 use crate::limits::Limits;
 use crate::oip::head::TensorHead;
 use crate::refuse::wrong_type;
@@ -89,10 +89,10 @@ impl Scan<'_, '_> {
         let Some((&size, inner)) = shape.split_first() else { return Ok(()) };
         if inner.is_empty() {
             return match self.dtype {
-                Dtype::Bool => self.row(size, Self::flag),
-                Dtype::Bytes => self.row(size, Self::text),
-                dtype if dtype.overflow().is_some() => self.row(size, Self::float),
-                _ => self.row(size, Self::integer),
+                Dtype::Bool => self.row(size, Self::flag, |_, _| 0),
+                Dtype::Bytes => self.row(size, Self::text, |_, _| 0),
+                dtype if dtype.overflow().is_some() => self.row(size, Self::float, Self::floats),
+                _ => self.row(size, Self::integer, Self::integers),
             };
         }
         self.open()?;
@@ -105,20 +105,73 @@ impl Scan<'_, '_> {
         self.close(size)
     }
 
-    /// Reads a list of values.
+    /// Reads a list of values: one, then as many at once as `run` can.
     #[inline]
-    fn row(&mut self, size: u64, value: impl Fn(&mut Self) -> Result<(), Invalid>) -> Result<(), Invalid> {
+    fn row(
+        &mut self,
+        size: u64,
+        value: impl Fn(&mut Self) -> Result<(), Invalid>,
+        run: impl Fn(&mut Self, u64) -> u64,
+    ) -> Result<(), Invalid> {
         self.open()?;
         self.before = self.seen;
-        for index in 0..size {
+        let mut index = 0;
+        while index < size {
             self.comma(index, size)?;
             if self.cursor.peek() == Some(b'[') {
                 return Err(self.misfit("data is nested deeper than the shape".to_owned()));
             }
             value(self)?;
-            self.seen += 1;
+            let more = run(self, size - index - 1);
+            self.seen += 1 + more;
+            index += 1 + more;
         }
         self.close(size)
+    }
+
+    /// Takes numbers, each behind a comma, as long as they are sound and in the commonest form; how many, at most
+    /// `most`. Whatever else comes is left, and said, by those who read one value.
+    fn floats(&mut self, most: u64) -> u64 {
+        let overflow = self.dtype.overflow().unwrap_or_default();
+        let exact = |number: &Number| number.exact().filter(|value| value.abs() < overflow);
+        self.run(most, ROUGH, Number::roughly, exact)
+    }
+
+    /// The same for integers.
+    fn integers(&mut self, most: u64) -> u64 {
+        let (min, max) = self.dtype.integers().unwrap_or_default();
+        let integer = |number: &Number| number.integer().filter(|value| (min..=max).contains(value));
+        let exact = |number: &Number| integer(number).map(|value| value as f64);
+        self.run(most, 0.0, |number| number.small_integer(), exact)
+    }
+
+    /// Takes numbers that lie between those that were there, `off` left to their sides: they are as sound as those.
+    /// Others are asked for their exact value.
+    #[inline(always)]
+    fn run(
+        &mut self,
+        most: u64,
+        off: f64,
+        rough: impl Fn(&Number) -> Option<f64>,
+        exact: impl Fn(&Number) -> Option<f64>,
+    ) -> u64 {
+        let rest = self.cursor.rest();
+        let between = |(min, max): (f64, f64)| (min + min.abs() * off)..=(max - max.abs() * off);
+        let (mut at, mut count, mut inside) = (0, 0, between(self.bounds));
+        while count < most && rest.get(at) == Some(&b',') {
+            // Python writes a space behind a comma.
+            let start = at + 1 + usize::from(rest.get(at + 1) == Some(&b' '));
+            let Some(number) = rest.get(start..).and_then(Number::read) else { break };
+            if !rough(&number).is_some_and(|value| inside.contains(&value)) {
+                let Some(value) = exact(&number) else { break };
+                self.note(value);
+                inside = between(self.bounds);
+            }
+            at = start + number.length;
+            count += 1;
+        }
+        self.cursor.set_position(self.cursor.position() + at);
+        count
     }
 
     fn open(&mut self) -> Result<(), Invalid> {

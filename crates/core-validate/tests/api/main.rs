@@ -1,6 +1,8 @@
 //! The crate's behaviour through its public face.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod numbers;
+
 use bytes::Bytes;
 use core_validate::*;
 use proptest::prelude::*;

@@ -1,0 +1,55 @@
+//! Numbers of tensors in JSON: many are taken at once, with the same result as one by one.
+
+use core_validate::{Dtype, InvalidCode};
+use proptest::prelude::*;
+
+use crate::infer;
+
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (-1.0_f32..1.0).prop_map(|value| value.to_string()),
+        2 => (-1.0_f64..1.0).prop_map(|value| value.to_string()),
+        2 => (-3_i32..3).prop_map(|value| value.to_string()),
+        1 => any::<i64>().prop_map(|value| value.to_string()),
+        1 => "-?(0|[1-9][0-9]{0,22})([.][0-9]{1,25})?([eE]-?[0-9])?",
+        1 => Just("-0.0".to_owned()),
+    ]
+}
+
+fn comma() -> impl Strategy<Value = &'static str> {
+    prop_oneof![8 => Just(","), 2 => Just(", "), 1 => Just(" , "), 1 => Just(",\n  ")]
+}
+
+proptest! {
+    #[test]
+    fn bounds_are_those_of_the_values(numbers in prop::collection::vec((number(), comma()), 1..60)) {
+        let mut data = String::new();
+        for (i, (number, comma)) in numbers.iter().enumerate() {
+            data += if i > 0 { comma } else { "" };
+            data += number;
+        }
+        let values = || numbers.iter().map(|(number, _)| number.parse::<f64>().unwrap());
+        let request = infer("FP64", &format!("[{}]", numbers.len()), &format!("[{data}]")).unwrap();
+        let tensor = request.tensors().remove(0);
+        prop_assert_eq!(tensor.min, values().reduce(f64::min));
+        prop_assert_eq!(tensor.max, values().reduce(f64::max));
+    }
+
+    #[test]
+    fn the_first_bad_value_is_named(
+        before in prop::collection::vec(-128_i64..128, 0..40),
+        after in prop::collection::vec(number(), 0..5),
+        (dtype, bad) in prop_oneof![
+            Just((Dtype::Int8, "128")), Just((Dtype::Int8, "-129")), Just((Dtype::Fp16, "65520")),
+            Just((Dtype::Fp32, "-3.4028236e38")), Just((Dtype::Fp64, "1e309")), Just((Dtype::Bf16, "3.4e38")),
+        ],
+    ) {
+        let numbers: Vec<String> = before.iter().map(i64::to_string).chain([bad.to_owned()]).chain(after).collect();
+        let data = format!("[{}]", numbers.join(","));
+        let error = infer(dtype.as_str(), &format!("[{}]", numbers.len()), &data).unwrap_err();
+        let code = if dtype == Dtype::Int8 { InvalidCode::OutOfRange } else { InvalidCode::NonFinite };
+        prop_assert_eq!(error.code(), code);
+        let at_index = format!("at index {}", before.len());
+        prop_assert!(error.message().contains(&at_index), "{}", error.message());
+    }
+}
