@@ -71,7 +71,7 @@ impl Document {
         if u32::try_from(text.len()).is_err() {
             return Err(Invalid::new(InvalidCode::InputTooLong, Pointer::root(), "body of 4 GiB or more"));
         }
-        let nodes = Vec::with_capacity(likely_values(&text).min(limits.values));
+        let nodes = Vec::with_capacity((text.len() / BYTES_A_VALUE).clamp(8, MANY_VALUES));
         let document = Self { text: text.clone(), nodes };
         let mut reader = Reader { cursor: Cursor::new(&text), document, limits, on_data };
         reader.value(Place::ROOT, 0)?;
@@ -113,10 +113,9 @@ impl Document {
     }
 }
 
-/// No less than the number of values in a text: each but the first follows one of these bytes.
-fn likely_values(text: &str) -> usize {
-    1 + text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[')).count()
-}
+/// Room is made for as many values as texts of this kind hold, and no more than this many before they are there.
+const BYTES_A_VALUE: usize = 32;
+const MANY_VALUES: usize = 1_024;
 
 /// One value of a document.
 #[derive(Debug, Clone, Copy)]
@@ -322,6 +321,10 @@ impl Reader<'_, '_> {
             let message = format!("body holds more than {} values", self.limits.values);
             let at = self.document.value(place.parent).pointer();
             return Err(Invalid::new(InvalidCode::TooManyValues, at, message));
+        }
+        if nodes.len() == nodes.capacity() {
+            // Doubled, but for no more than there may be.
+            nodes.reserve_exact(nodes.len().clamp(1, self.limits.values - nodes.len()));
         }
         let node = nodes.len() as u32;
         nodes.push(Node {
