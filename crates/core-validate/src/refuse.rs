@@ -36,9 +36,9 @@ pub(crate) fn out_of_range(min: impl std::fmt::Display, max: impl std::fmt::Disp
     Invalid::new(InvalidCode::OutOfRange, at, format!("expected a value from {min} to {max}"))
 }
 
-pub(crate) fn text_length(text: &str, max: usize, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
-    if text.len() > max {
-        let message = format!("text of {} bytes exceeds maximum {max}", text.len());
+pub(crate) fn text_length(bytes: usize, max: usize, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
+    if bytes > max {
+        let message = format!("text of {bytes} bytes exceeds maximum {max}");
         return Err(Invalid::new(InvalidCode::StringTooLong, at(), message));
     }
     Ok(())

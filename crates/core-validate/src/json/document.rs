@@ -173,9 +173,23 @@ impl<'d> Value<'d> {
         (self.kind() == Kind::Text).then(|| self.span().read(&self.document.text))
     }
 
+    /// The text of a string that is to be a word or a name. Of one that is too long for that, no more than shows it:
+    /// nobody is to fill memory with what is refused at a glance.
+    pub(crate) fn as_word(self) -> Option<Cow<'d, str>> {
+        const LONGEST: usize = 256;
+        (self.kind() == Kind::Text).then(|| self.span().read_start(&self.document.text, LONGEST + 1))
+    }
+
+    /// Whether it is a string of more than `most` bytes, and of how many.
+    pub(crate) fn text_beyond(self, most: usize) -> Option<usize> {
+        // It says no more than it takes.
+        let may_be = self.kind() == Kind::Text && self.raw().len() > most;
+        may_be.then(|| self.span().bytes(&self.document.text)).filter(|bytes| *bytes > most)
+    }
+
     /// Whether it is a string that says this.
     pub(crate) fn is_text(self, text: &str) -> bool {
-        self.as_str().is_some_and(|own| own == text)
+        self.kind() == Kind::Text && self.span().says(text, &self.document.text)
     }
 
     pub(crate) fn as_bool(self) -> Option<bool> {
@@ -206,10 +220,7 @@ impl<'d> Value<'d> {
     /// The field of an object.
     pub(crate) fn get(self, key: &str) -> Option<Value<'d>> {
         let text = &self.document.text;
-        self.fields().find(|field| match field.key_span() {
-            span if span.escaped => span.read(text) == key,
-            span => span.raw(text) == key,
-        })
+        self.fields().find(|field| field.key_span().says(key, text))
     }
 
     /// The field of an object, unless it is `null`.

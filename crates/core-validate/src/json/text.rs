@@ -26,6 +26,24 @@ impl Span {
         if self.escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) }
     }
 
+    /// The first characters of what the string says, when it holds escapes; all of it otherwise.
+    pub(crate) fn read_start(self, text: &str, chars: usize) -> Cow<'_, str> {
+        let raw = self.raw(text);
+        if self.escaped { Cow::Owned(unescaped(raw).take(chars).collect()) } else { Cow::Borrowed(raw) }
+    }
+
+    /// Whether the string says this, without memory of its own.
+    pub(crate) fn says(self, words: &str, text: &str) -> bool {
+        let raw = self.raw(text);
+        if self.escaped { unescaped(raw).eq(words.chars()) } else { raw == words }
+    }
+
+    /// Bytes of what the string says, without memory of its own.
+    pub(crate) fn bytes(self, text: &str) -> usize {
+        let raw = self.raw(text);
+        if self.escaped { unescaped(raw).map(char::len_utf8).sum() } else { raw.len() }
+    }
+
     /// Compares what two strings say, without memory of its own.
     pub(crate) fn cmp(self, other: Self, text: &str) -> std::cmp::Ordering {
         match self.escaped || other.escaped {

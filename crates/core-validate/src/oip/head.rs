@@ -41,7 +41,7 @@ impl TensorHead {
 fn name(object: Value<'_>) -> Result<String, Invalid> {
     let at = || object.pointer().key("name");
     let name = object.get("name").ok_or_else(|| missing(at()))?;
-    let name = name.as_str().ok_or_else(|| wrong_type(at(), "a string"))?;
+    let name = name.as_word().ok_or_else(|| wrong_type(at(), "a string"))?;
     if !is_tensor_name(&name) {
         let message = "a tensor name is 1 to 128 characters of letters, digits and . _ : / - [ ]";
         return Err(Invalid::new(InvalidCode::OutOfRange, at(), message));
@@ -58,7 +58,7 @@ pub(super) fn is_tensor_name(name: &str) -> bool {
 fn dtype(object: Value<'_>) -> Result<Dtype, Invalid> {
     let at = || object.pointer().key("datatype");
     let text = object.get("datatype").ok_or_else(|| missing(at()))?;
-    let text = text.as_str().ok_or_else(|| wrong_type(at(), "a string"))?;
+    let text = text.as_word().ok_or_else(|| wrong_type(at(), "a string"))?;
     text.parse().map_err(|_| Invalid::new(InvalidCode::WrongDtype, at(), "not a data type of the protocol"))
 }
 

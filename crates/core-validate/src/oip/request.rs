@@ -111,7 +111,7 @@ fn too_many(limits: &Limits, count: usize, at: impl Fn() -> Pointer) -> Result<(
 }
 
 fn identifier(value: Value<'_>) -> Result<(), Invalid> {
-    let id = value.as_str().ok_or_else(|| wrong_type(value.pointer(), "a string"))?;
+    let id = value.as_word().ok_or_else(|| wrong_type(value.pointer(), "a string"))?;
     if id.len() <= 128 && id.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Ok(());
     }
@@ -158,7 +158,7 @@ impl TensorRequest {
             }
             for field in output.fields() {
                 match &*field.key() {
-                    "name" if field.as_str().is_some_and(|name| is_tensor_name(&name)) => {}
+                    "name" if field.as_word().is_some_and(|name| is_tensor_name(&name)) => {}
                     "name" => {
                         let message = "expected the name of a tensor";
                         return Err(Invalid::new(InvalidCode::OutOfRange, field.pointer(), message));

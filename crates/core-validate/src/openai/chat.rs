@@ -140,7 +140,7 @@ impl Walk<'_> {
             return Err(wrong_type(value.pointer(), "an object"));
         }
         let role = self.required(value, "role")?;
-        let word = role.as_str().ok_or_else(|| wrong_type(role.pointer(), "a string"))?;
+        let word = role.as_word().ok_or_else(|| wrong_type(role.pointer(), "a string"))?;
         let Some((origin, own)) = of_role(&word) else {
             return Err(Invalid::new(InvalidCode::OutOfRange, role.pointer(), "expected a role of the chat API"));
         };
@@ -182,7 +182,7 @@ impl Walk<'_> {
             return Err(wrong_type(part.pointer(), "an object"));
         }
         let kind = self.required(part, "type")?;
-        let kind_word = kind.as_str().unwrap_or_default();
+        let kind_word = kind.as_word().unwrap_or_default();
         let is_media = matches!(&*kind_word, "image_url" | "input_audio" | "file");
         let fits = match origin {
             Origin::User | Origin::ToolResult => &*kind_word != "refusal",

@@ -107,7 +107,7 @@ pub(crate) fn parse(
 fn model(root: Value<'_>) -> Result<ModelName, Invalid> {
     let at = || Pointer::root().key("model");
     let value = root.field("model").ok_or_else(|| missing(at()))?;
-    let text = value.as_str().ok_or_else(|| wrong_type(at(), "a string"))?;
+    let text = value.as_word().ok_or_else(|| wrong_type(at(), "a string"))?;
     ModelName::from_str(&text).map_err(|error| Invalid::new(InvalidCode::OutOfRange, at(), error.to_string()))
 }
 

@@ -150,7 +150,7 @@ impl Walk<'_> {
             return Err(wrong_type(item.pointer(), "an object"));
         }
         let is_bare = item.field("role").is_none() && item.field("id").is_some();
-        let kind = item.field("type").and_then(Value::as_str);
+        let kind = item.field("type").and_then(Value::as_word);
         let kind = kind.unwrap_or(if is_bare { "item_reference".into() } else { "message".into() });
         let (origin, own) = match &*kind {
             "message" => (self.role(item)?, MESSAGE),
@@ -187,7 +187,7 @@ impl Walk<'_> {
 
     fn role(&self, item: Value<'_>) -> Result<Origin, Invalid> {
         let role = self.required(item, "role")?;
-        match role.as_str().as_deref() {
+        match role.as_word().as_deref() {
             Some("user") => Ok(Origin::User),
             Some("system" | "developer") => Ok(Origin::System),
             Some("assistant") => Ok(Origin::Assistant),
@@ -205,7 +205,7 @@ impl Walk<'_> {
                     if part.kind() != Kind::Object {
                         return Err(wrong_type(part.pointer(), "an object"));
                     }
-                    let kind = part.field("type").and_then(Value::as_str).unwrap_or_default();
+                    let kind = part.field("type").and_then(Value::as_word).unwrap_or_default();
                     match &*kind {
                         "input_text" | "output_text" => self.required(part, "text").map(drop),
                         "refusal" => self.required(part, "refusal").map(drop),

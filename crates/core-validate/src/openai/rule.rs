@@ -102,7 +102,7 @@ impl<'w> Walk<'w> {
             (Integer(min, max), Kind::Number) => integer(value, *min, *max),
             (Number(min, max), Kind::Number) => number(value, *min, *max),
             (Text(max), Kind::Text) => {
-                text_length(&value.as_str().unwrap_or_default(), *max, || value.pointer())?;
+                text_length(value.text_beyond(*max).unwrap_or_default(), *max, || value.pointer())?;
                 self.mark(value, origin);
                 Ok(())
             }
@@ -178,7 +178,7 @@ impl<'w> Walk<'w> {
     ) -> Result<(), Invalid> {
         const TYPE: Table = &[("type", Elsewhere)];
         let tag = value.field("type").ok_or_else(|| missing(value.pointer().key("type")))?;
-        let word = tag.as_str().ok_or_else(|| wrong_type(tag.pointer(), "a string"))?;
+        let word = tag.as_word().ok_or_else(|| wrong_type(tag.pointer(), "a string"))?;
         let Some((_, case)) = cases.iter().find(|(name, _)| *name == word) else {
             return Err(unsupported(tag.pointer(), "this kind of content is not accepted"));
         };
@@ -194,7 +194,7 @@ impl<'w> Walk<'w> {
     ) -> Result<(), Invalid> {
         list_length(value.size(), most, || value.pointer())?;
         for field in value.fields() {
-            text_length(&field.key(), key_bytes, || field.pointer())?;
+            text_length(field.key().len(), key_bytes, || field.pointer())?;
             self.mark_key(field, origin);
             self.apply(rule, field, origin)?;
         }

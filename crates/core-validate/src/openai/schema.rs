@@ -70,7 +70,7 @@ fn known_type(value: Value<'_>) -> Result<(), Invalid> {
 }
 
 fn check_pattern(walk: &mut Walk<'_>, text: &str, value: Value<'_>) -> Result<(), Invalid> {
-    text_length(text, PATTERN, || value.pointer())?;
+    text_length(text.len(), PATTERN, || value.pointer())?;
     match pattern::read(text) {
         Pattern::Sound => Ok(()),
         Pattern::Beyond => {
