@@ -245,14 +245,20 @@ impl InferenceRequest {
     }
 
     /// Tokens the model will read, estimated without a tokenizer: four ASCII bytes or two other
-    /// bytes each, four for every text, a fixed price for each image. Zero for numbers.
+    /// bytes each, escapes as they were written, four for every text, a fixed price for each image. Zero for numbers.
     pub fn estimated_input_tokens(&self) -> u64 {
         self.input_tokens
     }
 
-    /// Done once, when the request was read.
+    /// Done once, when the request was read: over the texts as they were written, since an escape takes about as
+    /// many bytes as two tokens would.
     pub(crate) fn estimate(&mut self) {
-        let texts: u64 = self.texts().map(|text| 4 + estimate(&text.text())).sum();
+        let Content::Json(json) = &self.content else { return };
+        let marked = json.marks.iter().zip(0_u32..).map(|(mark, node)| (mark, json.document.value(node)));
+        let texts = marked.flat_map(|(mark, value)| {
+            [mark.key.map(|_| value.raw_key()), mark.value.map(|_| value.raw())].into_iter().flatten()
+        });
+        let texts: u64 = texts.map(|text| 4 + estimate(text)).sum();
         self.input_tokens = texts + self.media_tokens;
     }
 

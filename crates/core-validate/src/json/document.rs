@@ -168,6 +168,11 @@ impl<'d> Value<'d> {
         self.key_span().read(&self.document.text)
     }
 
+    /// Its key as it was written.
+    pub(crate) fn raw_key(self) -> &'d str {
+        self.key_span().raw(&self.document.text)
+    }
+
     /// The text of a string.
     pub(crate) fn as_str(self) -> Option<Cow<'d, str>> {
         (self.kind() == Kind::Text).then(|| self.span().read(&self.document.text))
