@@ -250,8 +250,7 @@ impl InferenceRequest {
         self.input_tokens
     }
 
-    /// Done once, when the request was read: over the texts as they were written, since an escape takes about as
-    /// many bytes as two tokens would.
+    /// Done once, when the request was read. Escapes are not undone for it: it is an estimate.
     pub(crate) fn estimate(&mut self) {
         let Content::Json(json) = &self.content else { return };
         let marked = json.marks.iter().zip(0_u32..).map(|(mark, node)| (mark, json.document.value(node)));

@@ -37,7 +37,8 @@ pub(super) fn scan(
     let mut scan =
         Scan { limits, dtype: head.dtype, cursor, at, path: Vec::new(), seen: 0, before: 0, bounds, texts: Vec::new() };
     scan.list(shape)?;
-    let (min, max) = scan.bounds;
+    // What is not less stays not less when it is rounded.
+    let (min, max) = (head.dtype.narrow(scan.bounds.0), head.dtype.narrow(scan.bounds.1));
     Ok(Scanned { bounds: (min <= max).then_some((min, max)), texts: scan.texts })
 }
 
@@ -86,7 +87,9 @@ struct Scan<'s, 't> {
 impl Scan<'_, '_> {
     /// Reads a list of this shape. Recursion ends with the rank.
     fn list(&mut self, shape: &[u64]) -> Result<(), Invalid> {
-        let Some((&size, inner)) = shape.split_first() else { return Ok(()) };
+        let Some((&size, inner)) = shape.split_first() else {
+            return Err(self.misfit("data is nested deeper than the shape".to_owned()));
+        };
         if inner.is_empty() {
             return match self.dtype {
                 Dtype::Bool => self.row(size, Self::flag, |_, _| 0),
@@ -315,12 +318,15 @@ impl Scan<'_, '_> {
     }
 }
 
-/// The numbers of data that was scanned, one after the other.
-pub(super) fn numbers(data: &str) -> impl Iterator<Item = f64> {
+/// The numbers of data that was scanned, one after the other, as values of their type.
+pub(super) fn numbers(dtype: Dtype, data: &str) -> impl Iterator<Item = f64> {
     let is_between = |char: char| matches!(char, '[' | ']' | ',' | ' ' | '\t' | '\n' | '\r');
-    data.split(is_between).filter(|word| !word.is_empty()).map(|word| match word {
+    data.split(is_between).filter(|word| !word.is_empty()).map(move |word| match word {
         "true" => 1.0,
         "false" => 0.0,
-        number => crate::json::Number::read(number.as_bytes()).map_or(f64::NAN, |read| read.float(number)),
+        number => {
+            let read = crate::json::Number::read(number.as_bytes()).map_or(f64::NAN, |read| read.float(number));
+            dtype.narrow(read)
+        }
     })
 }

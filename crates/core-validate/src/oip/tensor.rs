@@ -161,7 +161,7 @@ impl Tensor {
         let (row, place) = (row(&self.head.shape), || at.key("data"));
         match &self.data {
             Data::Json(bytes, _) => {
-                spec.check_values(row, numbers(std::str::from_utf8(bytes).unwrap_or_default()), place)
+                spec.check_values(row, numbers(self.head.dtype, std::str::from_utf8(bytes).unwrap_or_default()), place)
             }
             Data::Binary(bytes) => spec.check_values(row, bits::values(self.head.dtype, bytes), place),
             Data::Texts(text, spans) => spec.check_texts(spans.iter().map(|span| span.read(text).into_owned()), place),

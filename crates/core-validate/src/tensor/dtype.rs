@@ -102,6 +102,30 @@ impl Dtype {
     }
 }
 
+impl Dtype {
+    /// The value that the type holds when it is given this one: the nearest, ties to even (IEEE 754). Of types that are
+    /// no floating point, the same.
+    #[inline]
+    pub(crate) fn narrow(self, value: f64) -> f64 {
+        match self {
+            Self::Fp32 => f64::from(value as f32),
+            Self::Fp16 => round_to(value, 10, -14),
+            Self::Bf16 => round_to(value, 7, -126),
+            _ => value,
+        }
+    }
+}
+
+/// Rounds to so many bits behind the point, of numbers no smaller than two to the power of `least`.
+fn round_to(value: f64, bits: i32, least: i32) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let exponent = i32::try_from(value.to_bits() >> 52 & 0x7ff).unwrap_or_default() - 1_023;
+    let step = 2_f64.powi(exponent.max(least) - bits);
+    (value / step).round_ties_even() * step
+}
+
 const TWO_TO_127: f64 = (1_u128 << 127) as f64;
 
 impl fmt::Display for Dtype {

@@ -47,17 +47,18 @@ impl TensorSpec {
         self
     }
 
-    /// Every value lies in `min..=max`.
+    /// Every value lies in `min..=max`, both as values of the data type: of `FP32`, 0.1 is within 0 to 0.1.
     #[must_use]
     pub fn range(mut self, min: f64, max: f64) -> Self {
-        self.range = Some((min, max));
+        self.range = Some((self.dtype.narrow(min), self.dtype.narrow(max)));
         self
     }
 
-    /// Every value is one of these: classes, say, or levels.
+    /// Every value is one of these as values of the data type: classes, say, or levels.
     #[must_use]
     pub fn allowed(mut self, values: impl Into<Vec<f64>>) -> Self {
-        self.allowed = Some(values.into());
+        let values: Vec<f64> = values.into();
+        self.allowed = Some(values.into_iter().map(|value| self.dtype.narrow(value)).collect());
         self
     }
 

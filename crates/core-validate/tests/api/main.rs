@@ -7,9 +7,13 @@ use bytes::Bytes;
 use core_validate::*;
 use proptest::prelude::*;
 
+mod bad_inputs;
+mod bad_shapes;
+mod json_suite;
 mod known_failures;
 mod known_reports;
 mod recorded;
+mod tensor_numbers;
 
 fn read(operation: Operation, body: &str) -> Result<InferenceRequest, Invalid> {
     Validator::default().parse(operation, &Head::default(), &Bytes::from(body.to_owned()))
