@@ -55,32 +55,22 @@ pub(crate) fn parse(
         Operation::Respond => root.field("input").map_or(Ok(()), |input| walk.items(input))?,
         Operation::Embed | Operation::Infer => walk.prompt(walk.required(root, "input")?)?,
     }
-    let Walk { marks, parts, mut schemas, mut dropped, media_tokens, .. } = walk;
+    let Walk { marks, parts, mut schemas, dropped, media_tokens, .. } = walk;
     // Tools that must be called are compiled as one.
     let must_call = |choice: &Value<'_>| choice.kind() == Kind::Object || choice.is_text("required");
     if root.field("tool_choice").is_some_and(|choice| must_call(&choice)) {
         schemas.extend(root.field("tools").map(Value::id));
     }
-    if operation == Operation::Respond {
-        dropped.extend(root.get("stream_options").map(Value::id));
-    }
-    let mut edits = Edits::default();
-    edits.drop_nodes(dropped);
-    if operation == Operation::Respond && !rules.limits.stored_state {
-        // It is on unless it is off.
-        edits.set_field("store", Json::Bool(false));
-    }
+    let edits = edits(operation, root, dropped, &rules);
     let flag = |key: &str| root.field(key).and_then(Value::as_bool) == Some(true);
     let count = |key: &str| root.field(key).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-    let prompts = root.field("prompt").filter(|prompt| is_list_of_prompts(*prompt)).map_or(1, Value::size);
+    // A list of token numbers is one prompt.
+    let prompts = root.field("prompt").filter(|prompt| prompt.kind() == Kind::Array).map_or(1, Value::size);
     let prompts = u32::try_from(prompts).unwrap_or(u32::MAX);
     let returned = count("n").unwrap_or(1).saturating_mul(prompts);
     let wants_events = operation == Operation::Respond && flag("stream");
-    if wants_events {
-        // The events are written from a whole answer.
-        edits.set_field("stream", Json::Bool(false));
-    }
     let usage_asked = root.field("stream_options").and_then(|o| o.get("include_usage")?.as_bool()) == Some(true);
+    let max_output = ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().find_map(|key| count(key));
     let mut request = InferenceRequest {
         operation,
         model,
@@ -88,9 +78,7 @@ pub(crate) fn parse(
         stream: flag("stream") && !wants_events,
         wants_events,
         usage_asked,
-        max_output: count("max_completion_tokens")
-            .or_else(|| count("max_tokens"))
-            .or_else(|| count("max_output_tokens")),
+        max_output,
         choices: returned,
         computed: returned.max(count("best_of").unwrap_or(1).saturating_mul(prompts)),
         media_tokens,
@@ -104,16 +92,29 @@ pub(crate) fn parse(
     Ok(request)
 }
 
+/// What is different in the body that goes on from the start.
+fn edits(operation: Operation, root: Value<'_>, mut dropped: Vec<u32>, rules: &ModelRules) -> Edits {
+    let mut edits = Edits::default();
+    if operation == Operation::Respond {
+        dropped.extend(root.get("stream_options").map(Value::id));
+        if !rules.limits.stored_state {
+            // It is on unless it is off.
+            edits.set_field("store", Json::Bool(false));
+        }
+        if root.field("stream").and_then(Value::as_bool) == Some(true) {
+            // The events are written from a whole answer.
+            edits.set_field("stream", Json::Bool(false));
+        }
+    }
+    edits.drop_nodes(dropped);
+    edits
+}
+
 fn model(root: Value<'_>) -> Result<ModelName, Invalid> {
     let at = || Pointer::root().key("model");
     let value = root.field("model").ok_or_else(|| missing(at()))?;
     let text = value.as_word().ok_or_else(|| wrong_type(at(), "a string"))?;
     ModelName::from_str(&text).map_err(|error| Invalid::new(InvalidCode::OutOfRange, at(), error.to_string()))
-}
-
-/// A list of token numbers is one prompt.
-fn is_list_of_prompts(prompt: Value<'_>) -> bool {
-    prompt.kind() == Kind::Array
 }
 
 impl Walk<'_> {

@@ -96,17 +96,9 @@ impl<'w> Walk<'w> {
     pub(super) fn apply(&mut self, rule: &Rule, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
         let kind = value.kind();
         match (rule, kind) {
-            (Elsewhere, _) | (_, Kind::Null) | (Flag, Kind::True | Kind::False) => Ok(()),
+            (Elsewhere, _) | (_, Kind::Null) => Ok(()),
             (From(origin, rule), _) => self.apply(rule, value, *origin),
             (Or(rule, _), Kind::Text) | (Or(_, rule), _) => self.apply(rule, value, origin),
-            (Integer(min, max), Kind::Number) => integer(value, *min, *max),
-            (Number(min, max), Kind::Number) => number(value, *min, *max),
-            (Text(max), Kind::Text) => {
-                text_length(value.text_beyond(*max).unwrap_or_default(), *max, || value.pointer())?;
-                self.mark(value, origin);
-                Ok(())
-            }
-            (Word(words), Kind::Text) => word(value, words),
             (List(max, rule), Kind::Array) => {
                 list_length(value.size(), *max, || value.pointer())?;
                 value.items().try_for_each(|item| match item.kind() {
@@ -114,7 +106,7 @@ impl<'w> Walk<'w> {
                     _ => self.apply(rule, item, origin),
                 })
             }
-            (List(..), Kind::Numbers) => Err(wrong_type(value.pointer().index(0), "another type")),
+            (List(_, rule), Kind::Numbers) => Err(wrong_type(value.pointer().index(0), rule.wanted())),
             (Needs(keys, rule), _) => {
                 if kind == Kind::Object {
                     keys.iter().try_for_each(|key| self.required(value, key).map(drop))?;
@@ -125,38 +117,49 @@ impl<'w> Walk<'w> {
             (Tagged(cases), Kind::Object) => self.tagged(value, origin, &[], cases),
             (TaggedWith(table, cases), Kind::Object) => self.tagged(value, origin, table, cases),
             (Map(most, key_bytes, rule), Kind::Object) => self.map(value, origin, (*most, *key_bytes), rule),
-            (Bias(most, min, max), Kind::Object) => bias(value, *most, (*min, *max)),
-            (Tokens(max), Kind::Numbers) => tokens(value, *max),
-            (Tokens(_), Kind::Array) if value.size() == 0 => Ok(()),
+            (Stored(rule), _) if self.limits.stored_state || value.as_bool() == Some(false) => {
+                self.apply(rule, value, origin)
+            }
+            (Grammar(rule), _) if self.limits.grammars => self.apply(rule, value, origin),
+            _ => self.apply_one(rule, value, origin),
+        }
+    }
+
+    /// The same of rules that hold no others.
+    fn apply_one(&mut self, rule: &Rule, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
+        match (rule, value.kind()) {
+            (Flag, Kind::True | Kind::False) => {}
+            (Integer(min, max), Kind::Number) => integer(value, *min, *max)?,
+            (Number(min, max), Kind::Number) => number(value, *min, *max)?,
+            (Text(max), Kind::Text) => {
+                text_length(value.text_beyond(*max).unwrap_or_default(), *max, || value.pointer())?;
+                self.mark(value, origin);
+            }
+            (Word(words), Kind::Text) => word(value, words)?,
+            (Bias(most, min, max), Kind::Object) => bias(value, *most, (*min, *max))?,
+            (Tokens(max), Kind::Numbers) => tokens(value, *max)?,
+            (Tokens(_), Kind::Array) if value.size() == 0 => {}
             (Schema, Kind::Object | Kind::True | Kind::False) => {
                 schema::check(self, value)?;
                 if origin == Origin::Schema {
                     self.schemas.push(value.id());
                 }
                 self.every_text(value, origin);
-                Ok(())
             }
-            (Free, _) => {
-                self.every_text(value, origin);
-                Ok(())
+            (Free, _) => self.every_text(value, origin),
+            (Dropped, _) => self.dropped.push(value.id()),
+            (Refused(message), _) => return Err(unsupported(value.pointer(), message)),
+            (Stored(_), _) => {
+                return Err(unsupported(value.pointer(), "what a server kept of other requests is not used"));
             }
-            (Dropped, _) => {
-                self.dropped.push(value.id());
-                Ok(())
-            }
-            (Refused(message), _) => Err(unsupported(value.pointer(), message)),
-            (Stored(rule), _) if self.limits.stored_state || value.as_bool() == Some(false) => {
-                self.apply(rule, value, origin)
-            }
-            (Stored(_), _) => Err(unsupported(value.pointer(), "what a server kept of other requests is not used")),
-            (Grammar(rule), _) if self.limits.grammars => self.apply(rule, value, origin),
-            (Grammar(_), _) => Err(unsupported(value.pointer(), "grammars and patterns are not accepted")),
-            (Sealed, Kind::Text) if value.raw().bytes().all(is_base64) => Ok(()),
-            (Image, Kind::Text) => media::image(self, value),
-            (Audio, Kind::Text) => media::audio(self, value),
-            (File, Kind::Text) => media::file(self, value),
-            (rule, _) => Err(wrong_type(value.pointer(), rule.wanted())),
+            (Grammar(_), _) => return Err(unsupported(value.pointer(), "grammars and patterns are not accepted")),
+            (Sealed, Kind::Text) if value.raw().bytes().all(is_base64) => {}
+            (Image, Kind::Text) => media::image(self, value)?,
+            (Audio, Kind::Text) => media::audio(self, value)?,
+            (File, Kind::Text) => media::file(self, value)?,
+            (rule, _) => return Err(wrong_type(value.pointer(), rule.wanted())),
         }
+        Ok(())
     }
 
     /// Checks an object's fields against tables.
