@@ -54,6 +54,10 @@ soak-limits:
 clients:
     ./scripts/clients
 
+# what official clients send, recorded anew for the validator's tests; six minutes
+record *clients:
+    ./scripts/record {{clients}}
+
 # the gateway beside nginx on loopback; needs nginx and redis-server, takes four minutes
 bench-line *arguments:
     cargo build --release --locked
