@@ -51,13 +51,34 @@ const TOKENS: &[(&str, &str)] = &[
     ("control.harmony", "<|return|>"),
     ("control.harmony", "<|call|>"),
     ("control.harmony", "<|constrain|>"),
+    // They stand for media that is not there: engines have crashed looking for it (CVE-2026-44222). `[IMG]` of Pixtral
+    // is left out, since it is how forums write an image.
+    ("control.media", "<|image|>"),
+    ("control.media", "<|image_pad|>"),
+    ("control.media", "<|image_1|>"),
+    ("control.media", "<|image_2|>"),
+    ("control.media", "<|image_3|>"),
+    ("control.media", "<|image_4|>"),
+    ("control.media", "<|video|>"),
+    ("control.media", "<|video_pad|>"),
+    ("control.media", "<|audio|>"),
+    ("control.media", "<|audio_pad|>"),
+    ("control.media", "<|audio_bos|>"),
+    ("control.media", "<|audio_eos|>"),
+    ("control.media", "<|vision_start|>"),
+    ("control.media", "<|vision_end|>"),
+    ("control.media", "<|vision_pad|>"),
+    ("control.media", "<image_soft_token>"),
+    ("control.media", "<audio_soft_token>"),
+    ("control.media", "<start_of_image>"),
+    ("control.media", "<end_of_image>"),
 ];
 
 /// `(rule, header)`. Upper case only: `System: Ubuntu` at the start of a line is honest prose.
 const HEADERS: &[(&str, &str)] = &[("role.system", "SYSTEM:"), ("role.assistant", "ASSISTANT:")];
 
 /// Finds control tokens of the common chat templates (ChatML, Llama 2 and 3, Mistral, Gemma, Phi,
-/// DeepSeek, Command, harmony) and the role headers `SYSTEM:` and `ASSISTANT:`.
+/// DeepSeek, Command, harmony), tokens that stand for media, and the role headers `SYSTEM:` and `ASSISTANT:`.
 ///
 /// Tokens are matched literally, without regard to ASCII case: spelled any other way they are not
 /// tokens to the model either, unless its tokenizer normalizes first. Headers are matched in upper

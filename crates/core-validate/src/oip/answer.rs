@@ -51,6 +51,12 @@ pub(crate) fn parse_answer(
         }
         outputs.push(tensor);
     }
+    let has = |name: &String| outputs.iter().any(|tensor| tensor.head.name == *name);
+    let all: Vec<String> = spec.into_iter().flat_map(ModelSpec::outputs).map(|(name, _)| name.clone()).collect();
+    let due = if asked.asked.is_empty() { &all } else { &asked.asked };
+    if outputs.is_empty() || !due.iter().all(has) {
+        return Err(missing(at()));
+    }
     if let Some(spec) = spec {
         spec.check_outputs(&outputs, &asked.classified)?;
     }

@@ -139,13 +139,11 @@ fn a_tensor_without_dimensions_hides_nothing() {
     refused(infer("FP32", "[]", "[NaN]"), NonFinite, DATA, "non-finite value at index 0");
     let more = "data is nested deeper than the shape";
     for data in ["[[5]]", "[[NaN]]", "[[1e999]]", "[[1,2],[3]]", "[[nonsense}]]", "[[]]"] {
-        // BUG? A list of no dimensions is taken as read without a look: what follows is called no JSON here, and
-        // below, where data comes first, all of it passes and is forwarded as it is.
+        // Once such a list was taken as read without a look, and went on as it was where data came first.
         refused(infer("FP32", "[]", data), WrongShape, DATA, more);
         let first = tensor_of(&format!(r#""data":{data},"name":"x","shape":[],"datatype":"FP32""#));
         refused(first, WrongShape, DATA, more);
     }
-    // BUG? The same of an answer.
     let asked = infer("FP32", "[1]", "[1]").unwrap();
     let answer = r#"{"outputs":[{"data":[[NaN]],"name":"y","shape":[],"datatype":"FP32"}]}"#;
     assert!(Validator::default().parse_answer(&asked, &Head::default(), &Bytes::from(answer)).is_err());

@@ -2,7 +2,7 @@
 //! are those of section 2 of the report on validation and, with "report", those of the report on gateways.
 //!
 //! Not of this crate: 1, 2, 5, 10, 18, 23, 26, 31, 35, 36 (the gateway's edge and screening), 17 (a budget of
-//! schemas per key; here only the size of each). 32 to 34 are shown for tensors in bytes, without a file around them.
+//! schemas per key; here the size of each). 32 to 34 are shown for tensors in bytes, without a file around them.
 
 use core_validate::{
     Dtype, Extensions, Head, InferenceRequest, Invalid, InvalidCode, Limits, ModelSpec, Operation, TensorSpec,
@@ -168,7 +168,6 @@ fn fields_of_a_tensor_that_have_another_type_are_refused() {
 /// Beside 7: the size that is wrong is the one that is named.
 #[test]
 fn a_size_of_another_type_is_refused_at_its_place() {
-    // BUG? The code names the first size of any list that does not hold numbers alone.
     refused(infer("FP32", r#"[1,"2"]"#, "[1]"), WrongShape, "/inputs/0/shape/1", SIZE);
     refused(infer("FP32", "[1,2,null]", "[1]"), WrongShape, "/inputs/0/shape/2", SIZE);
 }
@@ -308,7 +307,6 @@ fn an_answer_format_that_cannot_be_compiled_is_refused() {
 /// Beside 14 and 15: what zod and pydantic write for letters and emoji is no fault.
 #[test]
 fn patterns_with_letters_beyond_ascii_are_accepted() {
-    // BUG? Patterns are compiled without Unicode, where neither these classes nor these ranges exist.
     for pattern in [r"^[\u0430-\u044f]+$", r"^\\p{L}+$", r"^(\\p{Extended_Pictographic}|\\p{Emoji_Component})+$"] {
         assert!(tool(&format!(r#"{{"type":"string","pattern":"{pattern}"}}"#)).is_ok(), "{pattern}");
     }
@@ -328,7 +326,7 @@ fn the_arguments_of_a_call_are_bounded() {
     refused(calling(1_001), StringTooLong, at, "text of 1001 bytes exceeds maximum 1000");
 }
 
-/// 17. GHSA-mgrm-fgjv-mhv8: each new schema took disk. Each is bounded here; how many there are is not.
+/// 17. GHSA-mgrm-fgjv-mhv8: each new schema took disk. Each is bounded here, how many there are by the gateway.
 #[test]
 fn one_schema_is_bounded_in_bytes_values_and_depth() {
     const AT: &str = "/tools/0/function/parameters";
@@ -558,7 +556,6 @@ fn a_tensor_of_no_elements_is_refused_unless_it_is_allowed() {
     assert!(tensor(allowed(), "FP32", "[1,0]", "[[]]").is_ok());
     assert!(tensor(allowed(), "FP32", "[0]", "[]").is_ok());
     refused(with(allowed(), Operation::Infer, no_data), MissingField, "/inputs/0/data", "field is required");
-    // BUG? The body is valid JSON; the code calls it none.
     refused(tensor(allowed(), "FP32", "[0]", "[1]"), WrongShape, "/inputs/0/data", "expected 0 values, got more");
 }
 

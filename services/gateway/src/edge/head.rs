@@ -2,13 +2,15 @@
 //!
 //! The HTTP library refuses what is broken (framing, double lengths, bad line ends). This module
 //! refuses what it lets through: two keys, bytes beyond ASCII, other authorities, upgrades, odd
-//! methods, heads and paths that are too large, encoded paths.
+//! methods, heads and paths that are too large, encoded paths, bodies that are packed.
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
+use core_validate::InvalidCode;
 use pipeline::Code;
 
 const MAX_HEADERS: usize = 64;
@@ -35,8 +37,15 @@ pub(crate) fn check(request: &HttpRequest, methods: &[Method]) -> Result<(), Cod
     if once.iter().any(|name| headers.get_all(name).count() > 1) || headers.contains_key(UPGRADE) {
         return Err(Code::BadRequest);
     }
-    let is_continue =
-        |value: &actix_web::http::header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    // What is packed is not unpacked, and what says so and is not would be two bodies to two readers.
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).any(|value| !is_plain(value)) {
+        return Err(Code::Invalid(InvalidCode::UnsupportedMediaType));
+    }
+    if headers.contains_key(TENSOR_HEADER) && number(headers, &TENSOR_HEADER).is_none() {
+        return Err(Code::Invalid(InvalidCode::BadHeader));
+    }
+    let is_continue = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if headers.get(EXPECT).is_some_and(|value| !is_continue(value)) {
         return Err(Code::BadRequest);
     }
@@ -64,7 +73,8 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     number(headers, &CONTENT_LENGTH)
 }
 
-/// A header that holds a whole number.
+/// A header that holds a whole number, in digits.
 pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.parse().ok()
+    let digits = headers.get(name)?.to_str().ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

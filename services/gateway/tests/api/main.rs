@@ -23,6 +23,8 @@ mod config;
 mod edge;
 mod errors;
 mod helpers;
+mod known_answers;
+mod known_failures;
 mod limit_reports;
 mod quotas;
 mod redis_places;
