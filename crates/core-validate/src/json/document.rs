@@ -178,10 +178,20 @@ impl<'d> Value<'d> {
         (self.kind() == Kind::Text).then(|| self.span().read(&self.document.text))
     }
 
-    /// The text of a string that is to be a word or a name. Of one that is too long for that, no more than shows it:
+    /// The text of a string without escapes.
+    pub(crate) fn as_plain(self) -> Option<&'d str> {
+        (self.kind() == Kind::Text && !self.span().escaped).then(|| self.raw())
+    }
+
+    /// What a string says, without memory of its own.
+    pub(crate) fn chars(self) -> impl Iterator<Item = char> {
+        self.span().chars(&self.document.text)
+    }
+
+    /// The text of a string that is to be a word, a name or an address. Of one that is too long for that, no more than shows it:
     /// nobody is to fill memory with what is refused at a glance.
     pub(crate) fn as_word(self) -> Option<Cow<'d, str>> {
-        const LONGEST: usize = 256;
+        const LONGEST: usize = 4 << 10;
         (self.kind() == Kind::Text).then(|| self.span().read_start(&self.document.text, LONGEST + 1))
     }
 

@@ -32,6 +32,11 @@ impl Span {
         if self.escaped { Cow::Owned(unescaped(raw).take(chars).collect()) } else { Cow::Borrowed(raw) }
     }
 
+    /// What the string says, without memory of its own.
+    pub(crate) fn chars(self, text: &str) -> impl Iterator<Item = char> {
+        unescaped(self.raw(text))
+    }
+
     /// Whether the string says this, without memory of its own.
     pub(crate) fn says(self, words: &str, text: &str) -> bool {
         let raw = self.raw(text);

@@ -1,10 +1,17 @@
 //! Base64 (RFC 4648) that is looked into without being decoded as a whole.
 
+use std::borrow::Cow;
+
 /// Sound base64, in the standard or the address-safe alphabet.
-#[derive(Clone, Copy)]
 pub(super) struct Base64<'t> {
-    digits: &'t [u8],
+    /// Those that can be looked at.
+    digits: Cow<'t, [u8]>,
+    count: usize,
 }
+
+/// Digits that are kept of what was written with escapes, so that nobody fills memory with them: 192 KiB of an image
+/// hold its size.
+const KEPT: usize = 256 << 10;
 
 impl<'t> Base64<'t> {
     /// Checks alphabet and padding; both alphabets in one text are refused.
@@ -15,12 +22,34 @@ impl<'t> Base64<'t> {
         let has = |a: u8, b: u8| digits.bytes().any(|byte| byte == a || byte == b);
         let is_sound = digits.bytes().fold(true, |sound, byte| sound & digit(byte).is_some());
         let is_sound = is_sound && is_padded && digits.len() % 4 != 1 && !(has(b'+', b'/') && has(b'-', b'_'));
-        (is_sound && !digits.is_empty()).then_some(Self { digits: digits.as_bytes() })
+        (is_sound && !digits.is_empty()).then_some(Self { digits: digits.as_bytes().into(), count: digits.len() })
+    }
+
+    /// The same for what was written with escapes.
+    pub(super) fn of_chars(chars: impl Iterator<Item = char>) -> Option<Self> {
+        let (mut kept, mut count, mut padding) = (Vec::new(), 0_usize, 0_usize);
+        let (mut is_standard, mut is_safe) = (true, true);
+        for char in chars {
+            let byte = u8::try_from(char).ok()?;
+            match byte {
+                b'=' => padding += 1,
+                _ if padding > 0 || digit(byte).is_none() => return None,
+                _ => count += 1,
+            }
+            is_standard &= !matches!(byte, b'-' | b'_');
+            is_safe &= !matches!(byte, b'+' | b'/');
+            if padding == 0 && kept.len() < KEPT {
+                kept.push(byte);
+            }
+        }
+        let is_padded = padding <= 2 && (padding == 0 || (count + padding).is_multiple_of(4));
+        let is_sound = is_padded && count > 0 && count % 4 != 1 && (is_standard || is_safe);
+        is_sound.then_some(Self { digits: kept.into(), count })
     }
 
     /// Bytes it stands for.
     pub(super) fn len(&self) -> usize {
-        self.digits.len() / 4 * 3 + self.digits.len() % 4 * 3 / 4
+        self.count / 4 * 3 + self.count % 4 * 3 / 4
     }
 
     /// One byte.
@@ -66,9 +95,12 @@ mod tests {
             let base64 = Base64::new(text).unwrap();
             assert_eq!(base64.len(), bytes.len());
             assert_eq!((0..).map_while(|at| base64.byte(at)).take(bytes.len()).collect::<Vec<_>>(), bytes);
+            let escaped = Base64::of_chars(text.chars()).unwrap();
+            assert_eq!((escaped.len(), escaped.bytes::<2>(0)), (base64.len(), base64.bytes::<2>(0)));
         }
         for text in ["", "=", "a", "aGk=a", "aG k", "aGk==", "+_aa", "aGkh====", "äää="] {
             assert!(Base64::new(text).is_none(), "{text}");
+            assert!(Base64::of_chars(text.chars()).is_none(), "{text}");
         }
     }
 }

@@ -18,7 +18,7 @@ const MAX_PIXELS: u64 = 40_000_000;
 
 /// An image is a `data:` address; anything else makes the model server fetch it.
 pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
-    let url = value.as_str().unwrap_or_default();
+    let url = value.as_word().unwrap_or_default();
     walk.media_tokens += IMAGE_TOKENS;
     if let Some(rest) = url.strip_prefix("https://") {
         return match walk.limits.remote_media && is_public(rest) {
@@ -31,7 +31,7 @@ pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
     let Some((_, data)) = known else {
         return Err(unsupported(value.pointer(), "images are accepted as base64 data: addresses only"));
     };
-    let data = decoded(walk, value, data)?;
+    let data = decoded(walk, value, url.len() - data.len())?;
     match pixels::read(&data) {
         Some(Pixels { width, height }) if width.min(height) < MIN_SIDE => {
             let message = format!("an image of {width} x {height} is smaller than {MIN_SIDE} x {MIN_SIDE}");
@@ -51,8 +51,7 @@ pub(super) fn audio(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
     if !walk.limits.media.audio {
         return Err(unsupported(value.pointer(), "audio is not accepted"));
     }
-    let data = value.as_str().unwrap_or_default();
-    decoded(walk, value, &data).map(drop)
+    decoded(walk, value, 0).map(drop)
 }
 
 /// A file is a `data:` address of base64.
@@ -60,19 +59,23 @@ pub(super) fn file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid>
     if !walk.limits.media.files {
         return Err(unsupported(value.pointer(), "files are not accepted"));
     }
-    let url = value.as_str().unwrap_or_default();
+    let url = value.as_word().unwrap_or_default();
     let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
     let is_type = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'+');
     match data.filter(|(kind, _)| kind.len() <= 100 && kind.bytes().all(is_type)) {
-        Some((_, data)) => decoded(walk, value, data).map(drop),
+        Some((_, data)) => decoded(walk, value, url.len() - data.len()).map(drop),
         None => Err(unsupported(value.pointer(), "files are accepted as base64 data: addresses only")),
     }
 }
 
-/// Base64 whose size was looked at before any of it is decoded.
-fn decoded<'t>(walk: &Walk<'_>, value: Value<'_>, data: &'t str) -> Result<Base64<'t>, Invalid> {
+/// The base64 behind `before` ASCII letters, whose size was looked at before any of it is decoded.
+fn decoded<'d>(walk: &Walk<'_>, value: Value<'d>, before: usize) -> Result<Base64<'d>, Invalid> {
     let most = walk.limits.media_bytes;
-    let Some(data) = Base64::new(data) else { return Err(unsupported(value.pointer(), "not base64 of RFC 4648")) };
+    let data = match value.as_plain() {
+        Some(text) => text.get(before..).and_then(Base64::new),
+        None => Base64::of_chars(value.chars().skip(before)),
+    };
+    let Some(data) = data else { return Err(unsupported(value.pointer(), "not base64 of RFC 4648")) };
     if data.len() > most {
         let message = format!("media of {} bytes exceeds maximum {most}", data.len());
         return Err(Invalid::new(InvalidCode::StringTooLong, value.pointer(), message));
