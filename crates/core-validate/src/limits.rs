@@ -73,7 +73,7 @@ impl Limits {
         self
     }
 
-    /// Most JSON values in one body, and most elements of one `BYTES` tensor. Lists of numbers count as one value.
+    /// Most JSON values in one body, and most elements of its `BYTES` tensors. Lists of numbers count as one value.
     /// Default 25000; each takes 26 bytes of memory.
     #[must_use]
     pub fn values(mut self, count: usize) -> Self {

@@ -34,7 +34,7 @@ pub(crate) fn parse_answer(
     body: &Bytes,
 ) -> Result<InferenceAnswer, Invalid> {
     let (json, mut tail) = split(head, body)?;
-    let read = TensorDocument::read(&json, limits, "outputs")?;
+    let read = TensorDocument::read(&json, limits, "outputs", usize::MAX)?;
     let root = read.document.root();
     let at = || Pointer::root().key("outputs");
     let list = root.get("outputs").ok_or_else(|| missing(at()))?;

@@ -29,7 +29,7 @@ pub(crate) struct TensorRequest {
 pub(crate) fn parse(rules: &ModelRules, head: &Head, body: &Bytes) -> Result<TensorRequest, Invalid> {
     let limits = &rules.limits;
     let (json, mut tail) = split(head, body)?;
-    let read = TensorDocument::read(&json, limits, "inputs")?;
+    let read = TensorDocument::read(&json, limits, "inputs", limits.tensors)?;
     let root = read.document.root();
     if root.kind() != Kind::Object {
         return Err(wrong_type(Pointer::root(), "an object"));

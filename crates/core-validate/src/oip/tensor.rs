@@ -1,6 +1,7 @@
 //! One tensor and its data, in either wire form.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -43,13 +44,16 @@ enum Data {
 pub(super) struct TensorDocument {
     pub(super) document: Document,
     /// By the node of the tensor.
-    scanned: BTreeMap<u32, Scanned>,
+    scanned: RefCell<BTreeMap<u32, Scanned>>,
+    /// Elements of `BYTES` tensors so far.
+    texts: Cell<u64>,
 }
 
 impl TensorDocument {
-    /// Reads a message whose tensors stand in the list `list`.
-    pub(super) fn read(body: &Bytes, limits: &Limits, list: &str) -> Result<Self, Invalid> {
-        let mut scanned = BTreeMap::new();
+    /// Reads a message whose tensors stand in the list `list`. Of data beyond that of `most` tensors only the end is
+    /// found.
+    pub(super) fn read(body: &Bytes, limits: &Limits, list: &str, most: usize) -> Result<Self, Invalid> {
+        let (mut scanned, texts) = (BTreeMap::new(), Cell::new(0));
         let mut on_data = |cursor: &mut Cursor<'_>, object: Value<'_>| {
             if object.parent().is_none_or(|parent| parent.key() != list) {
                 return Ok(false);
@@ -58,8 +62,9 @@ impl TensorDocument {
                 return Ok(false);
             }
             let at = || object.pointer().key("data");
-            if TensorHead::is_complete(object) {
+            if TensorHead::is_complete(object) && scanned.len() < most {
                 let head = TensorHead::read(limits, object)?;
+                count_texts(limits, &head, object, &texts)?;
                 scanned.insert(object.id(), scan(limits, &head, cursor, &at)?);
             } else {
                 skim(limits, cursor, &at)?;
@@ -67,7 +72,7 @@ impl TensorDocument {
             Ok(true)
         };
         let document = Document::read(body, limits, Some(&mut on_data))?;
-        Ok(Self { document, scanned })
+        Ok(Self { document, scanned: RefCell::new(scanned), texts })
     }
 
     /// What is in the data of a tensor, if it was not looked at yet.
@@ -78,12 +83,13 @@ impl TensorDocument {
         object: Value<'_>,
         data: Value<'_>,
     ) -> Result<Scanned, Invalid> {
-        if let Some(scanned) = self.scanned.get(&object.id()) {
-            return Ok(scanned.clone());
+        if let Some(scanned) = self.scanned.borrow_mut().remove(&object.id()) {
+            return Ok(scanned);
         }
         if data.kind() != Kind::Data {
             return Err(wrong_type(data.pointer(), "a list"));
         }
+        count_texts(limits, head, object, &self.texts)?;
         let mut cursor = Cursor::new(self.document.text());
         cursor.set_position(data.start());
         scan(limits, head, &mut cursor, &|| data.pointer())
@@ -119,7 +125,11 @@ impl Tensor {
                     None => Data::Texts(of.document.clone_text(), scanned.texts),
                 }
             }
-            (None, Some(size)) => binary(limits, &head, take(tail, size, object)?, at)?,
+            (None, Some(size)) => {
+                let data = take(tail, size, object)?;
+                count_texts(limits, &head, object, &of.texts)?;
+                binary(limits, &head, data, at)?
+            }
             (Some(_), Some(_)) => return Err(conflict(at(), "a tensor has data or binary_data_size, not both")),
             _ => return Err(missing(at())),
         };
@@ -231,6 +241,19 @@ impl Tensor {
         }
         Json::Object(fields)
     }
+}
+
+/// Bounds the elements of all `BYTES` tensors of a message together: the place of each is kept.
+fn count_texts(limits: &Limits, head: &TensorHead, object: Value<'_>, texts: &Cell<u64>) -> Result<(), Invalid> {
+    if head.dtype.width().is_some() {
+        return Ok(());
+    }
+    let most = limits.values as u64;
+    texts.set(texts.get().saturating_add(head.count));
+    if texts.get() > most {
+        return Err(too_long(texts.get(), most, object.pointer().key("shape")));
+    }
+    Ok(())
 }
 
 /// What a reader could make out in bytes that are not UTF-8: the parts that are, without NUL, so

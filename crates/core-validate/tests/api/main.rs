@@ -1,6 +1,7 @@
 //! The crate's behaviour through its public face.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bounds;
 mod numbers;
 
 use bytes::Bytes;
