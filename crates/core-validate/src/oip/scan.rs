@@ -32,7 +32,8 @@ pub(super) fn scan(
     let is_nested = cursor.peek() == Some(b'[');
     cursor.set_position(start);
     let flat = [head.count];
-    let shape: &[u64] = if is_nested { &head.shape } else { &flat };
+    // A tensor of no dimension has one value, and no list to nest.
+    let shape: &[u64] = if is_nested && !head.shape.is_empty() { &head.shape } else { &flat };
     let bounds = (f64::INFINITY, f64::NEG_INFINITY);
     let mut scan =
         Scan { limits, dtype: head.dtype, cursor, at, path: Vec::new(), seen: 0, before: 0, bounds, texts: Vec::new() };

@@ -1,9 +1,9 @@
 //! Numbers of tensors in JSON: many are taken at once, with the same result as one by one.
 
-use core_validate::{Dtype, InvalidCode};
+use core_validate::{Dtype, InvalidCode, Operation, Validator};
 use proptest::prelude::*;
 
-use crate::infer;
+use crate::{infer, infer_head, refused};
 
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -18,6 +18,23 @@ fn number() -> impl Strategy<Value = String> {
 
 fn comma() -> impl Strategy<Value = &'static str> {
     prop_oneof![8 => Just(","), 2 => Just(", "), 1 => Just(" , "), 1 => Just(",\n  ")]
+}
+
+/// Data that came before an empty shape was not looked at, and was sent on.
+#[test]
+fn data_of_no_dimension_is_looked_at() {
+    let late = |data: &str| {
+        let body = format!(r#"{{"inputs":[{{"data":{data},"name":"x","datatype":"FP64","shape":[]}}]}}"#);
+        Validator::default().parse(Operation::Infer, &infer_head(), &body.into())
+    };
+    assert!(late("[1.5]").is_ok() && infer("FP64", "[]", "[1.5]").is_ok());
+    for data in ["[[1.5]]", "[[NaN, what you like],[]]", "[[]]", "[]", "[1,2]", "[[1.5]"] {
+        assert!(late(data).is_err(), "{data}");
+        assert!(infer("FP64", "[]", data).is_err(), "{data}");
+    }
+    let message = "data is nested deeper than the shape";
+    refused(late("[[1.5]]"), InvalidCode::WrongShape, "/inputs/0/data", message);
+    refused(infer("FP64", "[]", "[[1.5]]"), InvalidCode::WrongShape, "/inputs/0/data", message);
 }
 
 proptest! {
