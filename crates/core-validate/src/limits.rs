@@ -50,7 +50,7 @@ impl Default for Limits {
             tensors: 64,
             rank: 8,
             elements: 4 << 20,
-            media_bytes: 10 << 20,
+            media_bytes: 3 << 20,
             extensions: Vec::new(),
             fields: Vec::new(),
             parameters: Vec::new(),
@@ -116,7 +116,8 @@ impl Limits {
         self
     }
 
-    /// Largest image, audio or file in a message, in bytes once it is decoded. Default 10 MiB.
+    /// Largest image, audio or file in a message, in bytes once it is decoded. Default 3 MiB;
+    /// as base64 it is within the bounds of strings, too.
     #[must_use]
     pub fn media_bytes(mut self, bytes: usize) -> Self {
         self.media_bytes = bytes;
@@ -139,7 +140,7 @@ impl Limits {
     }
 
     /// Parameters of tensor requests and tensors that are passed on, such as `sequence_id` or `priority`, when their
-    /// values are truths, numbers or words. Default none but those of the protocol.
+    /// values are truths, numbers or words. Default none but those of the protocol. Shared memory is never passed on.
     #[must_use]
     pub fn allow_parameters(mut self, names: Vec<String>) -> Self {
         self.parameters = names;
@@ -208,7 +209,8 @@ impl Limits {
     }
 
     pub(crate) fn allows_parameter(&self, name: &str) -> bool {
-        self.parameters.iter().any(|allowed| allowed == name)
+        // Whatever else is allowed: an address in the server's own memory is none of a caller's.
+        !name.starts_with("shared_memory") && self.parameters.iter().any(|allowed| allowed == name)
     }
 }
 

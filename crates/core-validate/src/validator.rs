@@ -34,7 +34,8 @@ pub struct Validator {
 
 /// Answers come from a server the operator chose: larger, and judged by form only.
 fn answer_limits() -> Limits {
-    Limits::default().values(4 << 20).string_bytes(64 << 20).elements(16 << 20).depth(64)
+    // A server that finds nothing says so in a tensor without elements.
+    Limits::default().values(4 << 20).string_bytes(64 << 20).elements(16 << 20).danger_empty_tensors(true)
 }
 
 impl Validator {

@@ -158,17 +158,27 @@ impl Model {
     pub async fn learn(&self) {
         let Some(optional) = &self.described else { return };
         let Some(description) = self.describe().await else { return };
+        // A server that says nothing takes nothing back.
+        let Some(spec) = description.to_spec(optional) else { return };
         let rules = self.rules.load();
-        let spec = description.to_spec(optional);
-        if rules.tensors() != spec.as_ref() {
-            tracing::info!(model = %self.name, known = spec.is_some(), "the model's tensors are learnt from its servers");
-            self.rules.store(Arc::new(rules.with_tensors(spec)));
+        if rules.tensors() != Some(&spec) {
+            tracing::info!(model = %self.name, "the model's tensors are learnt from its servers");
+            self.rules.store(Arc::new(rules.with_tensors(Some(spec))));
         }
     }
 
     /// What requests to it must keep to.
     pub fn rules(&self) -> Arc<ModelRules> {
         self.rules.load_full()
+    }
+
+    /// The same for one of its versions. What was learnt is of the version that servers take by themselves.
+    pub(crate) fn rules_of(&self, version: Option<&str>) -> Arc<ModelRules> {
+        let rules = self.rules();
+        match version.is_some() && self.described.is_some() {
+            true => Arc::new(rules.with_tensors(None)),
+            false => rules,
+        }
     }
 
     /// The name callers use.

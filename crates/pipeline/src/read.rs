@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use core_validate::{Head, InferenceRequest, Operation};
+use core_validate::{Head, InferenceRequest, Invalid, ModelName, Operation};
 use futures_util::StreamExt as _;
 use keys::Principal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -79,8 +79,12 @@ impl Authenticated {
                 about.model = Some(request.model().clone());
                 Ok(Parsed { about, principal, request, body_bytes, room })
             }
-            Err(Some(invalid)) => Err(Rejection::invalid(about, Step::Read, &invalid)),
-            Err(None) => Err(Rejection::new(about, Step::Read, Code::Internal)),
+            Err(Unparsed::Invalid(invalid)) => Err(Rejection::invalid(about, Step::Read, &invalid)),
+            Err(Unparsed::NoModel(name)) => {
+                about.model = Some(name);
+                Err(Rejection::new(about, Step::Admit, Code::ModelNotFound))
+            }
+            Err(Unparsed::Broken) => Err(Rejection::new(about, Step::Read, Code::Internal)),
         }
     }
 }
@@ -129,19 +133,27 @@ async fn collect(
     Ok((if bytes.is_empty() { first } else { bytes.freeze() }, taken))
 }
 
+/// Why a body is no request.
+enum Unparsed {
+    Invalid(Invalid),
+    /// It is for a model that is not there, or not for this caller: nobody can say what would be right.
+    NoModel(ModelName),
+    Broken,
+}
+
 async fn parse(
     policy: &Arc<Policy>,
     principal: &Principal,
     operation: Operation,
     head: Head,
     body: Bytes,
-) -> Result<InferenceRequest, Option<core_validate::Invalid>> {
+) -> Result<InferenceRequest, Unparsed> {
     if body.len() <= LARGE {
-        return parse_now(policy, principal, operation, &head, &body).map_err(Some);
+        return parse_now(policy, principal, operation, &head, &body);
     }
     let (policy, principal) = (policy.clone(), principal.clone());
     let parsed = tokio::task::spawn_blocking(move || parse_now(&policy, &principal, operation, &head, &body)).await;
-    parsed.map_err(|_| None)?.map_err(Some)
+    parsed.unwrap_or(Err(Unparsed::Broken))
 }
 
 /// A caller learns nothing of the rules of models it may not use.
@@ -151,6 +163,18 @@ fn parse_now(
     operation: Operation,
     head: &Head,
     body: &Bytes,
-) -> Result<InferenceRequest, core_validate::Invalid> {
-    policy.validator.parse_for(operation, head, body, |name| Some(policy.model(principal, name, operation)?.rules()))
+) -> Result<InferenceRequest, Unparsed> {
+    let mut no_model = None;
+    let rules = |name: &ModelName| match policy.model(principal, name, operation) {
+        Some(model) => Some(model.rules_of(head.version.as_deref())),
+        None => {
+            no_model = Some(name.clone());
+            None
+        }
+    };
+    let parsed = policy.validator.parse_for(operation, head, body, rules);
+    match no_model {
+        Some(name) => Err(Unparsed::NoModel(name)),
+        None => parsed.map_err(Unparsed::Invalid),
+    }
 }

@@ -9,13 +9,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// Families that are looked through for what has ended once there are so many.
-const MANY: usize = 1_024;
+/// How often what has ended is looked for.
+const SWEEP: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(crate) struct Schemas {
     hasher: RandomState,
-    families: Mutex<HashMap<String, Hour>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    families: HashMap<String, Hour>,
+    swept: Option<Instant>,
 }
 
 struct Hour {
@@ -36,11 +42,12 @@ impl Schemas {
         now: Instant,
     ) -> Result<(), Duration> {
         let schemas = schemas.map(|schema| self.hasher.hash_one(schema));
-        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        if families.len() >= MANY {
-            families.retain(|_, hour| now.saturating_duration_since(hour.since) < HOUR);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.swept.is_none_or(|at| now.saturating_duration_since(at) >= SWEEP) {
+            state.families.retain(|_, hour| now.saturating_duration_since(hour.since) < HOUR);
+            state.swept = Some(now);
         }
-        let hour = families.entry(family.to_owned()).or_insert_with(|| Hour { since: now, seen: HashSet::new() });
+        let hour = state.families.entry(family.to_owned()).or_insert_with(|| Hour { since: now, seen: HashSet::new() });
         if now.saturating_duration_since(hour.since) >= HOUR {
             *hour = Hour { since: now, seen: HashSet::new() };
         }

@@ -110,7 +110,8 @@ impl Whole {
         let mut seen = 0;
         answer.map_texts(|slot, text| {
             seen += text.len();
-            let is_blocked = screen(&policy.screening.output, slot, text, &mut ticket.about.findings);
+            let place = place(asked.operation(), slot);
+            let is_blocked = screen(&policy.screening.output, &place, text, &mut ticket.about.findings);
             if is_blocked && !blocked.contains(&slot.choice()) {
                 blocked.push(slot.choice());
             }
@@ -146,9 +147,9 @@ fn refuse_blocked(ticket: Ticket) -> Rejection {
 }
 
 /// Screens one text; `true` when it must not be handed out.
-fn screen(sanitizer: &Sanitizer, slot: Slot, text: &mut String, findings: &mut Vec<audit::Noted>) -> bool {
+fn screen(sanitizer: &Sanitizer, place: &str, text: &mut String, findings: &mut Vec<audit::Noted>) -> bool {
     let verdict = sanitizer.check(text);
-    note(findings, verdict.findings(), &place(slot));
+    note(findings, verdict.findings(), place);
     match verdict.action() {
         Action::Block => true,
         Action::Redact => {
@@ -164,7 +165,10 @@ fn screen(sanitizer: &Sanitizer, slot: Slot, text: &mut String, findings: &mut V
 }
 
 /// The place of a slot, for the audit trail.
-pub(crate) fn place(slot: Slot) -> String {
+pub(crate) fn place(operation: Operation, slot: Slot) -> String {
+    if operation == Operation::Respond {
+        return format!("/output/{}", slot.choice());
+    }
     match slot {
         Slot::Content(choice) => format!("/choices/{choice}/content"),
         Slot::Reasoning(choice) | Slot::Thinking(choice) => format!("/choices/{choice}/reasoning"),

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use audit::{Digester, Ended};
 use backend::{BackendError, ChunkStream};
 use bytes::Bytes;
-use core_validate::{AnswerChunk, ModelName, Slot, Validator};
+use core_validate::{AnswerChunk, ModelName, Operation, Slot, Validator};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use sanitize::{Sanitizer, StreamSanitizer};
@@ -43,8 +43,7 @@ impl Screening {
         events: ChunkStream,
         in_flight: Entered,
     ) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
-        let id =
-            answer_id(ticket.about.operation().unwrap_or(core_validate::Operation::Chat), ticket.about.request_id());
+        let id = answer_id(ticket.about.operation().unwrap_or(Operation::Chat), ticket.about.request_id());
         let state = Screened {
             screening: self,
             id,
@@ -178,7 +177,7 @@ impl Screened {
                 }
             }
             if is_last {
-                note(&mut noted, stream.findings(), &place(slot));
+                note(&mut noted, stream.findings(), &place(Operation::Chat, slot));
             } else {
                 slots.insert(slot, stream);
             }
@@ -229,14 +228,14 @@ impl Screened {
 
     fn note_findings(&mut self, slot: Slot, stream: &StreamSanitizer) {
         if let Some(ticket) = &mut self.ticket {
-            note(&mut ticket.about.findings, stream.findings(), &place(slot));
+            note(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, slot));
         }
     }
 
     /// Findings of slots that have not ended.
     fn note_open(&self, ticket: &mut Ticket) {
         for (slot, stream) in &self.slots {
-            note(&mut ticket.about.findings, stream.findings(), &place(*slot));
+            note(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, *slot));
         }
     }
 

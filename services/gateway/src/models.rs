@@ -116,6 +116,17 @@ fn model(
 
 /// What requests to a model must keep to.
 fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRules, InvalidSettings> {
+    let numbers = [
+        ("max_messages", settings.max_messages == Some(0)),
+        ("max_choices", settings.max_choices == Some(0)),
+        ("max_elements", settings.max_elements == Some(0)),
+    ];
+    if let Some((key, _)) = numbers.iter().find(|(_, is_zero)| *is_zero) {
+        return Err(InvalidSettings::new(format!("{at}.{key}"), "expected a number of 1 or more"));
+    }
+    if settings.allow_parameters.iter().any(|name| name.starts_with("shared_memory")) {
+        return Err(InvalidSettings::new(format!("{at}.allow_parameters"), "shared memory is never passed on"));
+    }
     let mut limits = crate::rules::limits(&all.limits);
     let mut fields = all.limits.allow_fields.clone();
     fields.extend(settings.allow_fields.iter().cloned());
@@ -134,6 +145,9 @@ fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRule
     let known = |name: &String| settings.inputs.iter().any(|input| input.name == *name);
     if let Some(name) = settings.optional_inputs.iter().find(|name| !settings.inputs.is_empty() && !known(name)) {
         return Err(InvalidSettings::new(format!("{at}.optional_inputs"), format!("there is no input {name}")));
+    }
+    if settings.inputs.is_empty() && !settings.outputs.is_empty() {
+        return Err(InvalidSettings::new(format!("{at}.outputs"), "describe the inputs as well"));
     }
     let mut spec = ModelSpec::new();
     for (i, input) in settings.inputs.iter().enumerate() {

@@ -46,6 +46,7 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("limits.max_choices", u64::from(limits.max_choices)),
         ("limits.max_elements", limits.max_elements),
         ("limits.max_output_tokens", limits.max_output_tokens),
+        ("limits.max_media_bytes", limits.max_media_bytes as u64),
         ("limits.failures_per_minute", u64::from(limits.failures_per_minute)),
         ("screening.output.max_bytes", settings.screening.output.max_bytes.unwrap_or(1) as u64),
         ("server.max_connections", server.max_connections as u64),

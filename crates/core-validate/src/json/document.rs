@@ -469,7 +469,7 @@ impl Reader<'_, '_> {
         let key = self.cursor.string(self.limits.key_bytes).map_err(|fault| self.at(fault, node))?;
         self.cursor.expect(b':').map_err(|fault| self.at(fault, node))?;
         let place = Place { parent: node, key };
-        if depth + 1 == DATA_DEPTH && !key.escaped && key.raw(&self.document.text) == "data" && self.data(place)? {
+        if depth + 1 == DATA_DEPTH && key.says("data", &self.document.text) && self.data(place)? {
             return Ok(());
         }
         self.value(place, depth + 1)

@@ -47,7 +47,10 @@ pub(crate) fn parse(rules: &ModelRules, head: &Head, body: &Bytes) -> Result<Ten
             "inputs" | "model_name" => continue,
             _ if field.is_null() => continue,
             "id" => identifier(field)?,
-            "parameters" => flags(field, &|key| key == "binary_data_output" || limits.allows_parameter(key))?,
+            "parameters" => {
+                let is_flag = |field: Value<'_>| field.key() == "binary_data_output" && field.as_bool().is_some();
+                parameters(field, &|field| is_flag(field) || limits.allows_parameter(&field.key()))?;
+            }
             "outputs" => request.outputs(limits, field)?,
             key => return Err(unknown(key, field.pointer())),
         }
@@ -82,8 +85,10 @@ pub(super) fn split(head: &Head, body: &Bytes) -> Result<(Bytes, Option<Bytes>),
 fn inputs(limits: &Limits, read: &TensorDocument, tail: &mut Option<Bytes>) -> Result<Vec<Tensor>, Invalid> {
     let at = || Pointer::root().key("inputs");
     let list = read.document.root().get("inputs").ok_or_else(|| missing(at()))?;
-    if list.kind() != Kind::Array {
-        return Err(wrong_type(at(), "a list"));
+    match list.kind() {
+        Kind::Array => {}
+        Kind::Numbers => return Err(wrong_type(at().index(0), "an object")),
+        _ => return Err(wrong_type(at(), "a list")),
     }
     let count = list.size();
     if count == 0 {
@@ -92,8 +97,9 @@ fn inputs(limits: &Limits, read: &TensorDocument, tail: &mut Option<Bytes>) -> R
     too_many(limits, count, at)?;
     let mut inputs: Vec<Tensor> = Vec::with_capacity(count);
     for object in list.items() {
-        let tensor =
-            Tensor::read(limits, read, object, tail, &|key| key == "content_type" || limits.allows_parameter(key))?;
+        let tensor = Tensor::read(limits, read, object, tail, &|field| {
+            is_known_content_type(field) || limits.allows_parameter(&field.key())
+        })?;
         if inputs.iter().any(|other| other.head.name == tensor.head.name) {
             return Err(conflict(object.pointer().key("name"), "two inputs have the same name"));
         }
@@ -102,7 +108,7 @@ fn inputs(limits: &Limits, read: &TensorDocument, tail: &mut Option<Bytes>) -> R
     Ok(inputs)
 }
 
-fn too_many(limits: &Limits, count: usize, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
+pub(super) fn too_many(limits: &Limits, count: usize, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
     if count <= limits.tensors {
         return Ok(());
     }
@@ -120,16 +126,21 @@ fn identifier(value: Value<'_>) -> Result<(), Invalid> {
 }
 
 /// An object that holds only these parameters, as flags, numbers or words.
-fn flags(value: Value<'_>, is_allowed: &dyn Fn(&str) -> bool) -> Result<(), Invalid> {
+fn parameters(value: Value<'_>, is_allowed: &dyn Fn(Value<'_>) -> bool) -> Result<(), Invalid> {
     if value.kind() != Kind::Object {
         return Err(wrong_type(value.pointer(), "an object"));
     }
     for field in value.fields() {
-        if !is_plain(field) || !is_allowed(&field.key()) {
+        if !is_plain(field) || !is_allowed(field) {
             return Err(unsupported(field.pointer(), "this parameter is not accepted"));
         }
     }
     Ok(())
+}
+
+/// How MLServer and its like are told to read a tensor, but for forms that hide what elements say.
+pub(super) fn is_known_content_type(field: Value<'_>) -> bool {
+    field.key() == "content_type" && ["np", "pd", "str"].iter().any(|word| field.is_text(word))
 }
 
 /// Whether a parameter's value has no room for a sentence.
@@ -163,7 +174,11 @@ impl TensorRequest {
                         let message = "expected the name of a tensor";
                         return Err(Invalid::new(InvalidCode::OutOfRange, field.pointer(), message));
                     }
-                    "parameters" => flags(field, &|key| matches!(key, "binary_data" | "classification"))?,
+                    "parameters" => parameters(field, &|field| match &*field.key() {
+                        "binary_data" => field.as_bool().is_some(),
+                        "classification" => field.as_u64().is_some_and(|classes| classes > 0),
+                        _ => false,
+                    })?,
                     key => return Err(unknown(key, field.pointer())),
                 }
             }

@@ -103,7 +103,7 @@ impl Tensor {
         of: &TensorDocument,
         object: Value<'_>,
         tail: &mut Option<Bytes>,
-        is_allowed: &dyn Fn(&str) -> bool,
+        is_allowed: &dyn Fn(Value<'_>) -> bool,
     ) -> Result<Self, Invalid> {
         if object.kind() != Kind::Object {
             return Err(wrong_type(object.pointer(), "an object"));
@@ -314,7 +314,7 @@ fn framed(limits: &Limits, count: u64, data: Bytes, at: impl Fn() -> Pointer) ->
 }
 
 /// The allowed `parameters` of a tensor, with the binary size apart.
-fn parameters(object: Value<'_>, is_allowed: &dyn Fn(&str) -> bool) -> Result<(Option<u64>, Vec<Field>), Invalid> {
+fn parameters(object: Value<'_>, is_allowed: &dyn Fn(Value<'_>) -> bool) -> Result<(Option<u64>, Vec<Field>), Invalid> {
     let Some(parameters) = object.field("parameters") else { return Ok((None, Vec::new())) };
     if parameters.kind() != Kind::Object {
         return Err(wrong_type(parameters.pointer(), "an object"));
@@ -327,7 +327,7 @@ fn parameters(object: Value<'_>, is_allowed: &dyn Fn(&str) -> bool) -> Result<(O
             size = Some(field.as_u64().ok_or_else(|| wrong_type(field.pointer(), "a size in bytes"))?);
             continue;
         }
-        if !is_allowed(&key) {
+        if !is_allowed(field) {
             return Err(unsupported(field.pointer(), "this parameter is not accepted"));
         }
         if !is_plain(field) {

@@ -16,7 +16,7 @@ pub(super) const TOOLS: usize = 256;
 /// Longest name of a tool or a caller's word for something.
 pub(super) const NAME: Rule = Text(128);
 /// Longest text in a message, but for the limit on strings.
-const ANY_TEXT: Rule = Text(usize::MAX);
+pub(super) const ANY_TEXT: Rule = Text(usize::MAX);
 
 const DETAIL: Rule = Word(&["auto", "low", "high", "original", "default"]);
 
@@ -116,8 +116,10 @@ pub(super) const WEB_SEARCH: Rule = Refused("search of the web is not offered");
 impl Walk<'_> {
     /// Checks the messages of a chat.
     pub(super) fn messages(&mut self, value: Value<'_>) -> Result<(), Invalid> {
-        if value.kind() != Kind::Array {
-            return Err(wrong_type(value.pointer(), "a list of messages"));
+        match value.kind() {
+            Kind::Array => {}
+            Kind::Numbers => return Err(wrong_type(value.pointer().index(0), "an object")),
+            _ => return Err(wrong_type(value.pointer(), "a list of messages")),
         }
         let count = value.size();
         if count == 0 {
@@ -173,6 +175,7 @@ impl Walk<'_> {
                 value.items().try_for_each(|part| self.part(part, origin))
             }
             Kind::Text | Kind::Null => self.apply(&ANY_TEXT, value, origin),
+            Kind::Numbers => Err(wrong_type(value.pointer().index(0), "an object")),
             _ => Err(wrong_type(value.pointer(), "a string or a list of parts")),
         }
     }

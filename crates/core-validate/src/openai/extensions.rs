@@ -5,6 +5,7 @@
 //! here; an operator can allow it by name.
 
 use crate::limits::Extensions;
+use crate::openai::fields::EFFORT;
 use crate::openai::rule::Rule;
 use crate::request::{Operation, Origin};
 
@@ -16,13 +17,9 @@ const WORDS_OF_TEMPLATE: Rule = Object(&[
     ("thinking", Flag),
     ("preserve_thinking", Flag),
     ("clear_thinking", Flag),
-    ("reasoning_effort", Word(&["none", "minimal", "low", "medium", "high", "xhigh", "max"])),
+    ("reasoning_effort", EFFORT),
 ]);
-const REASONING: Rule = Object(&[
-    ("effort", Word(&["none", "minimal", "low", "medium", "high", "xhigh", "max"])),
-    ("enabled", Flag),
-    ("enable", Flag),
-]);
+const REASONING: Rule = Object(&[("effort", EFFORT), ("enabled", Flag), ("enable", Flag)]);
 const CHOICES: Rule = From(Origin::Schema, &List(128, &Text(256)));
 const SCHEMA: Rule = From(Origin::Schema, &Schema);
 /// Patterns and grammars are compiled by the server, which has crashed on some.
@@ -102,7 +99,6 @@ const SAMPLERS: &[&str] =
 
 const CHAT: &[Row] = &[
     (&[Vllm, Sglang, LlamaCpp], "chat_template_kwargs", WORDS_OF_TEMPLATE),
-    (&[Vllm, LlamaCpp], "add_generation_prompt", Flag),
     (&[Vllm], "include_reasoning", Flag),
     (&[Vllm], "documents", From(Origin::ToolResult, &List(32, &Map(16, 64, &Text(64 << 10))))),
     (&[Sglang], "separate_reasoning", Flag),

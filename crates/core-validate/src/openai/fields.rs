@@ -119,6 +119,9 @@ impl Walk<'_> {
                 return Err(refused(operation, &key, field));
             }
         }
+        // A server may put the parts of a prediction together, too.
+        let prediction = root.field("prediction").and_then(|prediction| prediction.get("content"));
+        self.parts.extend(prediction.filter(|content| content.kind() == Kind::Array).map(Value::id));
         let builds_on = ["prompt", "previous_response_id", "conversation"];
         let has_state = operation == Operation::Respond && builds_on.iter().any(|key| root.field(key).is_some());
         if root.field(required).is_none() && !has_state {
@@ -175,6 +178,11 @@ impl Walk<'_> {
     }
 }
 
+/// Whether a choice of tools makes the model call one.
+pub(super) fn must_call(choice: Value<'_>) -> bool {
+    choice.is_text("required") || choice.kind() == Kind::Object
+}
+
 /// A tool that must be called is one of those that are there.
 fn choice(root: Value<'_>) -> Result<(), Invalid> {
     let Some(choice) = root.field("tool_choice") else { return Ok(()) };
@@ -183,8 +191,7 @@ fn choice(root: Value<'_>) -> Result<(), Invalid> {
         let inner = tool.get("function").or_else(|| tool.get("custom")).unwrap_or(tool);
         inner.get("name").and_then(Value::as_str).map(std::borrow::Cow::into_owned)
     };
-    let must = choice.is_text("required") || choice.kind() == Kind::Object;
-    if must && tools.is_none_or(|tools| tools.size() == 0) {
+    if must_call(choice) && tools.is_none_or(|tools| tools.size() == 0) {
         return Err(conflict(choice.pointer(), "tool_choice needs tools"));
     }
     let Some(named) = Some(choice).filter(|choice| choice.kind() == Kind::Object).and_then(name) else { return Ok(()) };

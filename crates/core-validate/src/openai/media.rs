@@ -13,8 +13,9 @@ const IMAGE_TOKENS: u64 = 765;
 
 /// Smallest side of an image; vLLM's processors crash below a patch of 28 (CVE-2026-22773).
 const MIN_SIDE: u32 = 28;
-/// Most pixels of an image.
+/// Most pixels of an image, and of all images of a request.
 const MAX_PIXELS: u64 = 40_000_000;
+const ALL_PIXELS: u64 = 5 * MAX_PIXELS;
 
 /// An image is a `data:` address; anything else makes the model server fetch it.
 pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
@@ -41,7 +42,14 @@ pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
             let message = format!("an image of {width} x {height} has more than {MAX_PIXELS} pixels");
             Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
         }
-        Some(_) => Ok(()),
+        Some(Pixels { width, height }) => {
+            walk.pixels += u64::from(width) * u64::from(height);
+            if walk.pixels <= ALL_PIXELS {
+                return Ok(());
+            }
+            let message = format!("all images have more than {ALL_PIXELS} pixels");
+            Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
+        }
         None => Err(unsupported(value.pointer(), "not an image of type png, jpeg, gif or webp")),
     }
 }

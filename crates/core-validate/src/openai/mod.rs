@@ -9,6 +9,7 @@ mod media;
 mod pattern;
 mod pixels;
 mod reduce;
+mod reference;
 pub(crate) mod respond;
 mod responses;
 mod rule;
@@ -57,8 +58,7 @@ pub(crate) fn parse(
     }
     let Walk { marks, parts, mut schemas, dropped, media_tokens, .. } = walk;
     // Tools that must be called are compiled as one.
-    let must_call = |choice: &Value<'_>| choice.kind() == Kind::Object || choice.is_text("required");
-    if root.field("tool_choice").is_some_and(|choice| must_call(&choice)) {
+    if root.field("tool_choice").is_some_and(fields::must_call) {
         schemas.extend(root.field("tools").map(Value::id));
     }
     let edits = edits(operation, root, dropped, &rules);
@@ -117,6 +117,10 @@ fn model(root: Value<'_>) -> Result<ModelName, Invalid> {
     ModelName::from_str(&text).map_err(|error| Invalid::new(InvalidCode::OutOfRange, at(), error.to_string()))
 }
 
+fn is_empty(list: Value<'_>) -> bool {
+    list.kind() == Kind::Array && list.size() == 0
+}
+
 impl Walk<'_> {
     /// A prompt is a text or a list of texts; token numbers only when they are allowed.
     fn prompt(&mut self, value: Value<'_>) -> Result<(), Invalid> {
@@ -130,7 +134,7 @@ impl Walk<'_> {
             Kind::Array if value.items().all(|item| item.kind() == Kind::Text) => {
                 value.items().try_for_each(|item| self.one_prompt(item))
             }
-            Kind::Array if value.items().all(|item| item.kind() == Kind::Numbers) => {
+            Kind::Array if value.items().all(|item| item.kind() == Kind::Numbers || is_empty(item)) => {
                 value.items().try_for_each(|item| self.tokens(item))
             }
             _ => Err(wrong_type(value.pointer(), "a string or a list of strings")),

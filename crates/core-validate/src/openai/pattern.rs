@@ -1,4 +1,5 @@
-//! Patterns of JSON schemas: whether a server can match them in time that grows with the text, and no faster.
+//! Patterns of JSON schemas: whether they are regular and not large, as far as reading them tells. What a server makes
+//! of one may still be larger than it.
 
 use regex_syntax::ast::parse::ParserBuilder;
 use regex_syntax::ast::{Ast, ErrorKind, Repetition, RepetitionKind, RepetitionRange};
@@ -9,7 +10,7 @@ const STEPS: u64 = 10_000;
 /// What a server would make of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pattern {
-    /// It can be matched in linear time.
+    /// It is regular, so that it can be matched in linear time.
     Sound,
     /// ECMAScript has more than that: it looks around, or refers to what it matched. Servers refuse or ignore it.
     Beyond,
@@ -20,6 +21,8 @@ pub(super) enum Pattern {
 /// Reads a pattern. Takes time and memory in proportion to its length.
 pub(super) fn read(pattern: &str) -> Pattern {
     match ParserBuilder::new().nest_limit(64).build().parse(pattern) {
+        // Flags change how the rest is read, and ECMAScript has none in a pattern.
+        Ok(_) if has_flags(pattern) => Pattern::Beyond,
         Ok(ast) if steps(&ast) <= STEPS => Pattern::Sound,
         Ok(_) => Pattern::Unsound,
         Err(error) => match error.kind() {
@@ -31,6 +34,13 @@ pub(super) fn read(pattern: &str) -> Pattern {
             _ => Pattern::Unsound,
         },
     }
+}
+
+/// Whether a group begins with anything but a name, nothing, or a look around, which does not parse.
+fn has_flags(pattern: &str) -> bool {
+    pattern
+        .match_indices("(?")
+        .any(|(at, _)| !pattern.get(at + 2..).is_some_and(|rest| rest.starts_with([':', '<', 'P'])))
 }
 
 /// The parser bounds how deep this goes.
@@ -66,7 +76,9 @@ mod tests {
         for pattern in ["^[a-z]+$", r"^\d{4}-\d{2}$", r"^(?:a|b)*\/\.[\w.-]+$", r"\p{L}\u20E3", "(a+)+$", ""] {
             assert_eq!(read(pattern), Pattern::Sound, "{pattern}");
         }
-        for pattern in [r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$", r"(a)\1", r"[\w-.]", "(?<=a)b"] {
+        for pattern in
+            [r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$", r"(a)\1", r"[\w-.]", "(?<=a)b", "^(?x)#((a{9999}){9999})$", "(?i:a)"]
+        {
             assert_eq!(read(pattern), Pattern::Beyond, "{pattern}");
         }
         let deep = "(".repeat(100) + &")".repeat(100);

@@ -117,14 +117,13 @@ fn places(root: &Json) -> Vec<SlotPlace> {
 fn part_places(steps: &[usize], parts: &[Json], choice: u32, is_thought: bool, places: &mut Vec<SlotPlace>) {
     for (i, part) in parts.iter().enumerate() {
         let Json::Object(fields) = part else { continue };
-        for (j, (key, value)) in fields.iter().enumerate().filter(|(_, (_, value))| value.as_str().is_some()) {
+        for (j, (key, _)) in fields.iter().enumerate().filter(|(_, (_, value))| value.as_str().is_some()) {
             let slot = match key.as_ref() {
                 "text" if is_thought => Slot::Reasoning(choice),
                 "text" => Slot::Content(choice),
                 "refusal" => Slot::Refusal(choice),
                 _ => continue,
             };
-            let _ = value;
             places.push(SlotPlace { steps: [steps, &[i, j]].concat(), slot });
         }
     }
@@ -134,10 +133,10 @@ fn part_places(steps: &[usize], parts: &[Json], choice: u32, is_thought: bool, p
 pub(crate) fn filter_item(root: &mut Json, index: u32) -> bool {
     let items = root.get_mut("output").and_then(Json::as_array_mut);
     let Some(item) = items.and_then(|items| items.get_mut(index as usize)) else { return false };
-    let id = item.get("id").cloned().unwrap_or(Json::Null);
     *item = Json::object([
         ("type", Json::text("message")),
-        ("id", id),
+        // Its own may be what was found.
+        ("id", Json::text(format!("item_{index}"))),
         ("role", Json::text("assistant")),
         ("status", Json::text("incomplete")),
         ("content", Json::Array(Vec::new())),

@@ -2,7 +2,7 @@
 
 use crate::invalid::Invalid;
 use crate::json::{Kind, Value};
-use crate::openai::chat::{ALLOWED_TOOLS, AUDIO, NAME, TOOLS};
+use crate::openai::chat::{ALLOWED_TOOLS, ANY_TEXT, AUDIO, NAME, TOOLS};
 use crate::openai::fields::{EFFORT, TOKENS, VERBOSITY};
 use crate::openai::rule::{Rule, Table, Walk, find};
 use crate::refuse::{empty, unknown, unsupported, wrong_type};
@@ -10,12 +10,10 @@ use crate::request::Origin;
 
 use Rule::*;
 
-const TEXT: Rule = Text(usize::MAX);
-
 /// Fields of the root beside those that all operations share.
 pub(super) const RESPOND: Table = &[
     ("input", Elsewhere),
-    ("instructions", From(Origin::System, &TEXT)),
+    ("instructions", From(Origin::System, &ANY_TEXT)),
     ("max_output_tokens", TOKENS),
     ("max_tool_calls", Integer(1, 1_024)),
     ("parallel_tool_calls", Flag),
@@ -50,7 +48,7 @@ const SUMMARY: Rule = Word(&["auto", "concise", "detailed"]);
 const FORMAT: Rule = Tagged(&[
     ("text", &[]),
     ("json_object", &[]),
-    ("json_schema", &[("name", NAME), ("description", TEXT), ("schema", Schema), ("strict", Flag)]),
+    ("json_schema", &[("name", NAME), ("description", ANY_TEXT), ("schema", Schema), ("strict", Flag)]),
 ]);
 
 /// Tools that the caller runs. Those that a provider runs fetch, compute or remember elsewhere.
@@ -61,17 +59,16 @@ const TOOL_LIST: Rule = List(
             "function",
             &[
                 ("name", NAME),
-                ("description", TEXT),
+                ("description", ANY_TEXT),
                 ("parameters", Schema),
                 ("strict", Flag),
                 ("output_schema", Dropped),
                 ("defer_loading", Dropped),
                 ("allowed_callers", Dropped),
                 ("async", Dropped),
-                ("function", Dropped),
             ],
         ),
-        ("custom", &[("name", NAME), ("description", TEXT), ("format", CUSTOM_FORMAT)]),
+        ("custom", &[("name", NAME), ("description", ANY_TEXT), ("format", CUSTOM_FORMAT)]),
     ]),
 );
 
@@ -88,8 +85,8 @@ const TOOL_CHOICE: Rule = Or(
 /// What every item may carry from the answer it was in.
 const ITEM: Table = &[
     ("type", Elsewhere),
-    ("id", Dropped),
-    ("status", Dropped),
+    ("id", NAME),
+    ("status", Word(&["in_progress", "completed", "incomplete"])),
     ("caller", Dropped),
     ("namespace", Dropped),
     ("async", Dropped),
@@ -97,22 +94,26 @@ const ITEM: Table = &[
 ];
 
 const MESSAGE: Table = &[("role", Elsewhere), ("content", Elsewhere)];
-const CALL: Table = &[("call_id", NAME), ("name", NAME), ("arguments", TEXT), ("parsed_arguments", Dropped)];
+const CALL: Table = &[("call_id", NAME), ("name", NAME), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
 const OUTPUT: Table = &[("call_id", NAME), ("name", NAME), ("output", Elsewhere)];
 const REASONING: Table = &[
-    ("summary", List(64, &Tagged(&[("summary_text", &[("text", TEXT)])]))),
-    ("content", List(64, &Tagged(&[("reasoning_text", &[("text", TEXT)])]))),
+    ("summary", List(64, &Tagged(&[("summary_text", &[("text", ANY_TEXT)])]))),
+    ("content", List(64, &Tagged(&[("reasoning_text", &[("text", ANY_TEXT)])]))),
     ("encrypted_content", Sealed),
 ];
-const CUSTOM_CALL: Table = &[("call_id", NAME), ("name", NAME), ("input", TEXT)];
+const CUSTOM_CALL: Table = &[("call_id", NAME), ("name", NAME), ("input", ANY_TEXT)];
 
-const PART: Table =
-    &[("prompt_cache_breakpoint", Dropped), ("annotations", Dropped), ("logprobs", Dropped), ("parsed", Dropped)];
+const PART: Table = &[
+    ("prompt_cache_breakpoint", Dropped),
+    ("annotations", From(Origin::Assistant, &Free)),
+    ("logprobs", Dropped),
+    ("parsed", Dropped),
+];
 
 const PARTS: &[(&str, Table)] = &[
-    ("input_text", &[("text", TEXT)]),
-    ("output_text", &[("text", TEXT)]),
-    ("refusal", &[("refusal", TEXT)]),
+    ("input_text", &[("text", ANY_TEXT)]),
+    ("output_text", &[("text", ANY_TEXT)]),
+    ("refusal", &[("refusal", ANY_TEXT)]),
     (
         "input_image",
         &[("image_url", Image), ("detail", Word(&["auto", "low", "high", "original"])), ("file_id", Stored(&NAME))],
@@ -135,7 +136,7 @@ impl Walk<'_> {
     pub(super) fn items(&mut self, value: Value<'_>) -> Result<(), Invalid> {
         match value.kind() {
             Kind::Text if value.raw().is_empty() => Err(empty(value.pointer())),
-            Kind::Text => self.apply(&TEXT, value, Origin::User),
+            Kind::Text => self.apply(&ANY_TEXT, value, Origin::User),
             Kind::Array if value.size() == 0 => Err(empty(value.pointer())),
             Kind::Array => {
                 crate::refuse::list_length(value.size(), self.limits.messages, || value.pointer())?;
@@ -150,7 +151,10 @@ impl Walk<'_> {
             return Err(wrong_type(item.pointer(), "an object"));
         }
         let is_bare = item.field("role").is_none() && item.field("id").is_some();
-        let kind = item.field("type").and_then(Value::as_word);
+        let kind = match item.field("type") {
+            Some(kind) => Some(kind.as_word().ok_or_else(|| wrong_type(kind.pointer(), "a string"))?),
+            None => None,
+        };
         let kind = kind.unwrap_or(if is_bare { "item_reference".into() } else { "message".into() });
         let (origin, own) = match &*kind {
             "message" => (self.role(item)?, MESSAGE),
@@ -172,6 +176,10 @@ impl Walk<'_> {
             match &*key {
                 "content" if &*kind == "message" => self.item_content(field, origin)?,
                 "output" => self.item_content(field, origin)?,
+                "summary" | "content" => {
+                    self.parts.push(field.id());
+                    self.apply(rule, field, origin)?;
+                }
                 _ => self.apply(rule, field, origin)?,
             }
         }
@@ -198,6 +206,8 @@ impl Walk<'_> {
 
     fn item_content(&mut self, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
         match value.kind() {
+            Kind::Array if value.size() == 0 && origin != Origin::Assistant => Err(empty(value.pointer())),
+            Kind::Numbers => Err(wrong_type(value.pointer().index(0), "an object")),
             Kind::Array => {
                 self.parts.push(value.id());
                 value.items().try_for_each(|part| {
@@ -214,7 +224,7 @@ impl Walk<'_> {
                     }
                 })
             }
-            Kind::Text | Kind::Null => self.apply(&TEXT, value, origin),
+            Kind::Text | Kind::Null => self.apply(&ANY_TEXT, value, origin),
             _ => Err(wrong_type(value.pointer(), "a string or a list of parts")),
         }
     }

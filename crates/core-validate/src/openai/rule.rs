@@ -78,6 +78,8 @@ pub(super) struct Walk<'w> {
     pub(super) schemas: Vec<u32>,
     pub(super) dropped: Vec<u32>,
     pub(super) media_tokens: u64,
+    /// Of all images.
+    pub(super) pixels: u64,
 }
 
 impl<'w> Walk<'w> {
@@ -89,6 +91,7 @@ impl<'w> Walk<'w> {
             schemas: Vec::new(),
             dropped: Vec::new(),
             media_tokens: 0,
+            pixels: 0,
         }
     }
 
@@ -96,8 +99,17 @@ impl<'w> Walk<'w> {
     pub(super) fn apply(&mut self, rule: &Rule, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
         let kind = value.kind();
         match (rule, kind) {
+            (Dropped, _) => {
+                self.dropped.push(value.id());
+                Ok(())
+            }
             (Elsewhere, _) | (_, Kind::Null) => Ok(()),
-            (From(origin, rule), _) => self.apply(rule, value, *origin),
+            (From(origin, rule), _) => {
+                if *origin == Origin::Schema {
+                    self.schemas.push(value.id());
+                }
+                self.apply(rule, value, *origin)
+            }
             (Or(rule, _), Kind::Text) | (Or(_, rule), _) => self.apply(rule, value, origin),
             (List(max, rule), Kind::Array) => {
                 list_length(value.size(), *max, || value.pointer())?;
@@ -141,19 +153,16 @@ impl<'w> Walk<'w> {
             (Tokens(_), Kind::Array) if value.size() == 0 => {}
             (Schema, Kind::Object | Kind::True | Kind::False) => {
                 schema::check(self, value)?;
-                if origin == Origin::Schema {
-                    self.schemas.push(value.id());
-                }
                 self.every_text(value, origin);
             }
             (Free, _) => self.every_text(value, origin),
-            (Dropped, _) => self.dropped.push(value.id()),
             (Refused(message), _) => return Err(unsupported(value.pointer(), message)),
             (Stored(_), _) => {
                 return Err(unsupported(value.pointer(), "what a server kept of other requests is not used"));
             }
             (Grammar(_), _) => return Err(unsupported(value.pointer(), "grammars and patterns are not accepted")),
-            (Sealed, Kind::Text) if value.raw().bytes().all(is_base64) => {}
+            (Sealed, Kind::Text) if value.chars().all(|char| char.is_ascii() && is_base64(char as u8)) => {}
+            (Sealed, Kind::Text) => return Err(unsupported(value.pointer(), "not base64 of RFC 4648")),
             (Image, Kind::Text) => media::image(self, value)?,
             (Audio, Kind::Text) => media::audio(self, value)?,
             (File, Kind::Text) => media::file(self, value)?,

@@ -4,6 +4,7 @@
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Kind, Value};
 use crate::openai::pattern::{self, Pattern};
+use crate::openai::reference::{holds_by_name, holds_values, leads_home};
 use crate::openai::rule::Walk;
 use crate::refuse::{list_length, text_length, wrong_type};
 
@@ -16,48 +17,76 @@ const BYTES: usize = 64 << 10;
 /// Longest pattern. Those that zod makes are up to 700 bytes long.
 const PATTERN: usize = 1_024;
 
+/// Largest count that is passed on.
+const COUNT: f64 = 10_000.0;
+
 const TYPES: &[&str] = &["string", "number", "integer", "boolean", "object", "array", "null"];
 
-/// Checks one schema. A pattern that looks around, as pydantic and zod make them for a few types, is not passed on:
-/// servers cannot use it.
+/// Checks one schema. A pattern that looks around, as pydantic and zod make them for a few types, is not passed on,
+/// since servers cannot use it; nor is a count so large that they would write it out without end.
 pub(super) fn check(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     if value.raw().len() > BYTES {
         let message = format!("schema of {} bytes exceeds maximum {BYTES}", value.raw().len());
         return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message));
     }
     list_length(value.descendants(), VALUES, || value.pointer())?;
-    schema(walk, value, 0)
+    schema(walk, value, value, 0)
 }
 
-fn schema(walk: &mut Walk<'_>, value: Value<'_>, depth: usize) -> Result<(), Invalid> {
+fn schema(walk: &mut Walk<'_>, root: Value<'_>, value: Value<'_>, depth: usize) -> Result<(), Invalid> {
     if depth > DEPTH {
         let message = format!("schema is nested deeper than {DEPTH}");
         return Err(Invalid::new(InvalidCode::TooDeep, value.pointer(), message));
     }
+    let each = |walk: &mut Walk<'_>, value| schema(walk, root, value, depth + 1);
     for field in value.fields() {
         match (&*field.key(), field.kind()) {
-            // Values, not schemas.
-            ("enum" | "const" | "default" | "examples" | "example" | "required", _) => {}
-            (key, _) if key.starts_with("x-") => {}
-            // Schemas under names that are no keywords.
-            ("patternProperties", Kind::Object) => {
+            (key, _) if holds_values(key) => {}
+            (key, Kind::Object) if holds_by_name(key) => {
                 for field in field.fields() {
-                    check_pattern(walk, &field.key(), field)?;
-                    schema(walk, field, depth + 1)?;
+                    if key == "patternProperties" {
+                        check_pattern(walk, &field.key(), field)?;
+                    }
+                    each(walk, field)?;
                 }
             }
-            ("properties" | "$defs" | "definitions" | "dependentSchemas", Kind::Object) => {
-                field.fields().try_for_each(|field| schema(walk, field, depth + 1))?;
+            // Names again, of schemas or of lists of names.
+            ("dependencies", Kind::Object) => {
+                let schemas = field.fields().filter(|field| field.kind() == Kind::Object);
+                schemas.into_iter().try_for_each(|field| each(walk, field))?;
             }
             ("type", Kind::Text) => known_type(field)?,
             ("type", Kind::Array) => field.items().try_for_each(known_type)?,
             ("type", Kind::Null) => {}
             ("type", _) => return Err(wrong_type(field.pointer(), "a type of JSON schema")),
-            ("pattern", Kind::Text) => check_pattern(walk, &field.as_str().unwrap_or_default(), field)?,
+            ("pattern", Kind::Text) => check_pattern(walk, &field.as_word().unwrap_or_default(), field)?,
             ("pattern", _) => return Err(wrong_type(field.pointer(), "a string")),
-            (_, Kind::Array) => field.items().try_for_each(|item| schema(walk, item, depth + 1))?,
-            _ => schema(walk, field, depth + 1)?,
+            ("$ref", Kind::Text) if leads_home(root, field) => {}
+            ("$ref", _) => {
+                let message = "a reference leads to a schema of the same schema, and to an end";
+                return Err(Invalid::new(InvalidCode::UnsupportedContent, field.pointer(), message));
+            }
+            (key, _) if is_count(key) => check_count(walk, field)?,
+            (_, Kind::Array) => field.items().try_for_each(|item| each(walk, item))?,
+            _ => each(walk, field)?,
         }
+    }
+    Ok(())
+}
+
+/// Keywords whose number a compiler writes out as so many steps.
+fn is_count(keyword: &str) -> bool {
+    let bounded = keyword.strip_prefix("min").or_else(|| keyword.strip_prefix("max"));
+    bounded.is_some_and(|what| matches!(what, "Length" | "Items" | "Properties" | "Contains"))
+}
+
+/// A count beyond what servers write out is not passed on.
+fn check_count(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+    let Some(count) = value.as_f64().filter(|count| *count >= 0.0) else {
+        return Err(wrong_type(value.pointer(), "a number of 0 or more"));
+    };
+    if count > COUNT {
+        walk.dropped.push(value.id());
     }
     Ok(())
 }
@@ -78,7 +107,7 @@ fn check_pattern(walk: &mut Walk<'_>, text: &str, value: Value<'_>) -> Result<()
             Ok(())
         }
         Pattern::Unsound => {
-            let message = "a pattern that cannot be matched in linear time, or is too large";
+            let message = "a pattern that is not understood, or is too large";
             Err(Invalid::new(InvalidCode::UnsupportedContent, value.pointer(), message))
         }
     }

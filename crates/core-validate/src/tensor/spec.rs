@@ -144,9 +144,11 @@ impl TensorSpec {
     /// # Errors
     /// [`Invalid`] for the first fault.
     pub fn check_shape(&self, shape: &[u64]) -> Result<(), Invalid> {
-        self.check_shape_at(shape, Pointer::root)
+        self.check_shape_at(shape, Pointer::root)?;
+        self.check_length(elements(shape).unwrap_or(u64::MAX), Pointer::root)
     }
 
+    /// The same, of a shape that may hold nothing.
     pub(crate) fn check_shape_at(&self, shape: &[u64], at: impl Fn() -> Pointer) -> Result<(), Invalid> {
         if shape.len() != self.shape.len() {
             let message = format!("expected {} dimensions, got {}", self.shape.len(), shape.len());
@@ -158,7 +160,7 @@ impl TensorSpec {
                 return Err(Invalid::new(InvalidCode::WrongShape, at(), message));
             }
         }
-        self.check_length(elements(shape).unwrap_or(u64::MAX), at)
+        self.check_most(elements(shape).unwrap_or(u64::MAX), at)
     }
 
     pub(crate) fn check_dtype(&self, dtype: Dtype, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
@@ -173,6 +175,10 @@ impl TensorSpec {
         if count == 0 {
             return Err(Invalid::new(InvalidCode::EmptyInput, at(), "input is empty"));
         }
+        self.check_most(count, at)
+    }
+
+    fn check_most(&self, count: u64, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
         match self.max_elements {
             Some(limit) if count > limit => Err(too_long(count, limit, at())),
             _ => Ok(()),

@@ -160,7 +160,7 @@ fn fields_of_a_tensor_that_have_another_type_are_refused() {
     let name = of(r#""name":null,"shape":[1],"datatype":"FP32","data":[1]"#);
     refused(name, WrongType, "/inputs/0/name", "expected a string");
     refused(read_tensors(r#"{"inputs":{"name":"x"}}"#), WrongType, "/inputs", "expected a list");
-    refused(read_tensors(r#"{"inputs":[1]}"#), WrongType, "/inputs", "expected a list");
+    refused(read_tensors(r#"{"inputs":[1]}"#), WrongType, "/inputs/0", "expected an object");
     refused(read_tensors(r#"{"inputs":["x"]}"#), WrongType, "/inputs/0", "expected an object");
     refused(read_tensors(r#"{"inputs":[],"id":5}"#), WrongType, "/id", "expected a string");
 }
@@ -248,7 +248,7 @@ fn embeddings_in_the_place_of_a_prompt_are_refused() {
 #[test]
 fn a_tool_whose_schema_is_none_is_refused() {
     const AT: &str = "/tools/0/function/parameters";
-    let linear = "a pattern that cannot be matched in linear time, or is too large";
+    let linear = "a pattern that is not understood, or is too large";
     for (schema, code, below, message) in [
         (r#"{"properties":{"a":{"type":"strin"}}}"#, OutOfRange, "/properties/a/type", "not a type of JSON schema"),
         (r#"{"type":""}"#, OutOfRange, "/type", "not a type of JSON schema"),
@@ -291,7 +291,7 @@ fn an_answer_format_that_cannot_be_compiled_is_refused() {
         chat(&format!(r#","response_format":{{"type":"json_schema","json_schema":{named}}}"#))
     };
     let at = "/response_format/json_schema/schema/pattern";
-    let linear = "a pattern that cannot be matched in linear time, or is too large";
+    let linear = "a pattern that is not understood, or is too large";
     refused(format(r#"{"pattern":"[a-"}"#), UnsupportedContent, at, linear);
     let of_length = |length: usize| format(&format!(r#"{{"pattern":"{}"}}"#, "a".repeat(length)));
     refused(of_length(1_025), StringTooLong, at, "text of 1025 bytes exceeds maximum 1024");

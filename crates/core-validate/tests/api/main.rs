@@ -14,6 +14,8 @@ mod json_suite;
 mod known_failures;
 mod known_reports;
 mod recorded;
+mod responses;
+mod schemas;
 mod tensor_numbers;
 
 fn read(operation: Operation, body: &str) -> Result<InferenceRequest, Invalid> {

@@ -63,6 +63,10 @@ async fn what_the_settings_do_not_say_is_learnt_from_the_server() {
     other["outputs"] = json!([{"name": "other"}]);
     let expected = "unknown_field: the model has no such output at /outputs/0/name";
     assert_eq!(refused(&app, &key, "m", &other).await, (400, expected.to_owned()));
+    // Of another version nothing is known; a model that is not there is said to be before anything else.
+    assert_eq!(refused(&app, &key, "m/versions/2", &wrong).await.0, 502);
+    let unknown = json!({"model": "none", "messages": [], "guided_json": {}});
+    assert_eq!(app.ask("/v1/chat/completions", &key, &unknown).await.0, 404);
     // `mask` may be absent. The scripted server goes on describing, which is no answer.
     assert_eq!(refused(&app, &key, "m", &infer("x", "FP32", &[1, 2], json!([1, 2]))).await.0, 502);
 }
@@ -79,6 +83,8 @@ async fn an_answer_that_is_not_the_models_is_not_passed_on() {
     let key = app.key().await;
     let body = infer("x", "FP32", &[2], json!([1, 2]));
     assert_eq!(refused(&app, &key, "m", &body).await.0, 200);
+    server.always(Say::json(&answer("y", "FP32", json!([0]), "[]")));
+    assert_eq!(refused(&app, &key, "m", &body).await.0, 200, "nothing was found");
     for bad in [
         answer("y", "FP32", json!([2]), "[0.25, NaN]"),
         answer("y", "FP32", json!([2]), "[0.25, 1e39]"),
