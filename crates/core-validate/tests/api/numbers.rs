@@ -3,7 +3,7 @@
 use core_validate::{Dtype, InvalidCode, Operation, Validator};
 use proptest::prelude::*;
 
-use crate::{infer, infer_head, refused};
+use crate::{chat, infer, infer_head, refused};
 
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -18,6 +18,18 @@ fn number() -> impl Strategy<Value = String> {
 
 fn comma() -> impl Strategy<Value = &'static str> {
     prop_oneof![8 => Just(","), 2 => Just(", "), 1 => Just(" , "), 1 => Just(",\n  ")]
+}
+
+/// RapidJSON refuses them, others read zero.
+#[test]
+fn zeros_with_a_power_that_is_too_large_are_refused() {
+    for zero in ["0e309", "-0.0e310", "0.00E+99999999999999999999", "0e18446744073709551616"] {
+        assert_eq!(infer("FP64", "[2]", &format!("[1,{zero}]")).unwrap_err().code(), InvalidCode::NonFinite, "{zero}");
+        assert_eq!(chat(&format!(r#","temperature":{zero}"#)).unwrap_err().code(), InvalidCode::OutOfRange, "{zero}");
+    }
+    for zero in ["0e308", "0.0e309", "0e-99999999999999999999"] {
+        assert!(infer("FP64", "[2]", &format!("[1,{zero}]")).is_ok(), "{zero}");
+    }
 }
 
 /// Data that came before an empty shape was not looked at, and was sent on.
