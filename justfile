@@ -76,3 +76,7 @@ bench-keys-timing:
 bench-validate:
     cargo run --release --locked --package bench-validate --bin bench-validate
     cargo run --release --locked --package bench-validate --bin bench-validate-memory
+
+# whether other JSON readers read what is accepted, and what is sent on, as it was read here
+differential count="1000000" *seed:
+    ./scripts/differential {{count}} {{seed}}

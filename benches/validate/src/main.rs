@@ -1,8 +1,9 @@
 //! `just bench-validate`: what reading and checking a request costs, beside what others take for the same bytes.
-//! Prints a line for each case and one for each goal.
-#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+//! Prints a line for each case and one for each goal. `just differential`: whether others read the same.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking, and prints")]
 
 mod chats;
+mod differential;
 mod tensors;
 
 fn main() {
@@ -17,6 +18,8 @@ fn main() {
         ["json"] => tensors::json(),
         ["binary"] => tensors::binary(),
         ["chats"] => chats::run(),
-        _ => println!("nothing, `json`, `binary` or `chats`"),
+        ["differential", count] => differential::run(count.parse().unwrap(), 1),
+        ["differential", count, seed] => differential::run(count.parse().unwrap(), seed.parse().unwrap()),
+        _ => println!("nothing, `json`, `binary`, `chats`, or `differential` with a count and perhaps a seed"),
     }
 }
