@@ -7,6 +7,7 @@ mod oip;
 mod openai;
 mod sse;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -64,7 +65,21 @@ pub struct Description {
     pub outputs: Vec<TensorDescription>,
 }
 
+/// Most inputs or outputs of a model, and most dimensions of one.
+const MAX_TENSORS: usize = 64;
+const MAX_RANK: usize = 8;
+
 impl Description {
+    /// Whether it reads like tensors: a broken server may say anything.
+    fn is_sound(&self) -> bool {
+        [&self.inputs, &self.outputs].iter().all(|tensors| {
+            let names: HashSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+            tensors.len() <= MAX_TENSORS
+                && names.len() == tensors.len()
+                && tensors.iter().all(TensorDescription::is_sound)
+        })
+    }
+
     /// The same as a specification; `None` when nothing is said of inputs. `optional` ones may be absent.
     pub fn to_spec(&self, optional: &[String]) -> Option<ModelSpec> {
         let mut spec = ModelSpec::new();
@@ -103,6 +118,7 @@ impl TensorDescription {
         (1..=128).contains(&self.name.len())
             && self.name.bytes().all(is_plain)
             && self.datatype.parse::<core_validate::Dtype>().is_ok()
-            && self.shape.iter().all(|size| *size >= -1)
+            && self.shape.len() <= MAX_RANK
+            && self.shape.iter().all(|size| *size == -1 || *size > 0)
     }
 }

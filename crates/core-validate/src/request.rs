@@ -134,6 +134,11 @@ impl<'a> Text<'a> {
         self.origin
     }
 
+    /// Whether it is an object's key: another one may come to be the same when it is changed.
+    pub fn is_key(&self) -> bool {
+        matches!(self.place, Place::Key(_))
+    }
+
     /// What it says. Copied when it holds escapes.
     pub fn text(&self) -> Cow<'a, str> {
         self.of.text(self.place)
@@ -146,6 +151,8 @@ enum Place {
     Value(u32),
     Key(u32),
     Element(usize, usize),
+    /// The caller's name for a tensor request.
+    Id,
 }
 
 #[derive(Debug, Clone)]
@@ -277,8 +284,9 @@ impl InferenceRequest {
             let value = mark.value.map(|origin| (Place::Value(node), origin));
             key.into_iter().chain(value)
         });
+        let id = tensors.and_then(TensorRequest::id).map(|_| (Place::Id, Origin::Other));
         let elements = tensors.into_iter().flat_map(TensorRequest::places);
-        marked.chain(elements.map(|(tensor, element)| (Place::Element(tensor, element), Origin::Element)))
+        marked.chain(id).chain(elements.map(|(tensor, element)| (Place::Element(tensor, element), Origin::Element)))
     }
 
     fn text(&self, place: Place) -> Cow<'_, str> {
@@ -288,6 +296,7 @@ impl InferenceRequest {
             (Content::Tensors(tensors), Place::Element(tensor, element)) => {
                 tensors.text(tensor, element).unwrap_or_default()
             }
+            (Content::Tensors(tensors), Place::Id) => Cow::Borrowed(tensors.id().unwrap_or_default()),
             _ => Cow::default(),
         }
     }
@@ -296,6 +305,7 @@ impl InferenceRequest {
         match (&self.content, place) {
             (Content::Json(json), Place::Value(node) | Place::Key(node)) => json.document.value(node).pointer(),
             (_, Place::Element(tensor, element)) => TensorRequest::pointer(tensor, element),
+            (_, Place::Id) => Pointer::root().key("id"),
             _ => Pointer::root(),
         }
     }
@@ -348,6 +358,7 @@ impl InferenceRequest {
                 (Content::Tensors(tensors), Place::Element(tensor, element)) => {
                     tensors.set_text(tensor, element, text);
                 }
+                (Content::Tensors(tensors), Place::Id) => tensors.set_id(text),
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! What may be changed while the gateway runs: models, limits, screening. Swapped as a whole.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,8 @@ pub struct Model {
     rules: ArcSwap<ModelRules>,
     /// Its servers say what its tensors are; these of its inputs may be absent.
     described: Option<Vec<String>>,
+    /// They said it when they were asked last, or nobody asked yet.
+    is_told: AtomicBool,
     price: Option<Price>,
     history: History,
     servers: Vec<Server>,
@@ -136,7 +138,8 @@ impl Model {
         let created = crate::about::unix_millis() / 1_000;
         let rules = ArcSwap::from_pointee(rules);
         let (described, price, history) = (None, None, History::default());
-        Ok(Self { name, operations, max_output_tokens, rules, described, price, history, servers, created })
+        let is_told = AtomicBool::new(true);
+        Ok(Self { name, operations, max_output_tokens, rules, described, is_told, price, history, servers, created })
     }
 
     /// The same at a price.
@@ -157,10 +160,20 @@ impl Model {
     /// held to that; while they do not answer, to what was learnt before.
     pub async fn learn(&self) {
         let Some(optional) = &self.described else { return };
-        let Some(description) = self.describe().await else { return };
-        // A server that says nothing takes nothing back.
-        let Some(spec) = description.to_spec(optional) else { return };
+        let spec = self.describe().await.and_then(|description| description.to_spec(optional));
+        let was_told = self.is_told.swap(spec.is_some(), Ordering::Relaxed);
         let rules = self.rules.load();
+        // A server that says nothing takes nothing back.
+        let Some(spec) = spec else {
+            if was_told {
+                let known = rules.tensors().is_some();
+                tracing::warn!(
+                    model = %self.name, known,
+                    "no server describes the model's tensors: what was learnt holds, or else form and finiteness only"
+                );
+            }
+            return;
+        };
         if rules.tensors() != Some(&spec) {
             tracing::info!(model = %self.name, "the model's tensors are learnt from its servers");
             self.rules.store(Arc::new(rules.with_tensors(Some(spec))));

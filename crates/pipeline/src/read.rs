@@ -16,8 +16,8 @@ use crate::policy::Policy;
 use crate::received::Unread;
 use crate::rejection::Rejection;
 
-/// Bodies above this size are parsed off the event loop: about a millisecond of work.
-const LARGE: usize = 256 << 10;
+/// Bodies above this size are parsed off the event loop: at most a millisecond of work.
+const LARGE: usize = 64 << 10;
 /// Bodies above this size need a permit for their memory.
 const SMALL: usize = 64 << 10;
 /// Bytes that one permit stands for.

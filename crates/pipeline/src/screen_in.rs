@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audit::Noted;
-use core_validate::{InferenceRequest, Origin, Pointer};
+use core_validate::{InferenceRequest, Origin, Pointer, Text};
 use ratelimit_redis::Standing;
 use sanitize::{Action, Finding, Mode, Sanitizer};
 use tokio::sync::Semaphore;
@@ -15,8 +15,8 @@ use crate::policy::Model;
 use crate::rejection::Rejection;
 use crate::ticket::{End, Ticket};
 
-/// Texts of larger bodies are screened off the event loop: half a millisecond of work.
-const LARGE: usize = 128 << 10;
+/// Texts of larger bodies are screened off the event loop: a millisecond of work, or fifty of the worst texts there are.
+const LARGE: usize = 16 << 10;
 /// Findings that are kept of one request.
 const FINDINGS: usize = 64;
 
@@ -91,8 +91,8 @@ fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: boo
         }
         note(&mut findings, verdict.findings(), text.pointer().as_str());
         match verdict.action() {
-            Action::Block => blocked = blocked.take().or_else(|| Some(text.pointer())),
-            Action::Redact => return Ok(Some(verdict.into_text().into_owned())),
+            Action::Redact if is_prose(text) => return Ok(Some(verdict.into_text().into_owned())),
+            Action::Block | Action::Redact => blocked = blocked.take().or_else(|| Some(text.pointer())),
             _ => {}
         }
         Ok(None)
@@ -107,6 +107,21 @@ fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: boo
         }
     }
     Looked { request, findings, blocked }
+}
+
+/// Whether a text may be rewritten. A key that is, may come to be another field; a stop word or a choice, nothing;
+/// and neither was checked.
+fn is_prose(text: &Text<'_>) -> bool {
+    let is_said = matches!(
+        text.origin(),
+        Origin::User
+            | Origin::System
+            | Origin::Assistant
+            | Origin::ToolResult
+            | Origin::ToolDescription
+            | Origin::Element
+    );
+    is_said && !text.is_key()
 }
 
 /// Adds findings as the audit trail keeps them.

@@ -1,5 +1,6 @@
 //! Screen out: the answer is read, reduced to what a caller may see, and its texts are screened.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -106,16 +107,28 @@ impl Whole {
         };
         ticket.used.reported = answer.usage();
         answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), &name);
-        let mut blocked = Vec::new();
+        let mut blocked = BTreeSet::new();
         let mut seen = 0;
+        // Parts of one text, which a caller's library may put together.
+        let mut parts: BTreeMap<Slot, Vec<String>> = BTreeMap::new();
+        let sanitizer = &policy.screening.output;
         answer.map_texts(|slot, text| {
             seen += text.len();
-            let place = place(asked.operation(), slot);
-            let is_blocked = screen(&policy.screening.output, &place, text, &mut ticket.about.findings);
-            if is_blocked && !blocked.contains(&slot.choice()) {
-                blocked.push(slot.choice());
+            if screen(sanitizer, &place(asked.operation(), slot), text, &mut ticket.about.findings) {
+                blocked.insert(slot.choice());
+            }
+            if !matches!(slot, Slot::Label(_) | Slot::Element(..)) {
+                parts.entry(slot).or_default().push(text.clone());
             }
         });
+        for (slot, parts) in parts.into_iter().filter(|(_, parts)| parts.len() > 1) {
+            let whole = parts.concat();
+            let verdict = sanitizer.check(&whole);
+            if matches!(verdict.action(), Action::Block | Action::Redact) {
+                note(&mut ticket.about.findings, verdict.findings(), &place(asked.operation(), slot));
+                blocked.insert(slot.choice());
+            }
+        }
         ticket.saw(seen);
         let is_filtered = blocked.iter().all(|choice| answer.filter_choice(*choice));
         if !is_filtered {

@@ -1,6 +1,6 @@
 //! From settings to models, and to the servers that answer for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,6 +149,17 @@ fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRule
     if settings.inputs.is_empty() && !settings.outputs.is_empty() {
         return Err(InvalidSettings::new(format!("{at}.outputs"), "describe the inputs as well"));
     }
+    let infers = settings.operations.contains(&OperationSetting::Infer);
+    let has_tensors = !settings.inputs.is_empty() || !settings.allow_parameters.is_empty();
+    if has_tensors && !infers {
+        return Err(InvalidSettings::new(format!("{at}.inputs"), "only a model that infers has tensors"));
+    }
+    for tensors in [&settings.inputs, &settings.outputs] {
+        let names: BTreeSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        if names.len() < tensors.len() {
+            return Err(InvalidSettings::new(format!("{at}.inputs"), "two tensors have the same name"));
+        }
+    }
     let mut spec = ModelSpec::new();
     for (i, input) in settings.inputs.iter().enumerate() {
         let tensor = tensor(&format!("{at}.inputs[{i}]"), input)?;
@@ -208,11 +219,21 @@ fn tensor(at: &str, settings: &TensorSettings) -> Result<TensorSpec, InvalidSett
         let known: Vec<&str> = Dtype::ALL.iter().map(|dtype| dtype.as_str()).collect();
         InvalidSettings::new(format!("{at}.dtype"), format!("expected one of {}", known.join(", ")))
     })?;
-    if settings.shape.iter().any(|&size| size == 0 || size < -1) {
-        return Err(InvalidSettings::new(format!("{at}.shape"), "a size is -1 or more than 0"));
+    if settings.shape.len() > 8 || settings.shape.iter().any(|&size| size == 0 || size < -1) {
+        return Err(InvalidSettings::new(format!("{at}.shape"), "expected at most 8 sizes of -1 or more than 0"));
+    }
+    if settings
+        .allowed
+        .as_ref()
+        .is_some_and(|values| values.is_empty() || values.iter().any(|value| !value.is_finite()))
+    {
+        return Err(InvalidSettings::new(format!("{at}.allowed"), "expected some numbers"));
     }
     let mut spec = TensorSpec::new(dtype, settings.shape.clone());
     if let Some(count) = settings.max_elements {
+        if count == 0 {
+            return Err(InvalidSettings::new(format!("{at}.max_elements"), "expected a number of 1 or more"));
+        }
         spec = spec.max_elements(count);
     }
     if settings.min.is_some() || settings.max.is_some() {

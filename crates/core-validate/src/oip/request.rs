@@ -154,8 +154,14 @@ pub(super) fn is_plain(value: Value<'_>) -> bool {
 
 impl TensorRequest {
     /// What the caller names the request.
-    pub(super) fn id(&self) -> Option<&str> {
+    pub(crate) fn id(&self) -> Option<&str> {
         self.rest.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.as_str())
+    }
+
+    pub(crate) fn set_id(&mut self, text: String) {
+        if let Some((_, id)) = self.rest.iter_mut().find(|(key, _)| key == "id") {
+            *id = Json::text(text);
+        }
     }
 
     fn outputs(&mut self, limits: &Limits, list: Value<'_>) -> Result<(), Invalid> {

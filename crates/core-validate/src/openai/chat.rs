@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Kind, Value};
-use crate::openai::rule::{Rule, Table, Walk, find};
+use crate::openai::rule::{Case, Rule, Table, Walk, find};
 use crate::refuse::{conflict, empty, unknown, unsupported, wrong_type};
 use crate::request::Origin;
 
@@ -18,34 +18,39 @@ pub(super) const NAME: Rule = Text(128);
 /// Longest text in a message, but for the limit on strings.
 pub(super) const ANY_TEXT: Rule = Text(usize::MAX);
 
-const DETAIL: Rule = Word(&["auto", "low", "high", "original", "default"]);
+pub(super) const DETAIL: Rule = Word(&["auto", "low", "high", "original", "default"]);
 
 /// What every part may carry, and no self-hosted server reads.
 const PART: Table = &[("prompt_cache_breakpoint", Dropped), ("cache_control", Dropped), ("annotations", Dropped)];
 
 /// Kinds of parts; which of them a message may hold, its role says.
-pub(super) const PARTS: &[(&str, Table)] = &[
-    ("text", &[("text", ANY_TEXT)]),
-    ("refusal", &[("refusal", ANY_TEXT)]),
+pub(super) const PARTS: &[Case] = &[
+    ("text", &["text"], &[("text", ANY_TEXT)]),
+    ("refusal", &["refusal"], &[("refusal", ANY_TEXT)]),
     // Some clients write the address alone.
-    ("image_url", &[("image_url", Or(&Image, &Needs(&["url"], &Object(&[("url", Image), ("detail", DETAIL)]))))]),
-    ("input_audio", &[("input_audio", Needs(&["data", "format"], &Object(AUDIO)))]),
-    ("file", &[("file", Needs(&["file_data"], &Object(FILE)))]),
+    ("image_url", &["image_url"], &[("image_url", Or(&Image, &Needs(&["url"], &Object(IMAGE))))]),
+    ("input_audio", &["input_audio"], &[("input_audio", Needs(&["data", "format"], &Object(AUDIO)))]),
+    ("file", &["file"], &[("file", Needs(&["file_data"], &Object(FILE)))]),
 ];
 
+const IMAGE: Table = &[("url", Image), ("detail", DETAIL)];
 pub(super) const AUDIO: Table = &[("data", Audio), ("format", Word(&["wav", "mp3"]))];
 const FILE: Table = &[("file_data", File), ("filename", NAME), ("file_id", Refused("files are accepted inline only"))];
 
-const FUNCTION_CALL: Table = &[("name", NAME), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
+const FUNCTION_CALL: Table = &[("name", Name), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
+const CUSTOM_CALL: Table = &[("name", Name), ("input", ANY_TEXT)];
 
 const TOOL_CALLS: Rule = List(
     TOOLS,
-    &TaggedWith(
-        &[("id", NAME), ("index", Dropped)],
-        &[
-            ("function", &[("function", Needs(&["name", "arguments"], &Object(FUNCTION_CALL)))]),
-            ("custom", &[("custom", Needs(&["name", "input"], &Object(&[("name", NAME), ("input", ANY_TEXT)])))]),
-        ],
+    &Needs(
+        &["id"],
+        &TaggedWith(
+            &[("id", NAME), ("index", Dropped)],
+            &[
+                ("function", &["function"], &[("function", Needs(&["name", "arguments"], &Object(FUNCTION_CALL)))]),
+                ("custom", &["custom"], &[("custom", Needs(&["name", "input"], &Object(CUSTOM_CALL)))]),
+            ],
+        ),
     ),
 );
 
@@ -69,47 +74,56 @@ const TOOL: Table = &[("tool_call_id", NAME)];
 pub(super) const TOOL_LIST: Rule = List(
     TOOLS,
     &Tagged(&[
-        ("function", &[("function", Needs(&["name"], &Object(FUNCTION)))]),
-        ("custom", &[("custom", Object(&[("name", NAME), ("description", ANY_TEXT), ("format", CUSTOM_FORMAT)]))]),
+        ("function", &["function"], &[("function", Needs(&["name"], &Object(FUNCTION)))]),
+        ("custom", &["custom"], &[("custom", Needs(&["name"], &Object(CUSTOM)))]),
     ]),
 );
 
 pub(super) const FUNCTION: Table =
-    &[("name", NAME), ("description", ANY_TEXT), ("parameters", Schema), ("strict", Flag)];
+    &[("name", Name), ("description", ANY_TEXT), ("parameters", Schema), ("strict", Flag)];
 
-pub(super) const CUSTOM_FORMAT: Rule = Tagged(&[("text", &[]), ("grammar", &[("grammar", Grammar(&Object(GRAMMAR)))])]);
+const CUSTOM: Table = &[("name", Name), ("description", ANY_TEXT), ("format", CUSTOM_FORMAT)];
+
+const CUSTOM_FORMAT: Rule =
+    Tagged(&[("text", &[], &[]), ("grammar", &["grammar"], &[("grammar", Grammar(&Object(GRAMMAR)))])]);
 
 pub(super) const GRAMMAR: Table = &[("definition", Text(64 << 10)), ("syntax", Word(&["lark", "regex"]))];
 
 pub(super) const TOOL_CHOICE: Rule = Or(
     &Word(&["none", "auto", "required"]),
     &Tagged(&[
-        ("function", &[("function", Needs(&["name"], &Object(&[("name", NAME)])))]),
-        ("custom", &[("custom", Object(&[("name", NAME)]))]),
-        ("allowed_tools", &[("allowed_tools", Object(ALLOWED_TOOLS))]),
+        ("function", &["function"], &[("function", Needs(&["name"], &Object(NAMED)))]),
+        ("custom", &["custom"], &[("custom", Needs(&["name"], &Object(NAMED)))]),
+        ("allowed_tools", &["allowed_tools"], &[("allowed_tools", Needs(&["mode", "tools"], &Object(ALLOWED_TOOLS)))]),
     ]),
 );
 
-pub(super) const ALLOWED_TOOLS: Table = &[("mode", Word(&["auto", "required"])), ("tools", List(TOOLS, &Free))];
+const NAMED: Table = &[("name", Name)];
+
+pub(super) const ALLOWED_TOOLS: Table =
+    &[("mode", Word(&["auto", "required"])), ("tools", List(TOOLS, &Object(ALLOWED_TOOL)))];
+
+const ALLOWED_TOOL: Table =
+    &[("type", Word(&["function", "custom"])), ("name", Name), ("function", Object(NAMED)), ("custom", Object(NAMED))];
 
 pub(super) const RESPONSE_FORMAT: Rule = Tagged(&[
-    ("text", &[]),
-    ("json_object", &[("schema", Schema)]),
-    (
-        "json_schema",
-        &[
-            ("json_schema", Object(&[("name", NAME), ("description", ANY_TEXT), ("schema", Schema), ("strict", Flag)])),
-            ("schema", Schema),
-        ],
-    ),
-    ("json", &[("value", Schema)]),
-    ("regex", &[("value", Grammar(&Text(1_024)))]),
-    ("structural_tag", &[("structures", Grammar(&Free)), ("triggers", Free), ("format", Grammar(&Free))]),
+    ("text", &[], &[]),
+    ("json_object", &[], &[("schema", Schema)]),
+    ("json_schema", &["json_schema"], &[("json_schema", Needs(&["name"], &Object(NAMED_SCHEMA)))]),
+    ("json", &["value"], &[("value", Schema)]),
+    ("regex", &["value"], &[("value", Grammar(&Text(1_024)))]),
+    ("structural_tag", &[], &[("structures", Grammar(&Free)), ("triggers", Free), ("format", Grammar(&Free))]),
 ]);
 
+pub(super) const NAMED_SCHEMA: Table =
+    &[("name", Name), ("description", ANY_TEXT), ("schema", Schema), ("strict", Flag)];
+
 /// Text that the answer is likely to repeat.
-pub(super) const PREDICTION: Rule =
-    Tagged(&[("content", &[("content", Or(&ANY_TEXT, &List(64, &Tagged(&[("text", &[("text", ANY_TEXT)])]))))])]);
+pub(super) const PREDICTION: Rule = Tagged(&[(
+    "content",
+    &["content"],
+    &[("content", Or(&ANY_TEXT, &List(64, &Tagged(&[("text", &["text"], &[("text", ANY_TEXT)])]))))],
+)]);
 
 pub(super) const WEB_SEARCH: Rule = Refused("search of the web is not offered");
 
@@ -146,7 +160,7 @@ impl Walk<'_> {
         let Some((origin, own)) = of_role(&word) else {
             return Err(Invalid::new(InvalidCode::OutOfRange, role.pointer(), "expected a role of the chat API"));
         };
-        let says = ["content", "tool_calls", "function_call", "refusal", "audio"];
+        let says = ["content", "tool_calls", "function_call", "refusal", "audio", "reasoning", "reasoning_content"];
         let says = if origin == Origin::Assistant { &says[..] } else { &["content"] };
         if !says.iter().any(|key| value.field(key).is_some()) {
             self.required(value, "content")?;
@@ -169,6 +183,8 @@ impl Walk<'_> {
     /// Text, or parts of it.
     fn content(&mut self, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
         match value.kind() {
+            // Beside its calls an assistant may say nothing.
+            Kind::Array if value.size() == 0 && origin == Origin::Assistant => Ok(()),
             Kind::Array if value.size() == 0 => Err(empty(value.pointer())),
             Kind::Array => {
                 self.parts.push(value.id());
@@ -194,14 +210,13 @@ impl Walk<'_> {
         if !fits {
             return Err(unsupported(kind.pointer(), "this kind of content is not accepted"));
         }
-        self.apply(&TaggedWith(PART, PARTS), part, origin)?;
-        self.required(part, &kind_word).map(drop)
+        self.apply(&TaggedWith(PART, PARTS), part, origin)
     }
 }
 
 /// The tool calls of the messages so far, by a keyed hash of their ids: a tool's result belongs to one of them.
 #[derive(Default)]
-struct Calls {
+pub(super) struct Calls {
     hasher: RandomState,
     ids: HashSet<u64>,
 }
@@ -214,7 +229,16 @@ impl Calls {
         }
     }
 
-    fn has(&self, id: Value<'_>) -> bool {
+    /// The same of an item of the responses API.
+    pub(super) fn note_item(&mut self, item: Value<'_>) {
+        let is_call =
+            item.field("type").is_some_and(|kind| kind.is_text("function_call") || kind.is_text("custom_tool_call"));
+        if let Some(id) = item.field("call_id").filter(|_| is_call).and_then(Value::as_str) {
+            self.ids.insert(self.hasher.hash_one(&*id));
+        }
+    }
+
+    pub(super) fn has(&self, id: Value<'_>) -> bool {
         id.as_str().is_some_and(|id| self.ids.contains(&self.hasher.hash_one(&*id)))
     }
 }

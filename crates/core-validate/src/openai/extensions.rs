@@ -100,7 +100,11 @@ const SAMPLERS: &[&str] =
 const CHAT: &[Row] = &[
     (&[Vllm, Sglang, LlamaCpp], "chat_template_kwargs", WORDS_OF_TEMPLATE),
     (&[Vllm], "include_reasoning", Flag),
-    (&[Vllm], "documents", From(Origin::ToolResult, &List(32, &Map(16, 64, &Text(64 << 10))))),
+    (
+        &[Vllm],
+        "documents",
+        From(Origin::ToolResult, &List(32, &Map(16, 64, &Or(&Text(64 << 10), &Number(f64::MIN, f64::MAX))))),
+    ),
     (&[Sglang], "separate_reasoning", Flag),
     (&[Sglang], "stream_reasoning", Flag),
     (&[Sglang, Ollama], "reasoning", REASONING),

@@ -3,13 +3,16 @@
 //! After the API reference of OpenAI as its client of version 3.57 has it, and with what all self-hosted servers
 //! share (`top_k`, `min_p`, `repetition_penalty`).
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use crate::invalid::{Invalid, InvalidCode, is_word};
 use crate::json::{Kind, Value};
 use crate::openai::chat::{FUNCTION, PREDICTION, RESPONSE_FORMAT, TOOL_CHOICE, TOOL_LIST, TOOLS, WEB_SEARCH};
 use crate::openai::extensions;
 use crate::openai::responses::RESPOND;
 use crate::openai::rule::{Rule, Table, Walk, find};
-use crate::refuse::{conflict, missing};
+use crate::refuse::{conflict, missing, unsupported};
 use crate::request::{Operation, Origin};
 
 use Rule::*;
@@ -44,7 +47,7 @@ const SAMPLING: Table = &[
     ("presence_penalty", Number(-2.0, 2.0)),
     ("frequency_penalty", Number(-2.0, 2.0)),
     ("seed", Integer(i64::MIN, i64::MAX)),
-    ("stop", Or(&Text(256), &List(16, &Text(256)))),
+    ("stop", Or(&Said(256), &List(16, &Said(256)))),
     (
         "stream_options",
         Object(&[("include_usage", Flag), ("include_obfuscation", Flag), ("continuous_usage_stats", Flag)]),
@@ -61,7 +64,7 @@ const CHAT: Table = &[
     ("tools", From(Origin::ToolDescription, &TOOL_LIST)),
     ("tool_choice", TOOL_CHOICE),
     ("parallel_tool_calls", Flag),
-    ("functions", From(Origin::ToolDescription, &List(TOOLS, &Object(FUNCTION)))),
+    ("functions", From(Origin::ToolDescription, &List(TOOLS, &Needs(&["name"], &Object(FUNCTION))))),
     ("function_call", Or(&Text(64), &Object(&[("name", Text(64))]))),
     ("response_format", From(Origin::Schema, &RESPONSE_FORMAT)),
     ("prediction", From(Origin::Assistant, &PREDICTION)),
@@ -113,7 +116,7 @@ impl Walk<'_> {
                 self.apply(rule, field, Origin::Other)?;
             } else if let Some(rule) = extensions::find(&self.limits.extensions, operation, &key) {
                 self.apply(rule, field, Origin::Other)?;
-            } else if self.limits.fields.iter().any(|name| *name == key) {
+            } else if self.limits.fields.iter().any(|name| *name == key) && !RESERVED.contains(&&*key) {
                 self.every_text(field, Origin::Other);
             } else if !field.is_null() {
                 return Err(refused(operation, &key, field));
@@ -143,13 +146,29 @@ impl Walk<'_> {
         if has("top_logprobs") && operation == Operation::Chat && !is_on("logprobs") {
             return Err(conflict(at("top_logprobs"), "top_logprobs needs logprobs"));
         }
-        if has("max_tokens") && has("max_completion_tokens") {
-            return Err(conflict(at("max_tokens"), "max_tokens and max_completion_tokens exclude each other"));
+        let caps = (number("max_tokens"), number("max_completion_tokens"));
+        if let (Some(older), Some(newer)) = caps
+            && older != newer
+        {
+            return Err(conflict(at("max_tokens"), "max_tokens and max_completion_tokens differ"));
+        }
+        if let (Some(least), Some(most)) = (number("min_tokens"), caps.1.or(caps.0))
+            && least > most
+        {
+            return Err(conflict(at("min_tokens"), "min_tokens is more than may be written"));
+        }
+        if let Some(modalities) = root.field("modalities")
+            && !modalities.items().any(|word| word.is_text("text"))
+        {
+            return Err(unsupported(at("modalities"), "answers in audio are not offered"));
         }
         let gives_logprobs = is_on("logprobs") || number("logprobs").is_some_and(|most| most > 0);
         let bias = root.field("logit_bias").filter(|bias| bias.size() > 0);
         if gives_logprobs && bias.is_some() && !self.limits.bias_with_logprobs {
-            return Err(conflict(at("logit_bias"), "logit_bias and logprobs exclude each other"));
+            return Err(conflict(
+                at("logit_bias"),
+                "logit_bias and logprobs exclude each other (an operator can set danger_bias_with_logprobs)",
+            ));
         }
         let (n, best_of) = (number("n").unwrap_or(1), number("best_of"));
         if best_of.is_some_and(|best_of| best_of < n) {
@@ -183,27 +202,65 @@ pub(super) fn must_call(choice: Value<'_>) -> bool {
     choice.is_text("required") || choice.kind() == Kind::Object
 }
 
-/// A tool that must be called is one of those that are there.
+/// The name of a tool, in either API.
+fn name_of(tool: Value<'_>) -> Option<Cow<'_, str>> {
+    let inner = tool.field("function").or_else(|| tool.field("custom")).unwrap_or(tool);
+    inner.field("name")?.as_word()
+}
+
+/// Tools have names of their own, and one that must or may be called is one of them.
 fn choice(root: Value<'_>) -> Result<(), Invalid> {
+    let mut names = BTreeSet::new();
+    for tool in root.field("tools").into_iter().flat_map(Value::items) {
+        if name_of(tool).is_some_and(|name| !names.insert(name)) {
+            return Err(conflict(tool.pointer(), "two tools have the same name"));
+        }
+    }
     let Some(choice) = root.field("tool_choice") else { return Ok(()) };
-    let tools = root.field("tools");
-    let name = |tool: Value<'_>| {
-        let inner = tool.get("function").or_else(|| tool.get("custom")).unwrap_or(tool);
-        inner.get("name").and_then(Value::as_str).map(std::borrow::Cow::into_owned)
-    };
-    if must_call(choice) && tools.is_none_or(|tools| tools.size() == 0) {
+    if must_call(choice) && names.is_empty() {
         return Err(conflict(choice.pointer(), "tool_choice needs tools"));
     }
-    let Some(named) = Some(choice).filter(|choice| choice.kind() == Kind::Object).and_then(name) else { return Ok(()) };
-    let known = tools.into_iter().flat_map(Value::items).filter_map(name).any(|tool| tool == named);
-    if known { Ok(()) } else { Err(conflict(choice.pointer(), "tool_choice names no tool of the request")) }
+    let allowed = choice.field("allowed_tools").unwrap_or(choice).field("tools");
+    let named = allowed.into_iter().flat_map(Value::items).chain([choice]).filter(|tool| tool.kind() == Kind::Object);
+    for tool in named {
+        match name_of(tool) {
+            Some(name) if !names.contains(&name) => {
+                return Err(conflict(tool.pointer(), "tool_choice names no tool of the request"));
+            }
+            Some(_) => {}
+            // The choice itself may be of several.
+            None if tool.id() == choice.id() && allowed.is_some() => {}
+            None => return Err(missing(tool.pointer().key("name"))),
+        }
+    }
+    Ok(())
 }
+
+/// Fields that are aliases of others, which the gateway counts by, or texts in another form: never passed on unread.
+const RESERVED: &[&str] = &[
+    "model",
+    "messages",
+    "prompt",
+    "input",
+    "input_ids",
+    "prompt_token_ids",
+    "stream",
+    "n",
+    "n_cmpl",
+    "best_of",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "n_predict",
+];
 
 /// An unknown field is named when it is a plain word, with what an operator can do about it.
 #[cold]
 fn refused(operation: Operation, key: &str, field: Value<'_>) -> Invalid {
     let message = match extensions::of(operation, key) {
         _ if !is_word(key) => "a field is not accepted".to_owned(),
+        _ if RESERVED.contains(&key) => format!("field {key} is not accepted here"),
         Some(set) => format!("field {key} is not accepted (an operator can list {set} under extensions of the model)"),
         None => format!("field {key} is not accepted (an operator can list it under allow_fields of the model)"),
     };

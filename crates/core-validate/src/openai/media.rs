@@ -57,7 +57,7 @@ pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
 /// Audio is base64.
 pub(super) fn audio(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     if !walk.limits.media.audio {
-        return Err(unsupported(value.pointer(), "audio is not accepted"));
+        return Err(unsupported(value.pointer(), "audio is not accepted (an operator can set danger_audio)"));
     }
     decoded(walk, value, 0).map(drop)
 }
@@ -65,7 +65,7 @@ pub(super) fn audio(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
 /// A file is a `data:` address of base64.
 pub(super) fn file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     if !walk.limits.media.files {
-        return Err(unsupported(value.pointer(), "files are not accepted"));
+        return Err(unsupported(value.pointer(), "files are not accepted (an operator can set danger_files)"));
     }
     let url = value.as_word().unwrap_or_default();
     let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));

@@ -150,7 +150,10 @@ impl Walk<'_> {
 
     fn tokens(&mut self, value: Value<'_>) -> Result<(), Invalid> {
         if !self.limits.token_prompts {
-            return Err(unsupported(value.pointer(), "token number prompts are not accepted"));
+            return Err(unsupported(
+                value.pointer(),
+                "token number prompts are not accepted (an operator can set danger_token_prompts)",
+            ));
         }
         rule::tokens(value, PROMPT_TOKENS)?;
         self.media_tokens += value.size() as u64;

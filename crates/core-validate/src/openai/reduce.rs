@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::invalid::{Invalid, InvalidCode, Pointer, is_word};
+use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{self, Json, Value};
 use crate::refuse::wrong_type;
 
@@ -172,10 +172,11 @@ fn reason(value: Value<'_>) -> Json {
     Json::text(*REASONS.iter().find(|word| value.is_text(word)).unwrap_or(&"stop"))
 }
 
-/// Numbers by name.
+/// Whole numbers by name.
 fn counts(value: Value<'_>) -> Json {
-    let is_count = |field: &Value<'_>| matches!(field.kind(), json::Kind::Number | json::Kind::Object);
-    let kept = value.fields().filter(|field| is_word(&field.key()) && is_count(field));
+    let is_name = |key: &str| (1..=40).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_count = |field: &Value<'_>| field.as_u64().is_some() || field.kind() == json::Kind::Object;
+    let kept = value.fields().filter(|field| is_name(&field.key()) && is_count(field));
     let kept = kept.map(|field| {
         let value = if field.kind() == json::Kind::Object { counts(field) } else { Json::copy(field) };
         (Cow::Owned(field.key().into_owned()), value)

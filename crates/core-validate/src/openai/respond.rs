@@ -65,10 +65,7 @@ pub(crate) fn parse(limits: &Limits, body: &Bytes) -> Result<InferenceAnswer, In
         if item.get("id").and_then(Json::as_str).is_none_or(str::is_empty) {
             item.set("id", Json::text(format!("item_{i}")));
         }
-        let parts = item.get_mut("content").and_then(Json::as_array_mut);
-        for part in parts.into_iter().flatten().filter(|part| part.get("text").is_some()) {
-            part.set("annotations", Json::Array(Vec::new()));
-        }
+        mend(item);
     }
     // What callers' libraries expect to be there.
     for (key, value) in [("error", Json::Null), ("tool_choice", Json::text("auto")), ("tools", Json::Array(Vec::new()))]
@@ -77,6 +74,30 @@ pub(crate) fn parse(limits: &Limits, body: &Bytes) -> Result<InferenceAnswer, In
     }
     let (places, usage) = (places(&answer), usage(root));
     Ok(InferenceAnswer { content: AnswerContent::Json(answer), places, usage })
+}
+
+/// Makes an item what callers' libraries take it for: lists where lists are, parts that say something.
+fn mend(item: &mut Json) {
+    let lists: &[&'static str] = match item.get("type").and_then(Json::as_str) {
+        Some("message") => &["content"],
+        Some("reasoning") => &["summary"],
+        _ => &[],
+    };
+    for key in lists.iter().copied().filter(|key| item.get(key).and_then(Json::as_array).is_none()).collect::<Vec<_>>()
+    {
+        item.set(key, Json::Array(Vec::new()));
+    }
+    if item.get("status").is_some_and(Json::is_null) {
+        item.set("status", Json::text("completed"));
+    }
+    for key in ["content", "summary"] {
+        let Some(parts) = item.get_mut(key).and_then(Json::as_array_mut) else { continue };
+        let says = |part: &Json| ["text", "refusal"].iter().any(|key| part.get(key).and_then(Json::as_str).is_some());
+        parts.retain(|part| part.get("type").and_then(Json::as_str).is_some() && says(part));
+        for part in parts.iter_mut().filter(|part| part.get("type").and_then(Json::as_str) == Some("output_text")) {
+            part.set("annotations", Json::Array(Vec::new()));
+        }
+    }
 }
 
 fn usage(root: Value<'_>) -> Option<Usage> {
@@ -100,7 +121,7 @@ fn places(root: &Json) -> Vec<SlotPlace> {
                 ("arguments" | "input", Json::Text(_)) => {
                     places.push(SlotPlace { steps, slot: Slot::Arguments(choice, 0) });
                 }
-                ("id" | "call_id" | "name", Json::Text(_)) => {
+                ("id" | "call_id" | "name" | "encrypted_content", Json::Text(_)) => {
                     places.push(SlotPlace { steps, slot: Slot::Label(choice) });
                 }
                 ("content" | "summary", Json::Array(parts)) => {

@@ -2,10 +2,10 @@
 
 use crate::invalid::Invalid;
 use crate::json::{Kind, Value};
-use crate::openai::chat::{ALLOWED_TOOLS, ANY_TEXT, AUDIO, NAME, TOOLS};
+use crate::openai::chat::{ALLOWED_TOOLS, ANY_TEXT, AUDIO, Calls, DETAIL, NAME, NAMED_SCHEMA, TOOLS};
 use crate::openai::fields::{EFFORT, TOKENS, VERBOSITY};
-use crate::openai::rule::{Rule, Table, Walk, find};
-use crate::refuse::{empty, unknown, unsupported, wrong_type};
+use crate::openai::rule::{Case, Rule, Table, Walk, find};
+use crate::refuse::{conflict, empty, missing, unknown, unsupported, wrong_type};
 use crate::request::Origin;
 
 use Rule::*;
@@ -20,7 +20,13 @@ pub(super) const RESPOND: Table = &[
     ("stream_options", Object(&[("include_obfuscation", Flag)])),
     ("top_logprobs", Integer(0, 20)),
     ("truncation", Word(&["auto", "disabled"])),
-    ("include", List(8, &Word(&["reasoning.encrypted_content", "message.output_text.logprobs"]))),
+    (
+        "include",
+        List(
+            8,
+            &Word(&["reasoning.encrypted_content", "message.output_text.logprobs", "message.input_image.image_url"]),
+        ),
+    ),
     (
         "reasoning",
         Object(&[
@@ -45,41 +51,41 @@ pub(super) const RESPOND: Table = &[
 
 const SUMMARY: Rule = Word(&["auto", "concise", "detailed"]);
 
-const FORMAT: Rule = Tagged(&[
-    ("text", &[]),
-    ("json_object", &[]),
-    ("json_schema", &[("name", NAME), ("description", ANY_TEXT), ("schema", Schema), ("strict", Flag)]),
-]);
+const FORMAT: Rule =
+    Tagged(&[("text", &[], &[]), ("json_object", &[], &[]), ("json_schema", &["name", "schema"], NAMED_SCHEMA)]);
 
 /// Tools that the caller runs. Those that a provider runs fetch, compute or remember elsewhere.
 const TOOL_LIST: Rule = List(
     TOOLS,
     &Tagged(&[
-        (
-            "function",
-            &[
-                ("name", NAME),
-                ("description", ANY_TEXT),
-                ("parameters", Schema),
-                ("strict", Flag),
-                ("output_schema", Dropped),
-                ("defer_loading", Dropped),
-                ("allowed_callers", Dropped),
-                ("async", Dropped),
-            ],
-        ),
-        ("custom", &[("name", NAME), ("description", ANY_TEXT), ("format", CUSTOM_FORMAT)]),
+        ("function", &["name"], FUNCTION_TOOL),
+        ("custom", &["name"], &[("name", Name), ("description", ANY_TEXT), ("format", CUSTOM_FORMAT)]),
     ]),
 );
 
+const FUNCTION_TOOL: Table = &[
+    ("name", Name),
+    ("description", ANY_TEXT),
+    ("parameters", Schema),
+    ("strict", Flag),
+    ("output_schema", Dropped),
+    ("defer_loading", Dropped),
+    ("allowed_callers", Dropped),
+    ("async", Dropped),
+];
+
 const CUSTOM_FORMAT: Rule = Tagged(&[
-    ("text", &[]),
-    ("grammar", &[("definition", Grammar(&Text(64 << 10))), ("syntax", Word(&["lark", "regex"]))]),
+    ("text", &[], &[]),
+    ("grammar", &["definition"], &[("definition", Grammar(&Text(64 << 10))), ("syntax", Word(&["lark", "regex"]))]),
 ]);
 
 const TOOL_CHOICE: Rule = Or(
     &Word(&["none", "auto", "required"]),
-    &Tagged(&[("function", &[("name", NAME)]), ("custom", &[("name", NAME)]), ("allowed_tools", ALLOWED_TOOLS)]),
+    &Tagged(&[
+        ("function", &["name"], &[("name", Name)]),
+        ("custom", &["name"], &[("name", Name)]),
+        ("allowed_tools", &["mode", "tools"], ALLOWED_TOOLS),
+    ]),
 );
 
 /// What every item may carry from the answer it was in.
@@ -94,14 +100,14 @@ const ITEM: Table = &[
 ];
 
 const MESSAGE: Table = &[("role", Elsewhere), ("content", Elsewhere)];
-const CALL: Table = &[("call_id", NAME), ("name", NAME), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
+const CALL: Table = &[("call_id", NAME), ("name", Name), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
 const OUTPUT: Table = &[("call_id", NAME), ("name", NAME), ("output", Elsewhere)];
 const REASONING: Table = &[
-    ("summary", List(64, &Tagged(&[("summary_text", &[("text", ANY_TEXT)])]))),
-    ("content", List(64, &Tagged(&[("reasoning_text", &[("text", ANY_TEXT)])]))),
+    ("summary", List(64, &Tagged(&[("summary_text", &["text"], &[("text", ANY_TEXT)])]))),
+    ("content", List(64, &Tagged(&[("reasoning_text", &["text"], &[("text", ANY_TEXT)])]))),
     ("encrypted_content", Sealed),
 ];
-const CUSTOM_CALL: Table = &[("call_id", NAME), ("name", NAME), ("input", ANY_TEXT)];
+const CUSTOM_CALL: Table = &[("call_id", NAME), ("name", Name), ("input", ANY_TEXT)];
 
 const PART: Table = &[
     ("prompt_cache_breakpoint", Dropped),
@@ -110,25 +116,21 @@ const PART: Table = &[
     ("parsed", Dropped),
 ];
 
-const PARTS: &[(&str, Table)] = &[
-    ("input_text", &[("text", ANY_TEXT)]),
-    ("output_text", &[("text", ANY_TEXT)]),
-    ("refusal", &[("refusal", ANY_TEXT)]),
-    (
-        "input_image",
-        &[("image_url", Image), ("detail", Word(&["auto", "low", "high", "original"])), ("file_id", Stored(&NAME))],
-    ),
-    (
-        "input_file",
-        &[
-            ("file_data", File),
-            ("filename", NAME),
-            ("file_url", Refused("files are accepted inline only")),
-            ("file_id", Stored(&NAME)),
-            ("detail", Word(&["auto", "low", "high"])),
-        ],
-    ),
-    ("input_audio", &[("input_audio", Needs(&["data", "format"], &Object(AUDIO)))]),
+const PARTS: &[Case] = &[
+    ("input_text", &["text"], &[("text", ANY_TEXT)]),
+    ("output_text", &["text"], &[("text", ANY_TEXT)]),
+    ("refusal", &["refusal"], &[("refusal", ANY_TEXT)]),
+    ("input_image", &[], &[("image_url", Image), ("detail", DETAIL), ("file_id", Stored(&NAME))]),
+    ("input_file", &[], FILE),
+    ("input_audio", &["input_audio"], &[("input_audio", Needs(&["data", "format"], &Object(AUDIO)))]),
+];
+
+const FILE: Table = &[
+    ("file_data", Rule::File),
+    ("filename", NAME),
+    ("file_url", Refused("files are accepted inline only")),
+    ("file_id", Stored(&NAME)),
+    ("detail", DETAIL),
 ];
 
 impl Walk<'_> {
@@ -140,13 +142,18 @@ impl Walk<'_> {
             Kind::Array if value.size() == 0 => Err(empty(value.pointer())),
             Kind::Array => {
                 crate::refuse::list_length(value.size(), self.limits.messages, || value.pointer())?;
-                value.items().try_for_each(|item| self.item(item))
+                let mut calls = Calls::default();
+                value.items().try_for_each(|item| {
+                    self.item(item, &calls)?;
+                    calls.note_item(item);
+                    Ok(())
+                })
             }
             _ => Err(wrong_type(value.pointer(), "a string or a list of items")),
         }
     }
 
-    fn item(&mut self, item: Value<'_>) -> Result<(), Invalid> {
+    fn item(&mut self, item: Value<'_>, calls: &Calls) -> Result<(), Invalid> {
         if item.kind() != Kind::Object {
             return Err(wrong_type(item.pointer(), "an object"));
         }
@@ -190,7 +197,14 @@ impl Walk<'_> {
             "reasoning" => &[],
             _ => &["call_id", "output"],
         };
-        needed.iter().try_for_each(|key| self.required(item, key).map(drop))
+        needed.iter().try_for_each(|key| self.required(item, key).map(drop))?;
+        match item.field("call_id") {
+            // With state on, the call may be in what the server kept.
+            Some(id) if origin == Origin::ToolResult && !self.limits.stored_state && !calls.has(id) => {
+                Err(conflict(id.pointer(), "no tool call before has this id"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn role(&self, item: Value<'_>) -> Result<Origin, Invalid> {
@@ -211,21 +225,37 @@ impl Walk<'_> {
             Kind::Array => {
                 self.parts.push(value.id());
                 value.items().try_for_each(|part| {
-                    self.apply(&TaggedWith(PART, PARTS), part, origin)?;
                     if part.kind() != Kind::Object {
                         return Err(wrong_type(part.pointer(), "an object"));
                     }
-                    let kind = part.field("type").and_then(Value::as_word).unwrap_or_default();
-                    match &*kind {
-                        "input_text" | "output_text" => self.required(part, "text").map(drop),
-                        "refusal" => self.required(part, "refusal").map(drop),
-                        "input_audio" => self.required(part, "input_audio").map(drop),
-                        _ => Ok(()),
-                    }
+                    self.apply(&TaggedWith(PART, PARTS), part, origin)?;
+                    part_fits(part, origin)
                 })
             }
             Kind::Text | Kind::Null => self.apply(&ANY_TEXT, value, origin),
             _ => Err(wrong_type(value.pointer(), "a string or a list of parts")),
         }
+    }
+}
+
+/// Whether a part is one that who speaks may say, and says anything.
+fn part_fits(part: Value<'_>, origin: Origin) -> Result<(), Invalid> {
+    let kind = part.field("type").and_then(Value::as_word).unwrap_or_default();
+    let fits = match &*kind {
+        "input_text" => true,
+        "output_text" | "refusal" => origin == Origin::Assistant,
+        _ => matches!(origin, Origin::User | Origin::ToolResult),
+    };
+    if !fits {
+        return Err(unsupported(part.pointer().key("type"), "this kind of content is not accepted"));
+    }
+    let holds: &[&str] = match &*kind {
+        "input_image" => &["image_url", "file_id"],
+        "input_file" => &["file_data", "file_id"],
+        _ => return Ok(()),
+    };
+    match holds.iter().any(|key| part.field(key).is_some()) {
+        true => Ok(()),
+        false => Err(missing(part.pointer().key(holds.first().copied().unwrap_or_default()))),
     }
 }

@@ -14,6 +14,9 @@ use crate::request::{Mark, Origin};
 /// Fields by name.
 pub(super) type Table = &'static [(&'static str, Rule)];
 
+/// What an object of one `type` is: the fields it has to have, and those it may have.
+pub(super) type Case = (&'static str, &'static [&'static str], Table);
+
 /// What a value may be. `null` stands for absence everywhere.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
@@ -22,6 +25,10 @@ pub(super) enum Rule {
     Number(f64, f64),
     /// A string of at most so many bytes.
     Text(usize),
+    /// The same, and not empty.
+    Said(usize),
+    /// A name of at most 128 bytes of `[A-Za-z0-9_.:/-]`, as tools have them.
+    Name,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A list of at most so many of these.
@@ -33,9 +40,9 @@ pub(super) enum Rule {
     /// An object that has these fields, by the rule.
     Needs(&'static [&'static str], &'static Rule),
     /// An object whose `type` says which fields it has.
-    Tagged(&'static [(&'static str, Table)]),
+    Tagged(&'static [Case]),
     /// The same, with these fields in each case.
-    TaggedWith(Table, &'static [(&'static str, Table)]),
+    TaggedWith(Table, &'static [Case]),
     /// An object of at most so many values by this rule, under keys of at most so many bytes.
     Map(usize, usize, &'static Rule),
     /// Numbers in this range by token number.
@@ -80,6 +87,8 @@ pub(super) struct Walk<'w> {
     pub(super) media_tokens: u64,
     /// Of all images.
     pub(super) pixels: u64,
+    /// Of all schemas' patterns.
+    pub(super) pattern_bytes: usize,
 }
 
 impl<'w> Walk<'w> {
@@ -92,6 +101,7 @@ impl<'w> Walk<'w> {
             dropped: Vec::new(),
             media_tokens: 0,
             pixels: 0,
+            pattern_bytes: 0,
         }
     }
 
@@ -147,6 +157,12 @@ impl<'w> Walk<'w> {
                 text_length(value.text_beyond(*max).unwrap_or_default(), *max, || value.pointer())?;
                 self.mark(value, origin);
             }
+            (Said(_), Kind::Text) if value.raw().is_empty() => return Err(empty(value.pointer())),
+            (Said(max), Kind::Text) => self.apply_one(&Text(*max), value, origin)?,
+            (Name, Kind::Text) => {
+                name(value)?;
+                self.mark(value, origin);
+            }
             (Word(words), Kind::Text) => word(value, words)?,
             (Bias(most, min, max), Kind::Object) => bias(value, *most, (*min, *max))?,
             (Tokens(max), Kind::Numbers) => tokens(value, *max)?,
@@ -158,10 +174,20 @@ impl<'w> Walk<'w> {
             (Free, _) => self.every_text(value, origin),
             (Refused(message), _) => return Err(unsupported(value.pointer(), message)),
             (Stored(_), _) => {
-                return Err(unsupported(value.pointer(), "what a server kept of other requests is not used"));
+                return Err(unsupported(
+                    value.pointer(),
+                    "what a server kept of other requests is not used (an operator can set danger_stored_state)",
+                ));
             }
-            (Grammar(_), _) => return Err(unsupported(value.pointer(), "grammars and patterns are not accepted")),
-            (Sealed, Kind::Text) if value.chars().all(|char| char.is_ascii() && is_base64(char as u8)) => {}
+            (Grammar(_), _) => {
+                return Err(unsupported(
+                    value.pointer(),
+                    "grammars and patterns are not accepted (an operator can set danger_grammars)",
+                ));
+            }
+            (Sealed, Kind::Text) if value.chars().all(|char| char.is_ascii() && is_base64(char as u8)) => {
+                self.mark(value, origin);
+            }
             (Sealed, Kind::Text) => return Err(unsupported(value.pointer(), "not base64 of RFC 4648")),
             (Image, Kind::Text) => media::image(self, value)?,
             (Audio, Kind::Text) => media::audio(self, value)?,
@@ -186,14 +212,15 @@ impl<'w> Walk<'w> {
         value: Value<'_>,
         origin: Origin,
         table: Table,
-        cases: &'static [(&'static str, Table)],
+        cases: &'static [Case],
     ) -> Result<(), Invalid> {
         const TYPE: Table = &[("type", Elsewhere)];
         let tag = value.field("type").ok_or_else(|| missing(value.pointer().key("type")))?;
         let word = tag.as_word().ok_or_else(|| wrong_type(tag.pointer(), "a string"))?;
-        let Some((_, case)) = cases.iter().find(|(name, _)| *name == word) else {
+        let Some((_, needed, case)) = cases.iter().find(|(name, _, _)| *name == word) else {
             return Err(unsupported(tag.pointer(), "this kind of content is not accepted"));
         };
+        needed.iter().try_for_each(|key| self.required(value, key).map(drop))?;
         self.object(value, origin, &[TYPE, table, case])
     }
 
@@ -259,7 +286,7 @@ impl Rule {
             Flag => "true or false",
             Integer(..) => "an integer",
             Number(..) => "a number",
-            Text(_) | Word(_) | Sealed | Image | Audio | File => "a string",
+            Text(_) | Said(_) | Name | Word(_) | Sealed | Image | Audio | File => "a string",
             List(..) => "a list",
             Or(_, List(..)) => "a string or a list",
             Or(..) => "a string or an object",
@@ -285,6 +312,16 @@ fn number(value: Value<'_>, min: f64, max: f64) -> Result<(), Invalid> {
     if inside { Ok(()) } else { Err(out_of_range(min, max, value.pointer())) }
 }
 
+fn name(value: Value<'_>) -> Result<(), Invalid> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'/' | b'-');
+    let word = value.as_word().unwrap_or_default();
+    if (1..=128).contains(&word.len()) && word.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let message = "a name is 1 to 128 characters of letters, digits and _ . : / -";
+    Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
+}
+
 fn word(value: Value<'_>, words: &[&str]) -> Result<(), Invalid> {
     if words.iter().any(|word| value.is_text(word)) {
         return Ok(());
@@ -297,7 +334,9 @@ fn bias(value: Value<'_>, most: usize, (min, max): (f64, f64)) -> Result<(), Inv
     list_length(value.size(), most, || value.pointer())?;
     for field in value.fields() {
         let key = field.key();
-        if key.is_empty() || key.len() > 10 || !key.bytes().all(|byte| byte.is_ascii_digit()) {
+        // One token under two names would be one bias too many.
+        let is_short = key.len() <= 10 && (key == "0" || !key.starts_with('0'));
+        if key.is_empty() || !is_short || !key.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), "expected token numbers as keys"));
         }
         match field.kind() {

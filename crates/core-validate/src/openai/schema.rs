@@ -17,6 +17,8 @@ const BYTES: usize = 64 << 10;
 /// Longest pattern. Those that zod makes are up to 700 bytes long.
 const PATTERN: usize = 1_024;
 
+/// Longest patterns of one request together: each is read.
+const PATTERNS: usize = 64 << 10;
 /// Largest count that is passed on.
 const COUNT: f64 = 10_000.0;
 
@@ -40,6 +42,7 @@ fn schema(walk: &mut Walk<'_>, root: Value<'_>, value: Value<'_>, depth: usize) 
     }
     let each = |walk: &mut Walk<'_>, value| schema(walk, root, value, depth + 1);
     for field in value.fields() {
+        shape(field)?;
         match (&*field.key(), field.kind()) {
             (key, _) if holds_values(key) => {}
             (key, Kind::Object) if holds_by_name(key) => {
@@ -74,6 +77,29 @@ fn schema(walk: &mut Walk<'_>, root: Value<'_>, value: Value<'_>, depth: usize) 
     Ok(())
 }
 
+/// Whether a keyword has what JSON schema says it has. Unknown ones may have anything.
+fn shape(field: Value<'_>) -> Result<(), Invalid> {
+    let (fits, wanted) = match (&*field.key(), field.kind()) {
+        ("properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas", kind) => {
+            (kind == Kind::Object, "an object")
+        }
+        ("anyOf" | "oneOf" | "allOf" | "prefixItems", kind) => {
+            (kind == Kind::Array && field.size() > 0, "a list of schemas")
+        }
+        ("enum", kind) => (matches!(kind, Kind::Array | Kind::Numbers) && field.size() > 0, "a list of values"),
+        ("required", kind) => {
+            let is_names = kind == Kind::Array && field.items().all(|name| name.kind() == Kind::Text);
+            (is_names || kind == Kind::True || kind == Kind::False, "a list of names")
+        }
+        ("type", Kind::Array) => (field.size() > 0, "a list of types"),
+        ("items" | "additionalProperties" | "not", kind) => {
+            (matches!(kind, Kind::Object | Kind::Array | Kind::True | Kind::False), "a schema")
+        }
+        _ => return Ok(()),
+    };
+    if fits { Ok(()) } else { Err(wrong_type(field.pointer(), wanted)) }
+}
+
 /// Keywords whose number a compiler writes out as so many steps.
 fn is_count(keyword: &str) -> bool {
     let bounded = keyword.strip_prefix("min").or_else(|| keyword.strip_prefix("max"));
@@ -100,6 +126,11 @@ fn known_type(value: Value<'_>) -> Result<(), Invalid> {
 
 fn check_pattern(walk: &mut Walk<'_>, text: &str, value: Value<'_>) -> Result<(), Invalid> {
     text_length(text.len(), PATTERN, || value.pointer())?;
+    walk.pattern_bytes += text.len();
+    if walk.pattern_bytes > PATTERNS {
+        let message = format!("patterns of more than {PATTERNS} bytes together");
+        return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message));
+    }
     match pattern::read(text) {
         Pattern::Sound => Ok(()),
         Pattern::Beyond => {

@@ -492,7 +492,7 @@ fn fields_that_move_the_context_are_refused() {
 /// 29. llama.cpp#4492, #18990, #22234: grammars that crash the server.
 #[test]
 fn grammars_are_refused_until_an_operator_allows_them() {
-    let message = "grammars and patterns are not accepted";
+    let message = "grammars and patterns are not accepted (an operator can set danger_grammars)";
     let everything = || Limits::default().extensions(Extensions::ALL);
     let cases = [
         (r#","grammar":"root ::= root""#, "/grammar"),

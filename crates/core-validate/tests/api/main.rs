@@ -177,7 +177,12 @@ fn content_that_cannot_be_screened_is_refused() {
         assert_eq!(image(url).unwrap_err().code(), InvalidCode::UnsupportedContent);
     }
     let tokens = read(Operation::Embed, r#"{"model":"m","input":[1,2]}"#);
-    refused(tokens, InvalidCode::UnsupportedContent, "/input", "token number prompts are not accepted");
+    refused(
+        tokens,
+        InvalidCode::UnsupportedContent,
+        "/input",
+        "token number prompts are not accepted (an operator can set danger_token_prompts)",
+    );
     let allowed = Validator::new(Limits::default().danger_token_prompts(true));
     let body = Bytes::from(r#"{"model":"m","input":[[1,2],[3]]}"#);
     assert!(allowed.parse(Operation::Embed, &Head::default(), &body).is_ok());
