@@ -169,6 +169,9 @@ const LEFT_OUT: &[(Operation, &str)] = &[
     (Operation::Chat, "messages/*/tool_calls/*/function/parsed_arguments"),
     (Operation::Chat, "messages/*/function_call/parsed_arguments"),
     (Operation::Respond, "store"),
+    // The gateway makes the events itself.
+    (Operation::Respond, "stream"),
+    (Operation::Respond, "stream_options"),
     (Operation::Respond, "input/*/id"),
     (Operation::Respond, "input/*/status"),
     (Operation::Respond, "input/*/caller"),
@@ -196,7 +199,7 @@ const LEFT_OUT: &[(Operation, &str)] = &[
 /// written.
 pub(crate) fn normal(operation: Operation, tree: Tree) -> Tree {
     let Tree::Map(mut fields) = tree else { return tree };
-    fields.retain(|(_, value)| operation == Operation::Infer || *value != Tree::Null);
+    fields.retain(|(_, value)| *value != Tree::Null);
     let paths: Vec<&str> = LEFT_OUT.iter().filter(|(of, _)| *of == operation).map(|(_, path)| *path).collect();
     let mut tree = Tree::Map(fields);
     paths.iter().for_each(|path| leave_out(&mut tree, path));
@@ -244,7 +247,8 @@ fn leave_out_patterns(tree: &mut Tree) {
 /// A tensor without parameters has none, and elements of `BYTES` stand in one list.
 fn one_list(tensor: &mut Tree) {
     let Tree::Map(fields) = tensor else { return };
-    fields.retain(|(key, value)| !(key == "parameters" && *value == Tree::Map(Vec::new())));
+    let is_empty = |value: &Tree| *value == Tree::Null || *value == Tree::Map(Vec::new());
+    fields.retain(|(key, value)| !(matches!(&**key, "parameters" | "data") && is_empty(value)));
     let is_bytes = fields.iter().any(|(key, value)| key == "datatype" && *value == Tree::Text("BYTES".to_owned()));
     for (_, data) in fields.iter_mut().filter(|(key, _)| is_bytes && key == "data") {
         let mut all = Vec::new();
