@@ -80,3 +80,7 @@ bench-validate:
 # whether other JSON readers read what is accepted, and what is sent on, as it was read here
 differential count="1000000" *seed:
     ./scripts/differential {{count}} {{seed}}
+
+# every fuzz target for so many seconds, or those named; needs nightly Rust and cargo-fuzz
+fuzz seconds *targets:
+    ./scripts/fuzz {{seconds}} {{targets}}
