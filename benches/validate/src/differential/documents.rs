@@ -302,6 +302,7 @@ fn chat(random: &mut Random) -> Doc {
         ("tools", Doc::List(tools)),
         ("response_format", Doc::map([("type", Doc::text("json_schema")), ("json_schema", format)])),
         ("logprobs", Doc::Bool(true)),
+        ("max_completion_tokens", Doc::int(64)),
         ("parallel_tool_calls", Doc::Bool(false)),
         ("prediction", Doc::map([("type", Doc::text("content")), ("content", Doc::Text(text(random)))])),
         ("reasoning_effort", Doc::text("low")),
