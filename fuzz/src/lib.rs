@@ -19,7 +19,8 @@ pub fn infer_head(tensor_header_length: Option<u64>) -> Head {
 pub fn request(operation: Operation, head: &Head, body: &[u8]) {
     let body = Bytes::copy_from_slice(body);
     let generous = Limits::default()
-        .extensions(Extensions::ALL)
+        // But for the servers that are told their bound under two names.
+        .extensions([Extensions::Vllm, Extensions::Sglang, Extensions::LlamaCpp])
         .allow_fields(vec!["anything".to_owned()])
         .danger_audio(true)
         .danger_files(true)
@@ -60,7 +61,7 @@ fn accepted(validator: &Validator, head: &Head, body: &Bytes, request: &Inferenc
     let mut same = request.clone();
     // Bytes that are no text show as what is legible of them, which is not the same.
     let is_text = |text: &Text<'_>| text.origin() != Origin::Element || head.tensor_header_length.is_none();
-    let keep = |text: &Text<'_>| Ok::<_, ()>(is_text(text).then(|| text.text().to_owned()));
+    let keep = |text: &Text<'_>| Ok::<_, ()>(is_text(text).then(|| text.text().into_owned()));
     same.map_texts(keep).expect("no error");
     assert_eq!(same.to_body(), written);
 
@@ -72,8 +73,9 @@ fn accepted(validator: &Validator, head: &Head, body: &Bytes, request: &Inferenc
     other.clamp_output(7);
     other.ask_stream_usage();
     let changed = read(&other.to_body()).expect("what was changed is accepted");
-    assert_eq!(changed.texts().count(), texts);
-    assert!(!request.operation().as_str().contains('t') || changed.max_output_tokens().is_none_or(|most| most <= 7));
+    // Patterns that no server can use are texts, and are not sent on.
+    assert!(changed.texts().count() <= texts);
+    assert!(changed.max_output_tokens().is_none_or(|most| most <= 7));
 
     let _ = (request.estimated_input_tokens(), request.joined_texts(), request.tensors());
 }
@@ -85,21 +87,18 @@ fn stands(json: &Value, text: &Text<'_>) {
     let mut value = json;
     let mut last = "";
     for step in pointer.split('/').skip(1) {
-        value = match value {
-            _ if step == "?" => return,
-            // Elements of nested data are counted through.
-            Value::Array(_) if text.origin() == Origin::Element && last == "data" => return,
-            Value::Object(fields) => fields.get(step).expect("a field"),
-            Value::Array(items) => items.get(step.parse::<usize>().expect("a number")).expect("an element"),
-            // Data in the binary form.
-            _ => return,
-        };
-        last = step;
-        if text.origin() == Origin::Element && last == "data" && value.is_null() {
+        // Elements of nested data are counted through, and those in the binary form are not here.
+        if step == "?" || (text.origin() == Origin::Element && step == "data") {
             return;
         }
+        value = match value {
+            Value::Object(fields) => fields.get(step).expect("a field"),
+            Value::Array(items) => items.get(step.parse::<usize>().expect("a number")).expect("an element"),
+            _ => panic!("{pointer} leads nowhere"),
+        };
+        last = step;
     }
     // A pointer ends early when it would be too long.
     let is_short = pointer.len() <= 128 - 41;
-    assert!(!is_short || value.as_str() == Some(text.text()) || last == text.text(), "{pointer}: {}", text.text());
+    assert!(!is_short || value.as_str() == Some(&*text.text()) || last == text.text(), "{pointer}: {}", text.text());
 }
