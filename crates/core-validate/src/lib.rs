@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod formats;
 mod invalid;
 mod json;
 mod limits;
@@ -14,6 +15,7 @@ mod tensor;
 mod validator;
 
 pub use answer::{AnswerChunk, InferenceAnswer, Slot, Usage};
+pub use formats::{FileLimits, Npy, SafeTensors, StoredTensor};
 pub use invalid::{Invalid, InvalidCode, Pointer};
 pub use limits::{Extensions, Limits, NotExtensions};
 pub use names::{ModelName, NotAModelName};
