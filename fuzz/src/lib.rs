@@ -2,8 +2,10 @@
 //! written the same; texts stand where they say; who changes nothing changes nothing.
 
 mod answers;
+mod files;
 
 pub use answers::{answer, chunk};
+pub use files::{npy, safetensors};
 
 use bytes::Bytes;
 use core_validate::{Extensions, Head, InferenceRequest, Limits, Operation, Origin, Text, Validator};
