@@ -43,6 +43,11 @@ pub(crate) fn json() {
     at_least("V1a.value", value, 2.4);
     at_least("V1a.typed", typed, 1.25);
     case("FP32 [1000, 1000]", bodies::tensor("[1000,1000]", "FP32", &nested), rows);
+    let fours: Vec<String> = (0..COUNT / 4).map(|_| bodies::list(4, || bodies::short(&mut random))).collect();
+    case("FP32 [250000, 4]", bodies::tensor("[250000,4]", "FP32", &format!("[{}]", fours.join(","))), rows);
+    case("FP32 of Python", bodies::tensor("[1000000]", "FP32", &short.replace(',', ", ")), finite);
+    let late = format!(r#"{{"inputs":[{{"data":{short},"name":"x","shape":[1000000],"datatype":"FP32"}}]}}"#);
+    case("FP32 before its shape", late.into_bytes(), finite);
     case("FP32 of 17 digits", bodies::tensor("[1000000]", "FP32", &long), finite);
     case("FP32 of integers", bodies::tensor("[1000000]", "FP32", &small), finite);
     case::<f64>("FP64 of 17 digits", bodies::tensor("[1000000]", "FP64", &long), |value| value.is_finite());
@@ -63,7 +68,7 @@ fn case<D: for<'d> Deserialize<'d>>(name: &str, body: Vec<u8>, is_finite: IsFini
     let turns = Turns::take(TURNS, [&mut || time(1, ours), &mut || time(1, value), &mut || time(1, typed)]);
     let (to_value, to_typed) = (turns.ratio(1, 0), turns.ratio(2, 0));
     println!(
-        "{name:<20} {:>5.2} MB  ours {:>5.1} ms  Value {:>5.1} ms, {to_value:.2} x  typed {:>5.1} ms, {to_typed:.2} x",
+        "{name:<21} {:>5.2} MB  ours {:>5.1} ms  Value {:>5.1} ms, {to_value:.2} x  typed {:>5.1} ms, {to_typed:.2} x",
         body.len() as f64 / 1e6,
         turns.of(0) * 1e3,
         turns.of(1) * 1e3,
