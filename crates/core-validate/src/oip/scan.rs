@@ -62,12 +62,26 @@ pub(super) fn skim(limits: &Limits, cursor: &mut Cursor<'_>, at: &dyn Fn() -> Po
                 cursor.string(limits.string_bytes).map_err(|fault| fault.at(at()))?;
                 continue;
             }
-            Some(byte) if depth > 0 && byte != b'{' => {}
+            Some(byte) if depth > 0 && byte != b'{' => {
+                cursor.set_position(cursor.position() + numbers_run(cursor.rest()));
+                continue;
+            }
             Some(_) => return Err(wrong_type(at(), "a list")),
             None => return Err(cursor.broken().at(Pointer::root())),
         }
         cursor.set_position(cursor.position() + 1);
     }
+}
+
+/// Bytes up to the next that matters to [`skim`], many at a time.
+fn numbers_run(bytes: &[u8]) -> usize {
+    const BLOCK: usize = 32;
+    let matters = |byte: &u8| (*byte == b'[') | (*byte == b']') | (*byte == b'"') | (*byte == b'{');
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let plain = blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | matters(byte)));
+    let done = plain.count() * BLOCK;
+    let rest = bytes.get(done..).unwrap_or_default();
+    done + rest.iter().position(matters).unwrap_or(rest.len())
 }
 
 struct Scan<'s, 't> {
