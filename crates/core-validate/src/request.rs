@@ -413,6 +413,14 @@ impl InferenceRequest {
         self.max_output = Some(most);
         self.set_field(field, Json::Uint(u64::from(most)));
         self.repeat_output();
+        // No server writes at least more than at most.
+        let least = match &self.content {
+            Content::Json(json) => json.document.root().field("min_tokens").and_then(Value::as_u64),
+            Content::Tensors(_) => None,
+        };
+        if least.is_some_and(|least| least > u64::from(most)) {
+            self.set_field("min_tokens", Json::Uint(u64::from(most)));
+        }
     }
 
     /// Some servers read the older name only, and write without end when they do not find it.

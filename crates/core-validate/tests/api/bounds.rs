@@ -1,7 +1,7 @@
 //! What bounds memory: how long strings are seen to be, and how many elements there may be in all. The benchmark of
 //! validation measures what a refused body takes.
 
-use core_validate::{InferenceRequest, Invalid, InvalidCode, Limits, Operation, Validator};
+use core_validate::{Extensions, Head, InferenceRequest, Invalid, InvalidCode, Limits, Operation, Validator};
 
 use crate::{infer_binary, infer_head, read, refused};
 
@@ -32,6 +32,20 @@ fn elements_of_all_tensors_of_texts_count_together() {
     assert!(infer_binary(&header(&framed("a")), &[0; 80_000]).is_ok());
     let two = infer_binary(&header(&[framed("a"), framed("b")].join(",")), &[0; 160_000]);
     refused(two, InvalidCode::InputTooLong, "/inputs/1/shape", "input length 40000 exceeds maximum 25000");
+}
+
+/// What was lowered was sent on with a bound below that contradicted it.
+#[test]
+fn who_may_write_less_must_write_less() {
+    let validator = Validator::new(Limits::default().extensions([Extensions::Vllm]));
+    for (asked, sent) in [(900, 100), (100, 100), (5, 5)] {
+        let body = format!(r#"{{"model":"m","prompt":"a","min_tokens":{asked}}}"#);
+        let mut request = validator.parse(Operation::Complete, &Head::default(), &body.into()).unwrap();
+        request.clamp_output(100);
+        let body = request.to_body().bytes;
+        assert_eq!(body, format!(r#"{{"model":"m","prompt":"a","min_tokens":{sent},"max_tokens":100}}"#));
+        assert!(validator.parse(Operation::Complete, &Head::default(), &body).is_ok());
+    }
 }
 
 #[test]
