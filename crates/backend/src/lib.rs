@@ -57,6 +57,9 @@ pub trait ModelBackend: Send + Sync {
 /// The tensors a model takes and gives, as its server describes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Description {
+    /// The versions that the server has of it.
+    #[serde(default)]
+    pub versions: Vec<String>,
     /// Inputs.
     #[serde(default)]
     pub inputs: Vec<TensorDescription>,

@@ -132,11 +132,18 @@ impl Limits {
     }
 
     /// Request fields that are passed on although this crate does not know them. Every string in
-    /// them counts as a text. Default none.
+    /// them counts as a text. Default none; those of [`Limits::is_reserved`] never are.
     #[must_use]
     pub fn allow_fields(mut self, names: Vec<String>) -> Self {
         self.fields = names;
         self
+    }
+
+    /// Whether a field is another name of one that is known, such as `n_predict` for `max_tokens`, or holds a prompt in
+    /// another form, such as `input_ids`: passed on unread it would undo what was checked.
+    #[cfg(feature = "requests")]
+    pub fn is_reserved(field: &str) -> bool {
+        crate::openai::RESERVED.contains(&field)
     }
 
     /// Parameters of tensor requests and tensors that are passed on, such as `sequence_id` or `priority`, when their

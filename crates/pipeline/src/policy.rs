@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use backend::ModelBackend;
 use core_validate::{ModelName, ModelRules, Operation, Validator};
 use keys::{Principal, Scopes};
@@ -66,6 +66,8 @@ pub struct Model {
     rules: ArcSwap<ModelRules>,
     /// Its servers say what its tensors are; these of its inputs may be absent.
     described: Option<Vec<String>>,
+    /// The version they have, when it is one.
+    only_version: ArcSwapOption<String>,
     /// They said it when they were asked last, or nobody asked yet.
     is_told: AtomicBool,
     price: Option<Price>,
@@ -138,8 +140,20 @@ impl Model {
         let created = crate::about::unix_millis() / 1_000;
         let rules = ArcSwap::from_pointee(rules);
         let (described, price, history) = (None, None, History::default());
-        let is_told = AtomicBool::new(true);
-        Ok(Self { name, operations, max_output_tokens, rules, described, is_told, price, history, servers, created })
+        let (is_told, only_version) = (AtomicBool::new(true), ArcSwapOption::empty());
+        Ok(Self {
+            name,
+            operations,
+            max_output_tokens,
+            rules,
+            described,
+            only_version,
+            is_told,
+            price,
+            history,
+            servers,
+            created,
+        })
     }
 
     /// The same at a price.
@@ -160,7 +174,11 @@ impl Model {
     /// held to that; while they do not answer, to what was learnt before.
     pub async fn learn(&self) {
         let Some(optional) = &self.described else { return };
-        let spec = self.describe().await.and_then(|description| description.to_spec(optional));
+        let description = self.describe().await;
+        if let Some([only]) = description.as_ref().map(|description| description.versions.as_slice()) {
+            self.only_version.store(Some(Arc::new(only.clone())));
+        }
+        let spec = description.and_then(|description| description.to_spec(optional));
         let was_told = self.is_told.swap(spec.is_some(), Ordering::Relaxed);
         let rules = self.rules.load();
         // A server that says nothing takes nothing back.
@@ -188,7 +206,9 @@ impl Model {
     /// The same for one of its versions. What was learnt is of the version that servers take by themselves.
     pub(crate) fn rules_of(&self, version: Option<&str>) -> Arc<ModelRules> {
         let rules = self.rules();
-        match version.is_some() && self.described.is_some() {
+        let only = self.only_version.load();
+        let is_other = version.is_some_and(|version| only.as_ref().is_none_or(|only| **only != version));
+        match is_other && self.described.is_some() {
             true => Arc::new(rules.with_tensors(None)),
             false => rules,
         }

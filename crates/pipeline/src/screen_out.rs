@@ -110,23 +110,29 @@ impl Whole {
         let mut blocked = BTreeSet::new();
         let mut seen = 0;
         // Parts of one text, which a caller's library may put together.
-        let mut parts: BTreeMap<Slot, Vec<String>> = BTreeMap::new();
+        let mut parts: BTreeMap<Slot, (Vec<String>, BTreeSet<u32>)> = BTreeMap::new();
         let sanitizer = &policy.screening.output;
         answer.map_texts(|slot, text| {
             seen += text.len();
             if screen(sanitizer, &place(asked.operation(), slot), text, &mut ticket.about.findings) {
                 blocked.insert(slot.choice());
             }
-            if !matches!(slot, Slot::Label(_) | Slot::Element(..)) {
-                parts.entry(slot).or_default().push(text.clone());
-            }
+            // The items of a response are put together as well.
+            let together = match slot {
+                Slot::Label(_) | Slot::Element(..) => return,
+                Slot::Content(_) if asked.operation() == Operation::Respond => Slot::Content(0),
+                slot => slot,
+            };
+            let (texts, choices) = parts.entry(together).or_default();
+            texts.push(text.clone());
+            choices.insert(slot.choice());
         });
-        for (slot, parts) in parts.into_iter().filter(|(_, parts)| parts.len() > 1) {
+        for (slot, (parts, choices)) in parts.into_iter().filter(|(_, (parts, _))| parts.len() > 1) {
             let whole = parts.concat();
             let verdict = sanitizer.check(&whole);
             if matches!(verdict.action(), Action::Block | Action::Redact) {
                 note(&mut ticket.about.findings, verdict.findings(), &place(asked.operation(), slot));
-                blocked.insert(slot.choice());
+                blocked.extend(choices);
             }
         }
         ticket.saw(seen);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend::{EchoBackend, Endpoint, ModelBackend, OipBackend, OpenAiBackend, Timeouts};
-use core_validate::{Dtype, Extensions, ModelName, ModelRules, ModelSpec, NotExtensions, Operation, TensorSpec};
+use core_validate::{
+    Dtype, Extensions, Limits, ModelName, ModelRules, ModelSpec, NotExtensions, Operation, TensorSpec,
+};
 use pipeline::{Model, Price, ServedBy};
 
 use crate::config::{
@@ -127,6 +129,14 @@ fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRule
     if settings.allow_parameters.iter().any(|name| name.starts_with("shared_memory")) {
         return Err(InvalidSettings::new(format!("{at}.allow_parameters"), "shared memory is never passed on"));
     }
+    let fields =
+        [("limits.allow_fields", &all.limits.allow_fields), (&*format!("{at}.allow_fields"), &settings.allow_fields)];
+    for (at, fields) in fields {
+        if let Some(field) = fields.iter().find(|field| Limits::is_reserved(field)) {
+            let problem = format!("{field} is another name or form of what is checked: it is never passed on");
+            return Err(InvalidSettings::new(at, problem));
+        }
+    }
     let mut limits = crate::rules::limits(&all.limits);
     let mut fields = all.limits.allow_fields.clone();
     fields.extend(settings.allow_fields.iter().cloned());
@@ -152,7 +162,8 @@ fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRule
     let infers = settings.operations.contains(&OperationSetting::Infer);
     let has_tensors = !settings.inputs.is_empty() || !settings.allow_parameters.is_empty();
     if has_tensors && !infers {
-        return Err(InvalidSettings::new(format!("{at}.inputs"), "only a model that infers has tensors"));
+        let key = if settings.inputs.is_empty() { "allow_parameters" } else { "inputs" };
+        return Err(InvalidSettings::new(format!("{at}.{key}"), "only a model that infers has tensors"));
     }
     for tensors in [&settings.inputs, &settings.outputs] {
         let names: BTreeSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();

@@ -32,7 +32,11 @@ pub(super) fn description() -> Description {
         datatype: "FP32".to_owned(),
         shape: vec![-1, size],
     };
-    Description { inputs: vec![tensor("input", 4)], outputs: vec![tensor("probabilities", 3)] }
+    Description {
+        versions: vec!["1".to_owned()],
+        inputs: vec![tensor("input", 4)],
+        outputs: vec![tensor("probabilities", 3)],
+    }
 }
 
 /// Reads one FP32 tensor of rows of four, answers in the form it was asked in.

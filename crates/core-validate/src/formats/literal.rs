@@ -1,4 +1,4 @@
-//! The header of an npy file: a Python dictionary of three entries, as `numpy.save` writes it and no other.
+//! The header of an npy file: a Python dictionary of three entries, in any order, with spaces anywhere.
 
 use crate::formats::bad_header;
 use crate::invalid::Invalid;

@@ -22,11 +22,12 @@ pub struct FileLimits {
     header_bytes: u64,
     tensors: usize,
     rank: usize,
+    unaligned: bool,
 }
 
 impl Default for FileLimits {
     fn default() -> Self {
-        Self { header_bytes: 1 << 20, tensors: 1_024, rank: 8 }
+        Self { header_bytes: 1 << 20, tensors: 1_024, rank: 8, unaligned: false }
     }
 }
 
@@ -36,6 +37,14 @@ impl FileLimits {
     #[must_use]
     pub fn header_bytes(mut self, bytes: u64) -> Self {
         self.header_bytes = bytes;
+        self
+    }
+
+    /// Takes safetensors files whose values do not begin at a multiple of eight bytes, as older writers made them. Who
+    /// maps such a file into memory and takes its bytes for numbers reads beside them. Default off.
+    #[must_use]
+    pub fn danger_unaligned(mut self, allowed: bool) -> Self {
+        self.unaligned = allowed;
         self
     }
 
@@ -96,7 +105,7 @@ impl StoredTensor {
     /// [`Invalid`] for the first fault.
     pub fn check(&self, file: &[u8], spec: &TensorSpec) -> Result<(), Invalid> {
         spec.check_dtype(self.dtype, || self.at().key(TYPE))?;
-        spec.check_bytes(&self.shape, self.bytes(file))
+        spec.check_bytes_at(&self.shape, self.bytes(file), || self.at())
     }
 
     fn at(&self) -> Pointer {

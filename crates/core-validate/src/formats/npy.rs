@@ -53,7 +53,9 @@ impl Npy {
         let (header, data_at) = split(limits, file)?;
         let header = literal::read(header)?;
         let dtype = dtype(&header.descr)?;
-        if header.is_fortran {
+        // Of one row, or one column, both orders are the same.
+        let has_order = header.shape.iter().filter(|size| **size > 1).count() > 1;
+        if header.is_fortran && has_order {
             return Err(unsupported(Pointer::root().key("fortran_order"), "expected values in C order"));
         }
         let data = file.len() as u64 - data_at;

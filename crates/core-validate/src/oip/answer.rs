@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::names::ModelName;
 use crate::oip::ModelSpec;
 use crate::oip::head::is_tensor_name;
-use crate::oip::request::{TensorRequest, encode, is_known_content_type, split, too_many};
+use crate::oip::request::{TensorRequest, encode, split, too_many};
 use crate::oip::tensor::{Tensor, TensorDocument};
 use crate::refuse::{missing, wrong_type};
 use crate::request::Encoded;
@@ -44,7 +44,9 @@ pub(crate) fn parse_answer(
     too_many(limits, list.size(), at)?;
     let mut outputs: Vec<Tensor> = Vec::with_capacity(list.size());
     for object in list.items() {
-        let tensor = Tensor::read(limits, &read, object, &mut tail, &is_known_content_type)?;
+        let tensor = Tensor::read(limits, &read, object, &mut tail, &|field| {
+            field.key() == "content_type" && !field.is_text("base64")
+        })?;
         let is_asked = asked.asked.is_empty() || asked.asked.contains(&tensor.head.name);
         if !is_asked || outputs.iter().any(|other| other.head.name == tensor.head.name) {
             let message = "nobody asked for this output";

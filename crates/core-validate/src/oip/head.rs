@@ -79,7 +79,8 @@ fn shape(limits: &Limits, object: Value<'_>) -> Result<Vec<u64>, Invalid> {
         return Err(wrong(i));
     }
     let size = |(i, (number, _)): (usize, (crate::json::Number, &str))| {
-        number.integer().and_then(|size| u64::try_from(size).ok()).ok_or_else(|| wrong(i))
+        let size = number.integer().filter(|_| !number.negative).and_then(|size| u64::try_from(size).ok());
+        size.ok_or_else(|| wrong(i))
     };
     sizes.numbers().enumerate().map(size).collect()
 }

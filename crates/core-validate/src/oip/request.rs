@@ -49,7 +49,8 @@ pub(crate) fn parse(rules: &ModelRules, head: &Head, body: &Bytes) -> Result<Ten
             "id" => identifier(field)?,
             "parameters" => {
                 let is_flag = |field: Value<'_>| field.key() == "binary_data_output" && field.as_bool().is_some();
-                parameters(field, &|field| is_flag(field) || limits.allows_parameter(&field.key()))?;
+                let is_known = |field: Value<'_>| is_flag(field) || is_known_content_type(field);
+                parameters(field, &|field| is_known(field) || limits.allows_parameter(&field.key()))?;
             }
             "outputs" => request.outputs(limits, field)?,
             key => return Err(unknown(key, field.pointer())),

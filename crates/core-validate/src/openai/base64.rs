@@ -47,6 +47,11 @@ impl<'t> Base64<'t> {
         is_sound.then_some(Self { digits: kept.into(), count })
     }
 
+    /// Whether its end cannot be looked at.
+    pub(super) fn is_cut(&self) -> bool {
+        self.digits.len() < self.count
+    }
+
     /// Bytes it stands for.
     pub(super) fn len(&self) -> usize {
         self.count / 4 * 3 + self.count % 4 * 3 / 4

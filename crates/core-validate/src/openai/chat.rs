@@ -15,6 +15,8 @@ use Rule::*;
 pub(super) const TOOLS: usize = 256;
 /// Longest name of a tool or a caller's word for something.
 pub(super) const NAME: Rule = Text(128);
+/// What a call is told by. It is never rewritten: it would be told from others no more.
+pub(super) const ID: Rule = From(Origin::Other, &NAME);
 /// Longest text in a message, but for the limit on strings.
 pub(super) const ANY_TEXT: Rule = Text(usize::MAX);
 
@@ -37,20 +39,18 @@ const IMAGE: Table = &[("url", Image), ("detail", DETAIL)];
 pub(super) const AUDIO: Table = &[("data", Audio), ("format", Word(&["wav", "mp3"]))];
 const FILE: Table = &[("file_data", File), ("filename", NAME), ("file_id", Refused("files are accepted inline only"))];
 
-const FUNCTION_CALL: Table = &[("name", Name), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
-const CUSTOM_CALL: Table = &[("name", Name), ("input", ANY_TEXT)];
+/// Of an answer that comes back: models call what is not there, by names that are none.
+const FUNCTION_CALL: Table = &[("name", NAME), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
+const CUSTOM_CALL: Table = &[("name", NAME), ("input", ANY_TEXT)];
 
 const TOOL_CALLS: Rule = List(
     TOOLS,
-    &Needs(
-        &["id"],
-        &TaggedWith(
-            &[("id", NAME), ("index", Dropped)],
-            &[
-                ("function", &["function"], &[("function", Needs(&["name", "arguments"], &Object(FUNCTION_CALL)))]),
-                ("custom", &["custom"], &[("custom", Needs(&["name", "input"], &Object(CUSTOM_CALL)))]),
-            ],
-        ),
+    &TaggedWith(
+        &[("id", ID), ("index", Dropped)],
+        &[
+            ("function", &["function"], &[("function", Needs(&["name", "arguments"], &Object(FUNCTION_CALL)))]),
+            ("custom", &["custom"], &[("custom", Needs(&["name", "input"], &Object(CUSTOM_CALL)))]),
+        ],
     ),
 );
 
@@ -68,7 +68,7 @@ const ASSISTANT: Table = &[
     ("audio", Stored(&Object(&[("id", NAME)]))),
 ];
 
-const TOOL: Table = &[("tool_call_id", NAME)];
+const TOOL: Table = &[("tool_call_id", ID)];
 
 /// Tools that a model may call.
 pub(super) const TOOL_LIST: Rule = List(
@@ -116,7 +116,7 @@ pub(super) const RESPONSE_FORMAT: Rule = Tagged(&[
 ]);
 
 pub(super) const NAMED_SCHEMA: Table =
-    &[("name", Name), ("description", ANY_TEXT), ("schema", Schema), ("strict", Flag)];
+    &[("name", NAME), ("description", ANY_TEXT), ("schema", Schema), ("strict", Flag)];
 
 /// Text that the answer is likely to repeat.
 pub(super) const PREDICTION: Rule = Tagged(&[(
@@ -183,8 +183,8 @@ impl Walk<'_> {
     /// Text, or parts of it.
     fn content(&mut self, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
         match value.kind() {
-            // Beside its calls an assistant may say nothing.
-            Kind::Array if value.size() == 0 && origin == Origin::Assistant => Ok(()),
+            // Beside its calls an assistant may say nothing, and a tool may give nothing.
+            Kind::Array if value.size() == 0 && matches!(origin, Origin::Assistant | Origin::ToolResult) => Ok(()),
             Kind::Array if value.size() == 0 => Err(empty(value.pointer())),
             Kind::Array => {
                 self.parts.push(value.id());

@@ -237,12 +237,19 @@ fn choice(root: Value<'_>) -> Result<(), Invalid> {
 }
 
 /// Fields that are aliases of others, which the gateway counts by, or texts in another form: never passed on unread.
-const RESERVED: &[&str] = &[
+pub(crate) const RESERVED: &[&str] = &[
     "model",
     "messages",
     "prompt",
     "input",
     "input_ids",
+    "prompt_embeds",
+    "input_embeds",
+    "inputs",
+    "text",
+    "num_predict",
+    "min_new_tokens",
+    "max_length",
     "prompt_token_ids",
     "stream",
     "n",

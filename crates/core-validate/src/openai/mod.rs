@@ -29,6 +29,8 @@ use crate::request::{Content, InferenceRequest, JsonRequest, Operation, Origin};
 use crate::rules::ModelRules;
 use crate::tensor::too_long;
 
+pub(crate) use fields::RESERVED;
+
 /// Most prompts, or texts to embed, in one request: the bound of OpenAI's own API.
 const PROMPTS: usize = 2_048;
 /// Most token numbers in one prompt.

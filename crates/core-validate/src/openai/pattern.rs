@@ -10,8 +10,8 @@ const STEPS: u64 = 10_000;
 /// What a server would make of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pattern {
-    /// It is regular, so that it can be matched in linear time.
-    Sound,
+    /// It is regular, so that it can be matched in linear time, and of so many steps once it is written out.
+    Sound(u64),
     /// ECMAScript has more than that: it looks around, or refers to what it matched. Servers refuse or ignore it.
     Beyond,
     /// It is none, or too large.
@@ -22,9 +22,11 @@ pub(super) enum Pattern {
 pub(super) fn read(pattern: &str) -> Pattern {
     match ParserBuilder::new().nest_limit(64).build().parse(pattern) {
         // Flags change how the rest is read, and ECMAScript has none in a pattern.
-        Ok(_) if has_flags(pattern) => Pattern::Beyond,
-        Ok(ast) if steps(&ast) <= STEPS => Pattern::Sound,
-        Ok(_) => Pattern::Unsound,
+        Ok(ast) if has_flags(&ast) => Pattern::Beyond,
+        Ok(ast) => match steps(&ast) {
+            steps if steps <= STEPS => Pattern::Sound(steps),
+            _ => Pattern::Unsound,
+        },
         Err(error) => match error.kind() {
             ErrorKind::UnsupportedLookAround
             | ErrorKind::UnsupportedBackreference
@@ -36,14 +38,19 @@ pub(super) fn read(pattern: &str) -> Pattern {
     }
 }
 
-/// Whether a group begins with anything but a name, nothing, or a look around, which does not parse.
-fn has_flags(pattern: &str) -> bool {
-    pattern
-        .match_indices("(?")
-        .any(|(at, _)| !pattern.get(at + 2..).is_some_and(|rest| rest.starts_with([':', '<', 'P'])))
+/// The parser bounds how deep this goes.
+fn has_flags(ast: &Ast) -> bool {
+    match ast {
+        Ast::Flags(_) => true,
+        Ast::Repetition(repetition) => has_flags(&repetition.ast),
+        Ast::Group(group) => group.flags().is_some_and(|flags| !flags.items.is_empty()) || has_flags(&group.ast),
+        Ast::Alternation(alternation) => alternation.asts.iter().any(has_flags),
+        Ast::Concat(concat) => concat.asts.iter().any(has_flags),
+        _ => false,
+    }
 }
 
-/// The parser bounds how deep this goes.
+/// The same goes for this.
 fn steps(ast: &Ast) -> u64 {
     match ast {
         Ast::Repetition(repetition) => steps(&repetition.ast).saturating_mul(most(repetition)),
@@ -73,8 +80,17 @@ mod tests {
 
     #[test]
     fn patterns_are_told_apart() {
-        for pattern in ["^[a-z]+$", r"^\d{4}-\d{2}$", r"^(?:a|b)*\/\.[\w.-]+$", r"\p{L}\u20E3", "(a+)+$", ""] {
-            assert_eq!(read(pattern), Pattern::Sound, "{pattern}");
+        for pattern in [
+            "^[a-z]+$",
+            r"^\d{4}-\d{2}$",
+            r"^(?:a|b)*\/\.[\w.-]+$",
+            r"\p{L}\u20E3",
+            "(a+)+$",
+            "",
+            r"^\(?\d{3}\)?[- ]?\d{4}$",
+            "[(?]",
+        ] {
+            assert!(matches!(read(pattern), Pattern::Sound(_)), "{pattern}");
         }
         for pattern in
             [r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$", r"(a)\1", r"[\w-.]", "(?<=a)b", "^(?x)#((a{9999}){9999})$", "(?i:a)"]

@@ -31,11 +31,12 @@ fn png(image: &Base64<'_>) -> Option<Pixels> {
     while let (Some(length), Some(kind)) = (number(at), image.bytes::<4>(at + 4)) {
         match &kind {
             b"IHDR" => return None,
-            b"IEND" => break,
+            // Whatever comes behind the picture comes too late.
+            b"IDAT" | b"IEND" => return Some(pixels),
             _ => at = at.checked_add(12)?.checked_add(length as usize)?,
         }
     }
-    Some(pixels)
+    Some(pixels).filter(|_| !image.is_cut())
 }
 
 /// The screen, which no frame leaves: readers differ in which of them they take.
@@ -77,7 +78,7 @@ fn jpeg(image: &Base64<'_>) -> Option<Pixels> {
     let mut at = 2;
     let mut frame = None;
     for _ in 0..SEGMENTS {
-        let Some([mark, kind, high, low]) = image.bytes::<4>(at) else { return frame };
+        let Some([mark, kind, high, low]) = image.bytes::<4>(at) else { return frame.filter(|_| !image.is_cut()) };
         let length = usize::from(u16::from_be_bytes([high, low])).max(2);
         match (mark, kind) {
             // Fill bytes.
@@ -93,7 +94,7 @@ fn jpeg(image: &Base64<'_>) -> Option<Pixels> {
             }
             (0xff, 0xda) => return frame,
             // The end, or what has no length, before the picture.
-            (0xff, 0x00 | 0xd0..=0xd9) => return None,
+            (0xff, 0x00 | 0x01 | 0xd0..=0xd9) => return None,
             (0xff, _) => at += 2 + length,
             _ => return None,
         }

@@ -119,7 +119,9 @@ pub(super) fn shape(value: Value<'_>, kind: &Kind) -> Result<Json, Invalid> {
             Ok(Json::copy(value))
         }
         (Flag, json::Kind::True | json::Kind::False) => Ok(Json::copy(value)),
-        (Vector | Sealed, json::Kind::Text) if value.raw().bytes().all(is_base64) => Ok(Json::copy(value)),
+        (Vector | Sealed, json::Kind::Text) if value.chars().all(|char| char.is_ascii() && is_base64(char as u8)) => {
+            Ok(Json::copy(value))
+        }
         (Text | Content, json::Kind::Text) => Ok(Json::copy(value)),
         (Short, json::Kind::Text) if value.raw().len() <= SHORT => Ok(Json::copy(value)),
         (Word(words), json::Kind::Text) => Ok(match words.iter().find(|word| value.is_text(word)) {

@@ -2,7 +2,7 @@
 
 use crate::invalid::Invalid;
 use crate::json::{Kind, Value};
-use crate::openai::chat::{ALLOWED_TOOLS, ANY_TEXT, AUDIO, Calls, DETAIL, NAME, NAMED_SCHEMA, TOOLS};
+use crate::openai::chat::{ALLOWED_TOOLS, ANY_TEXT, AUDIO, Calls, DETAIL, ID, NAME, NAMED_SCHEMA, TOOLS};
 use crate::openai::fields::{EFFORT, TOKENS, VERBOSITY};
 use crate::openai::rule::{Case, Rule, Table, Walk, find};
 use crate::refuse::{conflict, empty, missing, unknown, unsupported, wrong_type};
@@ -91,8 +91,8 @@ const TOOL_CHOICE: Rule = Or(
 /// What every item may carry from the answer it was in.
 const ITEM: Table = &[
     ("type", Elsewhere),
-    ("id", NAME),
-    ("status", Word(&["in_progress", "completed", "incomplete"])),
+    ("id", ID),
+    ("status", Word(&["in_progress", "completed", "incomplete", "failed", "cancelled", "queued"])),
     ("caller", Dropped),
     ("namespace", Dropped),
     ("async", Dropped),
@@ -100,14 +100,14 @@ const ITEM: Table = &[
 ];
 
 const MESSAGE: Table = &[("role", Elsewhere), ("content", Elsewhere)];
-const CALL: Table = &[("call_id", NAME), ("name", Name), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
-const OUTPUT: Table = &[("call_id", NAME), ("name", NAME), ("output", Elsewhere)];
+const CALL: Table = &[("call_id", ID), ("name", NAME), ("arguments", ANY_TEXT), ("parsed_arguments", Dropped)];
+const OUTPUT: Table = &[("call_id", ID), ("name", NAME), ("output", Elsewhere)];
 const REASONING: Table = &[
     ("summary", List(64, &Tagged(&[("summary_text", &["text"], &[("text", ANY_TEXT)])]))),
     ("content", List(64, &Tagged(&[("reasoning_text", &["text"], &[("text", ANY_TEXT)])]))),
     ("encrypted_content", Sealed),
 ];
-const CUSTOM_CALL: Table = &[("call_id", NAME), ("name", Name), ("input", ANY_TEXT)];
+const CUSTOM_CALL: Table = &[("call_id", ID), ("name", NAME), ("input", ANY_TEXT)];
 
 const PART: Table = &[
     ("prompt_cache_breakpoint", Dropped),
@@ -220,7 +220,9 @@ impl Walk<'_> {
 
     fn item_content(&mut self, value: Value<'_>, origin: Origin) -> Result<(), Invalid> {
         match value.kind() {
-            Kind::Array if value.size() == 0 && origin != Origin::Assistant => Err(empty(value.pointer())),
+            Kind::Array if value.size() == 0 && !matches!(origin, Origin::Assistant | Origin::ToolResult) => {
+                Err(empty(value.pointer()))
+            }
             Kind::Numbers => Err(wrong_type(value.pointer().index(0), "an object")),
             Kind::Array => {
                 self.parts.push(value.id());

@@ -7,6 +7,7 @@ use crate::invalid::{Invalid, InvalidCode, is_word};
 use crate::json::{Document, Kind, Value};
 use crate::limits::Limits;
 use crate::openai::reduce::is_base64;
+use crate::openai::reference::References;
 use crate::openai::{media, schema};
 use crate::refuse::{empty, list_length, missing, out_of_range, text_length, unknown, unsupported, wrong_type};
 use crate::request::{Mark, Origin};
@@ -89,6 +90,8 @@ pub(super) struct Walk<'w> {
     pub(super) pixels: u64,
     /// Of all schemas' patterns.
     pub(super) pattern_bytes: usize,
+    pub(super) schema_steps: u64,
+    pub(super) references: References,
 }
 
 impl<'w> Walk<'w> {
@@ -102,6 +105,8 @@ impl<'w> Walk<'w> {
             media_tokens: 0,
             pixels: 0,
             pattern_bytes: 0,
+            schema_steps: 0,
+            references: References::default(),
         }
     }
 
@@ -169,7 +174,7 @@ impl<'w> Walk<'w> {
             (Tokens(_), Kind::Array) if value.size() == 0 => {}
             (Schema, Kind::Object | Kind::True | Kind::False) => {
                 schema::check(self, value)?;
-                self.every_text(value, origin);
+                self.schema_texts(value, origin);
             }
             (Free, _) => self.every_text(value, origin),
             (Refused(message), _) => return Err(unsupported(value.pointer(), message)),
@@ -267,6 +272,22 @@ impl<'w> Walk<'w> {
             }),
             _ => {}
         }
+    }
+
+    /// The same of a schema: what it says of itself comes from `origin`, its keywords are a schema's.
+    fn schema_texts(&mut self, value: Value<'_>, origin: Origin) {
+        self.every_text(value, Origin::Schema);
+        self.said_in_schema(value, origin);
+    }
+
+    fn said_in_schema(&mut self, value: Value<'_>, origin: Origin) {
+        for field in value.fields() {
+            match (&*field.key(), field.kind()) {
+                ("description" | "title" | "$comment", Kind::Text) => self.mark(field, origin),
+                _ => self.said_in_schema(field, origin),
+            }
+        }
+        value.items().for_each(|item| self.said_in_schema(item, origin));
     }
 
     /// A field that must be there, not `null`.

@@ -4,7 +4,7 @@
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Kind, Value};
 use crate::openai::pattern::{self, Pattern};
-use crate::openai::reference::{holds_by_name, holds_values, leads_home};
+use crate::openai::reference::{holds_by_name, holds_values};
 use crate::openai::rule::Walk;
 use crate::refuse::{list_length, text_length, wrong_type};
 
@@ -19,6 +19,8 @@ const PATTERN: usize = 1_024;
 
 /// Longest patterns of one request together: each is read.
 const PATTERNS: usize = 64 << 10;
+/// Most steps of all counts and patterns of a request together.
+const STEPS: u64 = 1_000_000;
 /// Largest count that is passed on.
 const COUNT: f64 = 10_000.0;
 
@@ -40,8 +42,15 @@ fn schema(walk: &mut Walk<'_>, root: Value<'_>, value: Value<'_>, depth: usize) 
         let message = format!("schema is nested deeper than {DEPTH}");
         return Err(Invalid::new(InvalidCode::TooDeep, value.pointer(), message));
     }
-    let each = |walk: &mut Walk<'_>, value| schema(walk, root, value, depth + 1);
+    let each = |walk: &mut Walk<'_>, value: Value<'_>| match value.kind() {
+        Kind::Object | Kind::True | Kind::False => schema(walk, root, value, depth + 1),
+        _ => Err(wrong_type(value.pointer(), "a schema")),
+    };
     for field in value.fields() {
+        if field.is_null() && is_known(&field.key()) {
+            walk.dropped.push(field.id());
+            continue;
+        }
         shape(field)?;
         match (&*field.key(), field.kind()) {
             (key, _) if holds_values(key) => {}
@@ -60,21 +69,54 @@ fn schema(walk: &mut Walk<'_>, root: Value<'_>, value: Value<'_>, depth: usize) 
             }
             ("type", Kind::Text) => known_type(field)?,
             ("type", Kind::Array) => field.items().try_for_each(known_type)?,
-            ("type", Kind::Null) => {}
             ("type", _) => return Err(wrong_type(field.pointer(), "a type of JSON schema")),
             ("pattern", Kind::Text) => check_pattern(walk, &field.as_word().unwrap_or_default(), field)?,
             ("pattern", _) => return Err(wrong_type(field.pointer(), "a string")),
-            ("$ref", Kind::Text) if leads_home(root, field) => {}
+            ("$ref", Kind::Text) if walk.references.leads_home(root, field) => {}
             ("$ref", _) => {
                 let message = "a reference leads to a schema of the same schema, and to an end";
                 return Err(Invalid::new(InvalidCode::UnsupportedContent, field.pointer(), message));
             }
             (key, _) if is_count(key) => check_count(walk, field)?,
-            (_, Kind::Array) => field.items().try_for_each(|item| each(walk, item))?,
-            _ => each(walk, field)?,
+            (key, Kind::Array) if holds_schemas(key) => field.items().try_for_each(|item| each(walk, item))?,
+            (key, _) if holds_schemas(key) => each(walk, field)?,
+            // Nothing that is compiled.
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// Keywords that hold a schema, or a list of them.
+fn holds_schemas(keyword: &str) -> bool {
+    matches!(
+        keyword,
+        "items"
+            | "prefixItems"
+            | "additionalItems"
+            | "unevaluatedItems"
+            | "contains"
+            | "additionalProperties"
+            | "unevaluatedProperties"
+            | "propertyNames"
+            | "not"
+            | "if"
+            | "then"
+            | "else"
+            | "anyOf"
+            | "oneOf"
+            | "allOf"
+            | "contentSchema"
+    )
+}
+
+/// Keywords of which `null` says that they are not there, as those write it who dump what they have.
+fn is_known(keyword: &str) -> bool {
+    let is_other = matches!(
+        keyword,
+        "type" | "pattern" | "$ref" | "enum" | "required" | "dependencies" | "format" | "title" | "description"
+    );
+    is_other || holds_schemas(keyword) || holds_by_name(keyword) || is_count(keyword)
 }
 
 /// Whether a keyword has what JSON schema says it has. Unknown ones may have anything.
@@ -92,9 +134,6 @@ fn shape(field: Value<'_>) -> Result<(), Invalid> {
             (is_names || kind == Kind::True || kind == Kind::False, "a list of names")
         }
         ("type", Kind::Array) => (field.size() > 0, "a list of types"),
-        ("items" | "additionalProperties" | "not", kind) => {
-            (matches!(kind, Kind::Object | Kind::Array | Kind::True | Kind::False), "a schema")
-        }
         _ => return Ok(()),
     };
     if fits { Ok(()) } else { Err(wrong_type(field.pointer(), wanted)) }
@@ -113,8 +152,9 @@ fn check_count(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     };
     if count > COUNT {
         walk.dropped.push(value.id());
+        return Ok(());
     }
-    Ok(())
+    written_out(walk, value, count as u64)
 }
 
 fn known_type(value: Value<'_>) -> Result<(), Invalid> {
@@ -132,7 +172,7 @@ fn check_pattern(walk: &mut Walk<'_>, text: &str, value: Value<'_>) -> Result<()
         return Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message));
     }
     match pattern::read(text) {
-        Pattern::Sound => Ok(()),
+        Pattern::Sound(steps) => written_out(walk, value, steps),
         Pattern::Beyond => {
             walk.dropped.push(value.id());
             Ok(())
@@ -142,4 +182,14 @@ fn check_pattern(walk: &mut Walk<'_>, text: &str, value: Value<'_>) -> Result<()
             Err(Invalid::new(InvalidCode::UnsupportedContent, value.pointer(), message))
         }
     }
+}
+
+/// All schemas of a request together are bounded by what a compiler would write out for them.
+fn written_out(walk: &mut Walk<'_>, value: Value<'_>, steps: u64) -> Result<(), Invalid> {
+    walk.schema_steps = walk.schema_steps.saturating_add(steps);
+    if walk.schema_steps <= STEPS {
+        return Ok(());
+    }
+    let message = format!("schemas of more than {STEPS} steps together, counts and patterns written out");
+    Err(Invalid::new(InvalidCode::OutOfRange, value.pointer(), message))
 }

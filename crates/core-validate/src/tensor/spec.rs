@@ -129,14 +129,19 @@ impl TensorSpec {
     /// # Errors
     /// [`Invalid`] for the first fault; `BYTES` has no such form.
     pub fn check_bytes(&self, shape: &[u64], bytes: &[u8]) -> Result<(), Invalid> {
-        self.check_shape(shape)?;
+        self.check_length(elements(shape).unwrap_or(u64::MAX), Pointer::root)?;
+        self.check_bytes_at(shape, bytes, Pointer::root)
+    }
+
+    pub(crate) fn check_bytes_at(&self, shape: &[u64], bytes: &[u8], at: impl Fn() -> Pointer) -> Result<(), Invalid> {
+        self.check_shape_at(shape, &at)?;
         let Some(width) = self.dtype.width() else {
             let message = "elements of BYTES have no fixed width";
-            return Err(Invalid::new(InvalidCode::WrongDtype, Pointer::root(), message));
+            return Err(Invalid::new(InvalidCode::WrongDtype, at(), message));
         };
-        check_width(shape, width, bytes.len(), Pointer::root)?;
-        check_bits(self.dtype, bytes, Pointer::root)?;
-        self.check_values(row(shape), bits::values(self.dtype, bytes), Pointer::root)
+        check_width(shape, width, bytes.len(), &at)?;
+        check_bits(self.dtype, bytes, &at)?;
+        self.check_values(row(shape), bits::values(self.dtype, bytes), at)
     }
 
     /// Checks a shape: number of dimensions, every fixed dimension, the number of elements.

@@ -141,7 +141,7 @@ fn a_negative_size_is_refused_at_its_place() {
     ] {
         refused(infer("FP32", shape, "[1,2]"), WrongShape, at, SIZE);
     }
-    refused(infer("FP32", "[-0]", "[]"), EmptyInput, "/inputs/0/shape", "input is empty");
+    refused(infer("FP32", "[-0]", "[]"), WrongShape, "/inputs/0/shape/0", SIZE);
     assert!(infer("FP32", "[1]", "[1]").is_ok());
 }
 
@@ -229,8 +229,11 @@ fn elements_that_leave_their_data_are_refused() {
 fn embeddings_in_the_place_of_a_prompt_are_refused() {
     let everything = || Limits::default().extensions(Extensions::ALL);
     for field in ["prompt_embeds", "image_embeds", "audio_embeds", "input_embeds", "inputs_embeds"] {
-        let message =
-            format!("field {field} is not accepted (an operator can list it under allow_fields of the model)");
+        // What is known to be a prompt in another form cannot be allowed either.
+        let message = match field {
+            "prompt_embeds" | "input_embeds" => format!("field {field} is not accepted here"),
+            _ => format!("field {field} is not accepted (an operator can list it under allow_fields of the model)"),
+        };
         let extra = format!(r#","{field}":"UEsDBAAA""#);
         refused(chat_with(everything(), &extra), UnknownField, &format!("/{field}"), &message);
         for prompt in ["", r#","prompt":"a""#] {

@@ -23,6 +23,8 @@ fn references_lead_to_schemas_of_the_same_schema() {
         r##"{"definitions":{"N":{"properties":{"default":{"type":"string"}}}},"items":{"$ref":"#/definitions/N/properties/default"}}"##,
         r##"{"anyOf":[{"type":"string"},{"$ref":"#/anyOf/0"}]}"##,
         r##"{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"type":"null"}},"$ref":"#/$defs/a"}"##,
+        r##"{"definitions":{"Box<string>":{"type":"string"}},"items":{"$ref":"#/definitions/Box%3Cstring%3E"}}"##,
+        r##"{"$defs":{"T":{"anyOf":[{"type":"null"},{"type":"array","items":{"$ref":"#/$defs/T"}}]}},"$ref":"#/$defs/T"}"##,
     ] {
         assert!(tool(good).is_ok(), "{good} {:?}", tool(good).err());
     }
@@ -37,6 +39,12 @@ fn references_lead_to_schemas_of_the_same_schema() {
         (r##"{"$ref":"#/$defs/none"}"##, "/?"),
         (r##"{"$ref":"#/properties"}"##, "/?"),
         (r##"{"$ref":5}"##, "/?"),
+        (
+            r##"{"$defs":{"A":{"$ref":"#/$defs/B","title":"a"},"B":{"$ref":"#/$defs/A","title":"b"}},"$ref":"#/$defs/A"}"##,
+            "/?/A/?",
+        ),
+        (r##"{"allOf":[{"$ref":"#"}]}"##, "/allOf/0/?"),
+        (r##"{"anyOf":[{"type":"null"},{"$ref":"#/anyOf/01"}]}"##, "/anyOf/1/?"),
     ] {
         refused(tool(bad), UnsupportedContent, &format!("{AT}{at}"), words);
     }
@@ -51,6 +59,38 @@ fn counts_that_are_written_out_are_left_out() {
     refused(tool(r#"{"maxItems":"9"}"#), WrongType, &format!("{AT}/maxItems"), "expected a number of 0 or more");
     // A property of that name is no count.
     assert!(tool(r#"{"properties":{"maxItems":{"type":"string"}}}"#).is_ok());
+}
+
+#[test]
+fn all_schemas_together_are_bounded() {
+    let many = |count: usize, schema: &str| {
+        let members: Vec<String> = (0..count).map(|at| format!(r#""p{at}":{schema}"#)).collect();
+        tool(&format!(r#"{{"properties":{{{}}}}}"#, members.join(",")))
+    };
+    assert!(many(90, r#"{"maxLength":10000}"#).is_ok());
+    assert_eq!(many(110, r#"{"maxLength":10000}"#).unwrap_err().code(), OutOfRange);
+    assert_eq!(many(110, r#"{"pattern":"a{9990}"}"#).unwrap_err().code(), OutOfRange);
+    // Thousands of references into thousands of members.
+    let members: Vec<String> = (0..1_100).map(|at| format!(r##""d{at}":{{"$ref":"#/$defs/end"}}"##)).collect();
+    let wide = tool(&format!(r#"{{"$defs":{{{},"end":{{"type":"null"}}}}}}"#, members.join(",")));
+    assert_eq!(wide.unwrap_err().code(), UnsupportedContent);
+}
+
+#[test]
+fn what_is_no_schema_is_refused_or_left_out() {
+    for bad in
+        [r#"{"properties":{"a":5}}"#, r#"{"anyOf":["x"]}"#, r#"{"items":["x"]}"#, r#"{"if":3}"#, r#"{"properties":5}"#]
+    {
+        assert_eq!(tool(bad).unwrap_err().code(), WrongType, "{bad}");
+    }
+    // Annotations of others, and what a dump writes of what is not there.
+    let body = passed(
+        r#"{"errorMessage":{"type":"must be text","required":"Name is needed"},"required":null,"items":null,"maxLength":null}"#,
+    );
+    assert!(
+        body.contains(r#""parameters":{"errorMessage":{"type":"must be text","required":"Name is needed"}}"#),
+        "{body}"
+    );
 }
 
 #[test]
