@@ -19,6 +19,8 @@ pub enum Label {
     Extraction,
     /// A credential.
     Secret,
+    /// Personal data, such as the number of a card.
+    Personal,
     /// A label of a detector outside this crate.
     Custom(&'static str),
 }
@@ -33,6 +35,7 @@ impl Label {
             Self::Jailbreak => "jailbreak",
             Self::Extraction => "extraction",
             Self::Secret => "secret",
+            Self::Personal => "personal",
             Self::Custom(name) => name,
         }
     }

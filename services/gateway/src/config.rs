@@ -162,6 +162,7 @@ pub struct DetectorSettings {
     pub injection: Reaction,
     pub control_tokens: Reaction,
     pub secrets: Reaction,
+    pub personal: Reaction,
     pub observe_rules: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<usize>,

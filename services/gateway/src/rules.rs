@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use core_validate::{Limits, Validator};
 use pipeline::{Policy, Screening};
-use sanitize::{Action, ControlTokens, Detector, Injection, Rule, Sanitizer, SanitizerBuilder, Secrets};
+use sanitize::{Action, ControlTokens, Detector, Injection, Personal, Rule, Sanitizer, SanitizerBuilder, Secrets};
 
 use crate::config::{DetectorSettings, InvalidSettings, KeptText, LimitSettings, Reaction, Settings, nearest};
 use crate::{models, quotas};
@@ -141,6 +141,7 @@ fn detectors(
         return Err(InvalidSettings::new(format!("{at}.injection"), "expected one of block, observe, off"));
     }
     let known = injection.rules().iter().map(Rule::id).chain(ControlTokens::rules()).chain(Secrets::rules());
+    let known = known.chain(Personal::rules());
     let known: Vec<&str> = known.collect();
     if let Some(rule) = settings.observe_rules.iter().find(|rule| !known.contains(&rule.as_str())) {
         let near = nearest(rule, known.iter().copied());
@@ -150,7 +151,8 @@ fn detectors(
     let builder = Sanitizer::builder().placeholder("[redacted]").observe_rules(settings.observe_rules.iter().cloned());
     let builder = add(builder, control_tokens, settings.control_tokens);
     let builder = add(builder, injection, settings.injection);
-    Ok(add(builder, Secrets::new(), settings.secrets))
+    let builder = add(builder, Secrets::new(), settings.secrets);
+    Ok(add(builder, Personal::new(), settings.personal))
 }
 
 fn add(builder: SanitizerBuilder, detector: impl Detector + 'static, reaction: Reaction) -> SanitizerBuilder {

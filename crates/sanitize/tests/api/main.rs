@@ -5,6 +5,7 @@ mod custom;
 mod input;
 mod limits;
 mod output;
+mod personal;
 mod secrets;
 mod stream;
 

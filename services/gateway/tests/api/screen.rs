@@ -148,3 +148,20 @@ async fn only_what_is_said_is_rewritten() {
     let (status, body) = app.ask("/v2/models/fake-tensor/infer", &key, &tensor).await;
     assert_eq!((status, body["error"].as_str().unwrap().starts_with("prompt_blocked")), (400, true));
 }
+
+#[tokio::test]
+async fn personal_data_is_redacted_where_it_is_asked_for() {
+    let said = "write to jane@example.org or pay with 4111 1111 1111 1111";
+    let server = FakeServer::start(Say::json(&chat_answer(said))).await;
+    let more = "[screening.input]\npersonal = \"redact\"\n[screening.output]\npersonal = \"redact\"";
+    let app = helpers::fake(&server, more).await;
+    let key = app.key().await;
+    let (status, body) = app.ask("/v1/chat/completions", &key, &chat("fake", "call +14155552671")).await;
+    let text = &body["choices"][0]["message"]["content"];
+    assert_eq!((status, text.as_str()), (200, Some("write to [redacted] or pay with [redacted]")));
+    assert!(server.asked()[0].text().contains("call [redacted]"));
+    let plain = helpers::fake(&server, "").await;
+    let key = plain.key().await;
+    let (_, body) = plain.ask("/v1/chat/completions", &key, &chat("fake", "hi")).await;
+    assert_eq!(body["choices"][0]["message"]["content"], said);
+}
