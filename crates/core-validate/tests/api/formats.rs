@@ -260,7 +260,8 @@ fn no_part_of_a_file_is_a_file() {
 /// The same bytes with one word in the place of another of its length.
 fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     let at = bytes.windows(from.len()).position(|part| part == from.as_bytes()).unwrap();
-    [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat()
+    let (before, behind) = bytes.split_at(at);
+    [before, to.as_bytes(), behind.get(from.len()..).unwrap()].concat()
 }
 
 fn read_npy(file: &[u8]) -> Result<Npy, Invalid> {
