@@ -7,7 +7,7 @@ use std::sync::Arc;
 use audit::{DigestKey, Ended};
 use backend::{BackendError, InferenceResponse};
 use bytes::Bytes;
-use core_validate::{Encoded, Head, InferenceRequest, ModelName, Operation, Slot};
+use core_validate::{Encoded, Head, InferenceAnswer, InferenceRequest, ModelName, Operation, Slot};
 use futures_core::Stream;
 use keys::Principal;
 use ratelimit_redis::Standing;
@@ -107,35 +107,7 @@ impl Whole {
         };
         ticket.used.reported = answer.usage();
         answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), &name);
-        let mut blocked = BTreeSet::new();
-        let mut seen = 0;
-        // Parts of one text, which a caller's library may put together.
-        let mut parts: BTreeMap<Slot, (Vec<String>, BTreeSet<u32>)> = BTreeMap::new();
-        let sanitizer = &policy.screening.output;
-        answer.map_texts(|slot, text| {
-            seen += text.len();
-            if screen(sanitizer, &place(asked.operation(), slot), text, &mut ticket.about.findings) {
-                blocked.insert(slot.choice());
-            }
-            // The items of a response are put together as well.
-            let together = match slot {
-                Slot::Label(_) | Slot::Element(..) => return,
-                Slot::Content(_) if asked.operation() == Operation::Respond => Slot::Content(0),
-                slot => slot,
-            };
-            let (texts, choices) = parts.entry(together).or_default();
-            texts.push(text.clone());
-            choices.insert(slot.choice());
-        });
-        for (slot, (parts, choices)) in parts.into_iter().filter(|(_, (parts, _))| parts.len() > 1) {
-            let whole = parts.concat();
-            let verdict = sanitizer.check(&whole);
-            if matches!(verdict.action(), Action::Block | Action::Redact) {
-                note(&mut ticket.about.findings, verdict.findings(), &place(asked.operation(), slot));
-                blocked.extend(choices);
-            }
-        }
-        ticket.saw(seen);
+        let blocked = screen_texts(&mut answer, &policy.screening.output, asked.operation(), &mut ticket);
         let is_filtered = blocked.iter().all(|choice| answer.filter_choice(*choice));
         if !is_filtered {
             return Err(refuse_blocked(ticket));
@@ -155,6 +127,42 @@ impl Whole {
             events.map(|(name, json)| [b"event: ", name.as_bytes(), b"\ndata: ", &json, b"\n\n"].concat().into());
         Ok(AnswerBody::Stream(Box::pin(futures_util::stream::iter(frames))))
     }
+}
+
+/// Screens every text, and those that a caller's library may put together; the choices that must not be handed out.
+fn screen_texts(
+    answer: &mut InferenceAnswer,
+    sanitizer: &Sanitizer,
+    operation: Operation,
+    ticket: &mut Ticket,
+) -> BTreeSet<u32> {
+    let (mut blocked, mut seen) = (BTreeSet::new(), 0);
+    let mut parts: BTreeMap<Slot, (Vec<String>, BTreeSet<u32>)> = BTreeMap::new();
+    answer.map_texts(|slot, text| {
+        seen += text.len();
+        if screen(sanitizer, &place(operation, slot), text, &mut ticket.about.findings) {
+            blocked.insert(slot.choice());
+        }
+        let together = match slot {
+            Slot::Label(_) | Slot::Element(..) => return,
+            // The items of a response are put together, too.
+            Slot::Content(_) if operation == Operation::Respond => Slot::Content(0),
+            slot => slot,
+        };
+        let (texts, choices) = parts.entry(together).or_default();
+        texts.push(text.clone());
+        choices.insert(slot.choice());
+    });
+    for (slot, (parts, choices)) in parts.into_iter().filter(|(_, (parts, _))| parts.len() > 1) {
+        let whole = parts.concat();
+        let verdict = sanitizer.check(&whole);
+        if matches!(verdict.action(), Action::Block | Action::Redact) {
+            note(&mut ticket.about.findings, verdict.findings(), &place(operation, slot));
+            blocked.extend(choices);
+        }
+    }
+    ticket.saw(seen);
+    blocked
 }
 
 /// An answer without choices cannot say that it was filtered.

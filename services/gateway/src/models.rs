@@ -116,8 +116,8 @@ fn model(
     })
 }
 
-/// What requests to a model must keep to.
-fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRules, InvalidSettings> {
+/// Settings that mean nothing, contradict each other, or undo what is checked.
+fn sound(all: &Settings, at: &str, settings: &ModelSettings) -> Result<(), InvalidSettings> {
     let numbers = [
         ("max_messages", settings.max_messages == Some(0)),
         ("max_choices", settings.max_choices == Some(0)),
@@ -137,21 +137,6 @@ fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRule
             return Err(InvalidSettings::new(at, problem));
         }
     }
-    let mut limits = crate::rules::limits(&all.limits);
-    let mut fields = all.limits.allow_fields.clone();
-    fields.extend(settings.allow_fields.iter().cloned());
-    limits = limits.allow_fields(fields).allow_parameters(settings.allow_parameters.clone());
-    limits = limits.extensions(extensions(all, at, settings)?);
-    if let Some(most) = settings.max_messages {
-        limits = limits.messages(most);
-    }
-    if let Some(most) = settings.max_choices {
-        limits = limits.choices(most);
-    }
-    if let Some(most) = settings.max_elements {
-        limits = limits.elements(most);
-    }
-    let rules = ModelRules::new(limits);
     let known = |name: &String| settings.inputs.iter().any(|input| input.name == *name);
     if let Some(name) = settings.optional_inputs.iter().find(|name| !settings.inputs.is_empty() && !known(name)) {
         return Err(InvalidSettings::new(format!("{at}.optional_inputs"), format!("there is no input {name}")));
@@ -171,6 +156,27 @@ fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRule
             return Err(InvalidSettings::new(format!("{at}.inputs"), "two tensors have the same name"));
         }
     }
+    Ok(())
+}
+
+/// What requests to a model must keep to.
+fn rules(all: &Settings, at: &str, settings: &ModelSettings) -> Result<ModelRules, InvalidSettings> {
+    sound(all, at, settings)?;
+    let mut limits = crate::rules::limits(&all.limits);
+    let mut fields = all.limits.allow_fields.clone();
+    fields.extend(settings.allow_fields.iter().cloned());
+    limits = limits.allow_fields(fields).allow_parameters(settings.allow_parameters.clone());
+    limits = limits.extensions(extensions(all, at, settings)?);
+    if let Some(most) = settings.max_messages {
+        limits = limits.messages(most);
+    }
+    if let Some(most) = settings.max_choices {
+        limits = limits.choices(most);
+    }
+    if let Some(most) = settings.max_elements {
+        limits = limits.elements(most);
+    }
+    let rules = ModelRules::new(limits);
     let mut spec = ModelSpec::new();
     for (i, input) in settings.inputs.iter().enumerate() {
         let tensor = tensor(&format!("{at}.inputs[{i}]"), input)?;
