@@ -15,6 +15,29 @@ pub(super) fn holds_by_name(keyword: &str) -> bool {
     matches!(keyword, "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas")
 }
 
+/// Keywords that hold a schema, or a list of them.
+pub(super) fn holds_schemas(keyword: &str) -> bool {
+    matches!(
+        keyword,
+        "items"
+            | "prefixItems"
+            | "additionalItems"
+            | "unevaluatedItems"
+            | "contains"
+            | "additionalProperties"
+            | "unevaluatedProperties"
+            | "propertyNames"
+            | "not"
+            | "if"
+            | "then"
+            | "else"
+            | "anyOf"
+            | "oneOf"
+            | "allOf"
+            | "contentSchema"
+    )
+}
+
 /// Members of a schema that are values, not schemas.
 pub(super) fn holds_values(keyword: &str) -> bool {
     let is_value = matches!(
@@ -85,7 +108,8 @@ impl References {
                 value = value.items().nth(index(&step)?)?;
                 continue;
             }
-            if !holds && holds_values(&step) {
+            // What stands anywhere else was not looked at.
+            if !holds && !holds_by_name(&step) && !holds_schemas(&step) {
                 return None;
             }
             value = value.get(&step)?;

@@ -4,7 +4,7 @@
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Kind, Value};
 use crate::openai::pattern::{self, Pattern};
-use crate::openai::reference::{holds_by_name, holds_values};
+use crate::openai::reference::{holds_by_name, holds_schemas, holds_values};
 use crate::openai::rule::Walk;
 use crate::refuse::{list_length, text_length, wrong_type};
 
@@ -85,29 +85,6 @@ fn schema(walk: &mut Walk<'_>, root: Value<'_>, value: Value<'_>, depth: usize) 
         }
     }
     Ok(())
-}
-
-/// Keywords that hold a schema, or a list of them.
-fn holds_schemas(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "items"
-            | "prefixItems"
-            | "additionalItems"
-            | "unevaluatedItems"
-            | "contains"
-            | "additionalProperties"
-            | "unevaluatedProperties"
-            | "propertyNames"
-            | "not"
-            | "if"
-            | "then"
-            | "else"
-            | "anyOf"
-            | "oneOf"
-            | "allOf"
-            | "contentSchema"
-    )
 }
 
 /// Keywords of which `null` says that they are not there, as those write it who dump what they have.

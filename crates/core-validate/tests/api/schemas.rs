@@ -31,6 +31,7 @@ fn references_lead_to_schemas_of_the_same_schema() {
     let words = "a reference leads to a schema of the same schema, and to an end";
     for (bad, at) in [
         (r##"{"properties":{"a":{"$ref":"#/x-s"}},"x-s":{"type":"strin"}}"##, "/properties/a/?"),
+        (r##"{"properties":{"a":{"$ref":"#/other/s"}},"other":{"s":{"pattern":"("}}}"##, "/properties/a/?"),
         (r##"{"properties":{"a":{"$ref":"#/default"}},"default":{"pattern":"("}}"##, "/properties/a/?"),
         (r##"{"items":{"$ref":"#/enum/0"},"enum":[{"type":"strin"}]}"##, "/items/?"),
         (r##"{"$ref":"#"}"##, "/?"),
