@@ -146,6 +146,25 @@ fn chats() -> Vec<Case> {
         };
         chat(name, &format!(r#""tools":[{}],"zz":0"#, many(count, tool)))
     };
+    // Each leads to the last, by as many steps as there may be.
+    let references = |i: usize| match i {
+        1_585.. => format!(r##""a{i}":{{"$ref":"#/properties/a{}"}}"##, i + 1),
+        _ => format!(r##""a{i}":{{"$ref":"#/properties/a1585"}}"##),
+    };
+    let references = |i| if i == 1_599 { r#""a1599":{"type":"null"}"#.to_owned() } else { references(i) };
+    let calls = |count| {
+        // The one that is answered is the last.
+        let call = |i| {
+            let id = if i == count - 1 { "c" } else { "b" };
+            format!(r#"{{"id":"{id}","type":"function","function":{{"name":"f","arguments":""}}}}"#)
+        };
+        let asks = format!(r#"{{"role":"assistant","tool_calls":[{}]}}"#, many(count, call));
+        let unknown = r#"{"role":"tool","tool_call_id":"d","content":""}"#;
+        let known = unknown.replace("\"d\"", "\"c\"");
+        let others = asks.replace("\"c\"", "\"b\"");
+        let (asks, tells) = (format!("{},{asks}", many(9, |_| others.clone())), many(900, |_| known.clone()));
+        format!(r#"{{"model":"m","messages":[{asks},{tells},{unknown}]}}"#)
+    };
     let patterns = |name, each: usize, pattern: &str| {
         tools(name, 12, &many(each, |i| format!(r#""p{i}":{{"pattern":"{pattern}"}}"#)))
     };
@@ -153,6 +172,8 @@ fn chats() -> Vec<Case> {
     vec![
         messages("messages: 1,024 and a fault", 1_023),
         messages("messages: too many", 6_000),
+        json("calls: many, and many answers", Operation::Chat, calls(250)),
+        tools("schemas: of references", 4, &many(1_600, references)),
         tools("schemas: of 4,900 values", 5, &many(2_450, |i| format!(r#""p{i}":{{"type":"string"}}"#))),
         tools("schemas: of 5,100 values", 4, &many(2_550, |i| format!(r#""p{i}":{{"type":"string"}}"#))),
         tools("schemas: of a hundred tools", 100, &many(80, |i| format!(r#""p{i}":{{"type":"string"}}"#))),
