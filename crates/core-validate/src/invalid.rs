@@ -127,12 +127,17 @@ impl InvalidCode {
     }
 }
 
-/// A place in a request, as an RFC 6901 JSON pointer of at most 128 bytes.
+/// A place in a request, as an RFC 6901 JSON pointer of at most 128 bytes. What is deeper than that is said to be where
+/// the pointer ends.
 ///
 /// Keys that are not plain words (`[A-Za-z_][A-Za-z0-9_.-]{0,39}`) show as `?`: a pointer never
 /// repeats input.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Pointer(String);
+pub struct Pointer {
+    text: String,
+    /// A step did not fit; those behind it must not be put in its place.
+    is_full: bool,
+}
 
 impl Pointer {
     const MAX: usize = 128;
@@ -155,21 +160,21 @@ impl Pointer {
     }
 
     fn step(&self, step: &str) -> Self {
-        if self.0.len() + 1 + step.len() > Self::MAX {
-            return self.clone();
+        if self.is_full || self.text.len() + 1 + step.len() > Self::MAX {
+            return Self { text: self.text.clone(), is_full: true };
         }
-        Self(format!("{}/{step}", self.0))
+        Self { text: format!("{}/{step}", self.text), is_full: false }
     }
 
     /// The pointer's text; empty for the whole request.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

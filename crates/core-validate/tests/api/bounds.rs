@@ -1,7 +1,7 @@
 //! What bounds memory: how long strings are seen to be, and how many elements there may be in all. The benchmark of
 //! validation measures what a refused body takes.
 
-use core_validate::{Extensions, Head, InferenceRequest, Invalid, InvalidCode, Limits, Operation, Validator};
+use core_validate::{Extensions, Head, InferenceRequest, Invalid, InvalidCode, Limits, Operation, Pointer, Validator};
 
 use crate::{infer_binary, infer_head, read, refused};
 
@@ -46,6 +46,16 @@ fn who_may_write_less_must_write_less() {
         assert_eq!(body, format!(r#"{{"model":"m","prompt":"a","min_tokens":{sent},"max_tokens":100}}"#));
         assert!(validator.parse(Operation::Complete, &Head::default(), &body).is_ok());
     }
+}
+
+/// A name that did not fit was left out, and shorter ones behind it were not: the place was another one.
+#[test]
+fn pointers_that_are_cut_lead_to_what_holds_the_place() {
+    let long = "a".repeat(40);
+    let pointer = Pointer::root().key(&long).key(&long).key("bc").key(&long).key("de").key(&long).index(7);
+    assert_eq!(pointer.as_str(), format!("/{long}/{long}/bc/{long}"));
+    let fits = Pointer::root().key(&long).key(&long).key(&long).index(7);
+    assert_eq!(fits.as_str(), format!("/{long}/{long}/{long}/7"));
 }
 
 #[test]
