@@ -204,8 +204,9 @@ pub(crate) fn normal(operation: Operation, tree: Tree) -> Tree {
     let mut tree = Tree::Map(fields);
     paths.iter().for_each(|path| leave_out(&mut tree, path));
     if operation != Operation::Infer {
-        leave_out_patterns(&mut tree);
-    } else if let Tree::Map(fields) = &mut tree {
+        return tree;
+    }
+    if let Tree::Map(fields) = &mut tree {
         let inputs = fields.iter_mut().filter(|(key, _)| key == "inputs").map(|(_, list)| list);
         inputs.for_each(|list| {
             if let Tree::List(inputs) = list {
@@ -228,19 +229,41 @@ fn leave_out(tree: &mut Tree, path: &str) {
     }
 }
 
-/// Patterns that look around are not sent on.
-fn leave_out_patterns(tree: &mut Tree) {
-    let looks_around = |text: &str| ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| text.contains(look));
-    match tree {
-        Tree::Map(fields) => {
-            fields.retain(|(key, value)| match value {
-                Tree::Text(text) if key == "pattern" => !looks_around(text),
-                _ => !looks_around(key),
-            });
-            fields.iter_mut().for_each(|(_, value)| leave_out_patterns(value));
+/// Takes from schemas what is documented as left out of them and is not in `written`: keywords that are `null`, counts
+/// beyond 10,000, and patterns that servers cannot use.
+pub(crate) fn prune(tree: &mut Tree, written: &Tree) {
+    prune_below(tree, written, "", false);
+}
+
+fn prune_below(tree: &mut Tree, written: &Tree, under: &str, is_schema: bool) {
+    match (tree, written) {
+        (Tree::Map(fields), Tree::Map(written)) => {
+            let other = |key: &String| written.iter().find(|(other, _)| other == key).map(|(_, value)| value);
+            fields.retain(|(key, value)| other(key).is_some() || !(is_schema && may_go(under, key, value)));
+            for (key, value) in fields.iter_mut() {
+                let starts = matches!(&**key, "parameters" | "schema" | "json" | "guided_json");
+                if let Some(other) = other(key) {
+                    prune_below(value, other, key, is_schema || starts);
+                }
+            }
         }
-        Tree::List(items) => items.iter_mut().for_each(leave_out_patterns),
+        (Tree::List(items), Tree::List(written)) => {
+            items.iter_mut().zip(written).for_each(|(item, written)| prune_below(item, written, under, is_schema));
+        }
         _ => {}
+    }
+}
+
+fn may_go(under: &str, key: &str, value: &Tree) -> bool {
+    match value {
+        _ if under == "patternProperties" => true,
+        Tree::Text(_) => key == "pattern",
+        Tree::Number(number) => {
+            let is_count = key.starts_with("min") || key.starts_with("max");
+            is_count && number.parse::<f64>().is_ok_and(|count| count > 10_000.0)
+        }
+        Tree::Null => !matches!(key, "const" | "default" | "example" | "examples"),
+        _ => false,
     }
 }
 
