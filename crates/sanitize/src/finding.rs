@@ -21,6 +21,8 @@ pub enum Label {
     Secret,
     /// Personal data, such as the number of a card.
     Personal,
+    /// A detector that panicked and has not looked.
+    Panic,
     /// A label of a detector outside this crate.
     Custom(&'static str),
 }
@@ -36,6 +38,7 @@ impl Label {
             Self::Extraction => "extraction",
             Self::Secret => "secret",
             Self::Personal => "personal",
+            Self::Panic => "panic",
             Self::Custom(name) => name,
         }
     }

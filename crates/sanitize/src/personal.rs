@@ -131,6 +131,7 @@ fn phone(here: &[u8]) -> Option<usize> {
                     return None;
                 }
             }
+            b' ' if digits > 0 && here.get(at - 1) == Some(&b' ') => break,
             b' ' | b'-' | b'.' | b'(' | b')' if digits > 0 && between < 2 => between += 1,
             _ => break,
         }

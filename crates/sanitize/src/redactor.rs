@@ -4,6 +4,7 @@
 //! all text before `cursor` was let out or removed. Findings are taken in the order of their first
 //! byte; one that starts inside what is already removed only makes the removed part longer.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::detector::LEFT_CONTEXT;
@@ -11,7 +12,8 @@ use crate::error::Blocked;
 use crate::finding::{Action, Finding, Mode, Rest};
 use crate::mapped::Mapped;
 use crate::normalize::Normalized;
-use crate::sanitizer::{MAX_WINDOW, Policy, Slot};
+use crate::placeholders::Placeholders;
+use crate::sanitizer::{MAX_WINDOW, Policy};
 use crate::sink::Sink;
 use crate::verdict::Report;
 
@@ -21,6 +23,7 @@ const SLACK: usize = 4096;
 pub(crate) struct Redactor {
     pub(crate) buffer: Mapped,
     pub(crate) report: Report,
+    pub(crate) placeholders: Placeholders,
     sink: Sink,
     decided: usize,
     cursor: usize,
@@ -37,17 +40,19 @@ struct Removal {
 }
 
 /// A finding and where it is in the text behind the eraser.
-struct Claim<'p> {
+struct Claim {
     range: Range<usize>,
     finding: Finding,
-    slot: &'p Slot,
+    action: Action,
+    mode: Mode,
 }
 
 impl Redactor {
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize, placeholders: Placeholders) -> Self {
         Self {
             buffer: Mapped::default(),
             report: Report::new(),
+            placeholders,
             sink: Sink::new(max_bytes),
             decided: 0,
             cursor: 0,
@@ -91,7 +96,7 @@ impl Redactor {
         let end = self.buffer.end();
         let from = self.buffer.floor(end.saturating_sub(MAX_WINDOW + LEFT_CONTEXT));
         let tail = self.buffer.slice(from..end);
-        let open = policy.slots.iter().map(|slot| slot.detector.open_from(tail)).min();
+        let open = policy.slots.iter().map(|slot| slot.open_from(tail)).min();
         from + tail.floor_char_boundary(open.unwrap_or(tail.len()))
     }
 
@@ -115,7 +120,7 @@ impl Redactor {
     }
 
     /// The findings that start between what is decided and `frontier`, in order.
-    fn claims<'p>(&self, policy: &'p Policy, frontier: usize) -> Vec<Claim<'p>> {
+    fn claims(&self, policy: &Policy, frontier: usize) -> Vec<Claim> {
         let mut claims = Vec::new();
         if frontier == self.decided {
             return claims;
@@ -124,48 +129,67 @@ impl Redactor {
         let text = Normalized::new(self.buffer.slice(from..self.buffer.end()));
         let mut found = Vec::new();
         for slot in &policy.slots {
-            slot.detector.detect(&text, &mut found);
+            slot.detect(&text, &mut found);
             for finding in found.drain(..) {
-                let claim = self.claim(slot, finding, text.original(), from);
+                let Some((action, mode)) = policy.reaction(slot, finding.rule()) else { continue };
+                let claim = Claim { action, mode, ..self.claim(finding, text.original(), from) };
                 if (self.decided..frontier).contains(&claim.range.start) {
                     claims.push(claim);
                 }
             }
         }
-        claims.sort_by_key(|claim| (claim.range.start, claim.range.end));
+        // Of those that start together the longest comes first: it is the one that the others are a part of.
+        claims.sort_by_key(|claim| (claim.range.start, Reverse(claim.range.end)));
         claims
     }
 
     /// Puts a finding in `text`, which starts at `from`, in its place. One without a place is put
     /// where judging goes on.
-    fn claim<'p>(&self, slot: &'p Slot, finding: Finding, text: &str, from: usize) -> Claim<'p> {
+    fn claim(&self, finding: Finding, text: &str, from: usize) -> Claim {
+        let (action, mode) = (Action::Allow, Mode::Observe);
         let Some(range) = finding.range() else {
-            return Claim { range: self.decided..self.decided, finding, slot };
+            return Claim { range: self.decided..self.decided, finding, action, mode };
         };
         let start = text.floor_char_boundary(range.start);
         let end = text.ceil_char_boundary(range.end.min(text.len())).max(start);
         let range = from + start..from + end;
         let finding = finding.at(self.buffer.original(range.clone()));
-        Claim { range, finding, slot }
+        Claim { range, finding, action, mode }
     }
 
-    fn settle(&mut self, claim: Claim<'_>, policy: &Policy) {
-        let Claim { range, finding, slot } = claim;
+    fn settle(&mut self, claim: Claim, policy: &Policy) {
+        let Claim { range, finding, action, mode } = claim;
         let rest = finding.rest();
-        let is_observed = policy.observed.iter().any(|rule| rule == finding.rule());
-        let mode = if is_observed { Mode::Observe } else { slot.mode };
-        self.report.file(finding, slot.action, mode);
-        if mode != Mode::Enforce || slot.action != Action::Redact || range.is_empty() {
-            return;
+        let redacts = mode == Mode::Enforce && action == Action::Redact && !range.is_empty();
+        if redacts && self.open.is_empty() && self.report.blocked.is_none() {
+            self.put_placeholder(&range, &finding, policy);
         }
-        let is_inside = range.start < self.cursor || !self.open.is_empty();
-        if !is_inside && self.report.blocked.is_none() {
-            self.sink.push_str(&policy.placeholder);
+        // One place is one finding: what is a part of what was removed already is not another.
+        if !(redacts && range.end <= self.cursor) {
+            self.report.file(finding, action, mode);
+        }
+        if !redacts {
+            return;
         }
         self.cursor = self.cursor.max(range.end);
         if let Some(rest) = rest {
             self.open.push(Removal { rest, at: range.end });
             self.read_on();
+        }
+    }
+
+    /// Puts something in the place of what is about to be removed, or of what it adds to what was.
+    fn put_placeholder(&mut self, range: &Range<usize>, finding: &Finding, policy: &Policy) {
+        let from = range.start.max(self.cursor);
+        if from >= range.end {
+            return;
+        }
+        let value = self.buffer.slice(from..range.end);
+        let numbered = if policy.is_numbered { self.placeholders.of(finding, value) } else { None };
+        match numbered {
+            Some(numbered) => self.sink.push_str(&numbered),
+            None if from == range.start => self.sink.push_str(&policy.placeholder),
+            None => {}
         }
     }
 

@@ -1,15 +1,19 @@
 //! Which detectors run, what follows from their findings, and the whole-text check.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::control::ControlTokens;
 use crate::detector::{Detector, LEFT_CONTEXT};
 use crate::eraser::MAX_HELD;
 use crate::error::BuildError;
-use crate::finding::{Action, Mode};
+use crate::finding::{Action, Finding, Label, Mode, Severity};
 use crate::injection::Injection;
+use crate::normalize::Normalized;
+use crate::placeholders::{self, Placeholders};
 use crate::secrets::Secrets;
 use crate::stream::StreamSanitizer;
 use crate::tokens::TokenSet;
@@ -23,7 +27,11 @@ pub(crate) const MAX_WINDOW: usize = 192;
 
 const _: () = assert!(MAX_HELD + MAX_WINDOW <= 256 && LEFT_CONTEXT <= MAX_WINDOW);
 
+/// The rule of the finding that stands for a detector that panicked.
+pub const PANIC_RULE: &str = "detector.panic";
+
 /// A detector and what follows from its findings.
+#[derive(Clone)]
 pub(crate) struct Slot {
     pub(crate) detector: Arc<dyn Detector>,
     pub(crate) action: Action,
@@ -31,25 +39,81 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The tokens to erase, if that is what this slot is for.
-    fn erased(&self) -> Option<&TokenSet> {
-        let erases = self.mode == Mode::Enforce && self.action == Action::Redact;
-        self.detector.token_set().filter(|_| erases)
+    /// What the detector finds. One that panics has not looked: that is a finding of its own, which counts as one of its.
+    pub(crate) fn detect(&self, text: &Normalized<'_>, found: &mut Vec<Finding>) {
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            let mut found = Vec::new();
+            self.detector.detect(text, &mut found);
+            found
+        }));
+        match looked {
+            Ok(mut seen) => found.append(&mut seen),
+            Err(_) => found.push(Finding::new(Label::Panic, PANIC_RULE, Severity::High)),
+        }
+    }
+
+    /// The first byte of `tail` that it may still claim.
+    pub(crate) fn open_from(&self, tail: &str) -> usize {
+        let asked = catch_unwind(AssertUnwindSafe(|| self.detector.open_from(tail)));
+        asked.unwrap_or_else(|_| tail.len().saturating_sub(MAX_WINDOW))
     }
 }
 
+/// What is to be done about the findings of one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exception {
+    /// They are left out.
+    Dropped,
+    React(Action, Mode),
+}
+
 /// All that a stream needs to know.
+#[derive(Clone)]
 pub(crate) struct Policy {
     /// Detectors that see the text behind the eraser.
     pub(crate) slots: Vec<Slot>,
-    /// Rules whose findings are observed, whatever their detector is set to.
-    pub(crate) observed: Vec<String>,
+    /// Rules that are not treated as their detector is.
+    exceptions: BTreeMap<String, Exception>,
+    /// What follows from a detector that panics.
+    on_panic: Action,
     /// What is erased.
     pub(crate) tokens: Option<Arc<TokenSet>>,
     pub(crate) placeholder: String,
+    /// Whether values get placeholders of their own.
+    pub(crate) is_numbered: bool,
     pub(crate) max_bytes: usize,
     /// Whether a detector must see whole texts.
     pub(crate) is_whole_text: bool,
+}
+
+impl Policy {
+    /// What is done about a finding of this rule; `None` if it is left out.
+    pub(crate) fn reaction(&self, slot: &Slot, rule: &str) -> Option<(Action, Mode)> {
+        match self.exceptions.get(rule) {
+            _ if rule == PANIC_RULE => Some((self.on_panic, slot.mode)),
+            Some(Exception::Dropped) => None,
+            Some(Exception::React(action, mode)) => Some((*action, *mode)),
+            None => Some((slot.action, slot.mode)),
+        }
+    }
+
+    fn erases(&self, slot: &Slot, rule: &str) -> bool {
+        self.reaction(slot, rule) == Some((Action::Redact, Mode::Enforce))
+    }
+
+    /// Whether a detector still finds anything behind the eraser.
+    fn is_looking(&self, slot: &Slot) -> bool {
+        let is_left = |rule: &str| !self.erases(slot, rule) && self.reaction(slot, rule).is_some();
+        slot.detector.token_set().is_none_or(|set| set.rules().any(is_left))
+    }
+
+    fn count_windows(&mut self) -> Result<(), BuildError> {
+        for slot in &self.slots {
+            fits(slot.detector.label(), slot.detector.window().unwrap_or(0), MAX_WINDOW)?;
+        }
+        self.is_whole_text = self.slots.iter().any(|slot| slot.detector.window().is_none());
+        Ok(())
+    }
 }
 
 /// Looks at texts and cleans them. Cheap to clone; one serves any number of texts and threads.
@@ -65,10 +129,16 @@ impl Sanitizer {
     /// A sanitizer without detectors, to be filled.
     pub fn builder() -> SanitizerBuilder {
         SanitizerBuilder {
-            slots: Vec::new(),
-            observed: Vec::new(),
-            placeholder: "[removed]".to_owned(),
-            max_bytes: DEFAULT_MAX_BYTES,
+            policy: Policy {
+                slots: Vec::new(),
+                exceptions: BTreeMap::new(),
+                on_panic: Action::Block,
+                tokens: None,
+                placeholder: "[removed]".to_owned(),
+                is_numbered: false,
+                max_bytes: DEFAULT_MAX_BYTES,
+                is_whole_text: false,
+            },
         }
     }
 
@@ -101,7 +171,12 @@ impl Sanitizer {
 
     /// Checks a whole text, in time linear in its length.
     pub fn check<'t>(&self, text: &'t str) -> Verdict<'t> {
-        let mut stream = self.stream();
+        self.check_with(text, &mut Placeholders::new())
+    }
+
+    /// The same for one of several texts that belong together: the same value gets the same placeholder in all of them.
+    pub fn check_with<'t>(&self, text: &'t str, placeholders: &mut Placeholders) -> Verdict<'t> {
+        let mut stream = self.stream_with(std::mem::take(placeholders));
         let clean = stream.push(text).and_then(|start| Ok(start + &stream.finish()?));
         let (action, is_cut) = (stream.action(), stream.is_cut());
         let text = match clean {
@@ -109,12 +184,37 @@ impl Sanitizer {
             Ok(clean) if clean == text => Cow::Borrowed(text),
             Ok(clean) => Cow::Owned(clean),
         };
-        Verdict { text, action, findings: stream.into_findings(), is_cut }
+        let findings;
+        (findings, *placeholders) = stream.into_parts();
+        Verdict { text, action, findings, is_cut }
     }
 
     /// Starts a text that comes in chunks.
     pub fn stream(&self) -> StreamSanitizer {
-        StreamSanitizer::new(Arc::clone(&self.policy))
+        self.stream_with(Placeholders::new())
+    }
+
+    /// The same, going on with placeholders that other texts have begun.
+    pub fn stream_with(&self, placeholders: Placeholders) -> StreamSanitizer {
+        StreamSanitizer::new(Arc::clone(&self.policy), placeholders)
+    }
+
+    /// The same sanitizer with one more detector, for what only one request needs to look for. Costs a few small copies.
+    ///
+    /// Tokens of the detector are redacted like any other finding, not to a fixed point.
+    ///
+    /// # Errors
+    /// [`BuildError::WindowTooLong`] for a window of more than 192 bytes.
+    pub fn also(&self, detector: impl Detector + 'static, action: Action, mode: Mode) -> Result<Self, BuildError> {
+        let mut policy = Policy::clone(&self.policy);
+        policy.slots.push(Slot { detector: Arc::new(detector), action, mode });
+        policy.count_windows()?;
+        Ok(Self { policy: Arc::new(policy) })
+    }
+
+    /// Whether a stream is held back to its end, because a detector must see whole texts.
+    pub fn is_whole_text(&self) -> bool {
+        self.policy.is_whole_text
     }
 }
 
@@ -128,10 +228,7 @@ impl fmt::Debug for Sanitizer {
 /// Collects what a [`Sanitizer`] is made of.
 #[must_use = "call `build`"]
 pub struct SanitizerBuilder {
-    slots: Vec<Slot>,
-    observed: Vec<String>,
-    placeholder: String,
-    max_bytes: usize,
+    policy: Policy,
 }
 
 impl SanitizerBuilder {
@@ -147,19 +244,39 @@ impl SanitizerBuilder {
     }
 
     fn slot(mut self, detector: impl Detector + 'static, action: Action, mode: Mode) -> Self {
-        self.slots.push(Slot { detector: Arc::new(detector), action, mode });
+        self.policy.slots.push(Slot { detector: Arc::new(detector), action, mode });
         self
     }
 
-    /// Findings of these rules are reported and change nothing, whatever their detector is set to.
-    pub fn observe_rules(mut self, rules: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.observed.extend(rules.into_iter().map(Into::into));
+    /// Treats the findings of one rule otherwise than its detector says. The last word about a rule counts.
+    pub fn rule(mut self, rule: impl Into<String>, action: Action, mode: Mode) -> Self {
+        self.policy.exceptions.insert(rule.into(), Exception::React(action, mode));
+        self
+    }
+
+    /// Leaves the findings of one rule out.
+    pub fn without_rule(mut self, rule: impl Into<String>) -> Self {
+        self.policy.exceptions.insert(rule.into(), Exception::Dropped);
+        self
+    }
+
+    /// What follows when a detector panics and so has not looked: [`Action::Block`] if nothing is said. There is a
+    /// finding of the rule [`PANIC_RULE`] in either case; where the detector is observed it changes nothing.
+    pub fn on_panic(mut self, action: Action) -> Self {
+        self.policy.on_panic = action;
         self
     }
 
     /// What stands for redacted text, `[removed]` if nothing is said. Erased tokens leave nothing.
     pub fn placeholder(mut self, placeholder: impl Into<String>) -> Self {
-        self.placeholder = placeholder.into();
+        self.policy.placeholder = placeholder.into();
+        self
+    }
+
+    /// Lets secrets and personal data have placeholders that tell their kind, with a number for each value: `[EMAIL_1]`,
+    /// `[SECRET_2]`. See [`Placeholders`].
+    pub fn numbered_placeholders(mut self) -> Self {
+        self.policy.is_numbered = true;
         self
     }
 
@@ -167,7 +284,7 @@ impl SanitizerBuilder {
     /// a character boundary and ends in [`TRUNCATION_MARK`](crate::TRUNCATION_MARK), which counts
     /// and is left out if it does not fit.
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
-        self.max_bytes = max_bytes;
+        self.policy.max_bytes = max_bytes;
         self
     }
 
@@ -177,21 +294,22 @@ impl SanitizerBuilder {
     /// [`BuildError::WindowTooLong`] for a window of more than 192 bytes, or erased tokens of more
     /// than 64; [`BuildError::Placeholder`] for a placeholder that could form a token.
     pub fn build(self) -> Result<Sanitizer, BuildError> {
-        for slot in &self.slots {
-            check_window(slot)?;
-        }
-        let sets: Vec<_> = self.slots.iter().filter_map(Slot::erased).collect();
-        let tokens = (!sets.is_empty()).then(|| Arc::new(TokenSet::merged(&sets, &self.observed)));
-        if !is_safe_placeholder(&self.placeholder, tokens.as_deref()) {
+        let mut policy = self.policy;
+        let sets = policy.slots.iter().filter_map(|slot| {
+            let set = slot.detector.token_set()?;
+            Some((set, |rule: &str| policy.erases(slot, rule)))
+        });
+        let tokens = TokenSet::merged(sets);
+        fits(Label::ControlToken, tokens.as_ref().map_or(0, TokenSet::longest), MAX_HELD)?;
+        let numbered = placeholders::examples().filter(|_| policy.is_numbered);
+        let mut placeholders = numbered.chain([policy.placeholder.clone()]);
+        if !placeholders.all(|placeholder| is_safe_placeholder(&placeholder, tokens.as_ref())) {
             return Err(BuildError::Placeholder);
         }
-        // Behind the eraser, only its observed rules still find anything.
-        let observed = self.observed;
-        let is_looking = |slot: &Slot| slot.erased().is_none_or(|set| set.has_rule_of(&observed));
-        let slots: Vec<_> = self.slots.into_iter().filter(is_looking).collect();
-        let is_whole_text = slots.iter().any(|slot| slot.detector.window().is_none());
-        let (placeholder, max_bytes) = (self.placeholder, self.max_bytes);
-        let policy = Policy { slots, observed, tokens, placeholder, max_bytes, is_whole_text };
+        policy.tokens = tokens.map(Arc::new);
+        let slots = std::mem::take(&mut policy.slots);
+        policy.slots = slots.into_iter().filter(|slot| policy.is_looking(slot)).collect();
+        policy.count_windows()?;
         Ok(Sanitizer { policy: Arc::new(policy) })
     }
 }
@@ -199,19 +317,15 @@ impl SanitizerBuilder {
 impl fmt::Debug for SanitizerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("SanitizerBuilder");
-        debug.field("max_bytes", &self.max_bytes).finish_non_exhaustive()
+        debug.field("max_bytes", &self.policy.max_bytes).finish_non_exhaustive()
     }
 }
 
-fn check_window(slot: &Slot) -> Result<(), BuildError> {
-    let (window, limit) = match slot.erased() {
-        Some(set) => (set.longest(), MAX_HELD),
-        None => (slot.detector.window().unwrap_or(0), MAX_WINDOW),
-    };
-    if window <= limit {
-        return Ok(());
+fn fits(label: Label, window: usize, limit: usize) -> Result<(), BuildError> {
+    match window <= limit {
+        true => Ok(()),
+        false => Err(BuildError::WindowTooLong { label: label.as_str(), window, limit }),
     }
-    Err(BuildError::WindowTooLong { label: slot.detector.label().as_str(), window, limit })
 }
 
 /// Whether no token or header can come together from a placeholder and the text beside it.

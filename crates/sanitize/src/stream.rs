@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::eraser::Eraser;
 use crate::error::Blocked;
 use crate::finding::{Action, Finding, Mode};
+use crate::placeholders::Placeholders;
 use crate::redactor::Redactor;
 use crate::sanitizer::Policy;
 
@@ -26,9 +27,9 @@ pub struct StreamSanitizer {
 }
 
 impl StreamSanitizer {
-    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+    pub(crate) fn new(policy: Arc<Policy>, placeholders: Placeholders) -> Self {
         let eraser = policy.tokens.clone().map(Eraser::new);
-        let redactor = Redactor::new(policy.max_bytes);
+        let redactor = Redactor::new(policy.max_bytes, placeholders);
         Self { policy, eraser, redactor, seen: 0, is_finished: false }
     }
 
@@ -84,8 +85,8 @@ impl StreamSanitizer {
         self.redactor.is_cut()
     }
 
-    pub(crate) fn into_findings(self) -> Vec<Finding> {
-        self.redactor.report.findings
+    pub(crate) fn into_parts(self) -> (Vec<Finding>, Placeholders) {
+        (self.redactor.report.findings, self.redactor.placeholders)
     }
 }
 

@@ -138,17 +138,19 @@ impl TokenSet {
         Self::compile(entries(tokens), entries(headers))
     }
 
-    /// All tokens and headers of several sets as one, without those of the rules in `except`:
-    /// removal in one may complete a token of another.
-    pub(crate) fn merged(sets: &[&Self], except: &[String]) -> Self {
-        let is_kept = |entry: &&Entry| !except.iter().any(|rule| *rule == entry.rule);
-        let tokens = sets.iter().flat_map(|set| set.tokens.iter().filter(is_kept).cloned()).collect();
-        let headers = sets.iter().flat_map(|set| set.headers.iter().filter(is_kept).cloned()).collect();
-        Self::compile(tokens, headers)
+    /// Tokens and headers of several sets as one, those of some rules only: removal in one may complete a token of
+    /// another. `None` if there are none.
+    pub(crate) fn merged<'s, K: Fn(&str) -> bool>(sets: impl Iterator<Item = (&'s Self, K)>) -> Option<Self> {
+        let (mut tokens, mut headers) = (Vec::new(), Vec::new());
+        for (set, is_kept) in sets {
+            tokens.extend(set.tokens.iter().filter(|entry| is_kept(&entry.rule)).cloned());
+            headers.extend(set.headers.iter().filter(|entry| is_kept(&entry.rule)).cloned());
+        }
+        (!tokens.is_empty() || !headers.is_empty()).then(|| Self::compile(tokens, headers))
     }
 
-    pub(crate) fn has_rule_of(&self, rules: &[String]) -> bool {
-        self.tokens.iter().chain(&self.headers).any(|entry| rules.iter().any(|rule| *rule == entry.rule))
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().chain(&self.headers).map(|entry| &*entry.rule)
     }
 
     fn compile(tokens: Vec<Entry>, headers: Vec<Entry>) -> Self {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use core_validate::{Limits, Validator};
 use pipeline::{Policy, Screening};
-use sanitize::{Action, ControlTokens, Detector, Injection, Personal, Rule, Sanitizer, SanitizerBuilder, Secrets};
+use sanitize::{
+    Action, ControlTokens, Detector, Injection, Mode, Personal, Rule, Sanitizer, SanitizerBuilder, Secrets,
+};
 
 use crate::config::{DetectorSettings, InvalidSettings, KeptText, LimitSettings, Reaction, Settings, nearest};
 use crate::{models, quotas};
@@ -148,7 +150,9 @@ fn detectors(
         let problem = format!("there is no rule {rule}{near}");
         return Err(InvalidSettings::new(format!("{at}.observe_rules"), problem));
     }
-    let builder = Sanitizer::builder().placeholder("[redacted]").observe_rules(settings.observe_rules.iter().cloned());
+    let builder = Sanitizer::builder().placeholder("[redacted]");
+    let observed = |builder: SanitizerBuilder, rule: &String| builder.rule(rule, Action::Block, Mode::Observe);
+    let builder = settings.observe_rules.iter().fold(builder, observed);
     let builder = add(builder, control_tokens, settings.control_tokens);
     let builder = add(builder, injection, settings.injection);
     let builder = add(builder, Secrets::new(), settings.secrets);

@@ -6,6 +6,8 @@ mod input;
 mod limits;
 mod output;
 mod personal;
+mod placeholders;
+mod reactions;
 mod secrets;
 mod stream;
 
