@@ -12,6 +12,7 @@ use crate::eraser::MAX_HELD;
 use crate::error::BuildError;
 use crate::finding::{Action, Finding, Label, Mode, Severity};
 use crate::injection::Injection;
+use crate::json::JsonStream;
 use crate::normalize::Normalized;
 use crate::placeholders::{self, Placeholders};
 use crate::secrets::Secrets;
@@ -197,6 +198,17 @@ impl Sanitizer {
     /// The same, going on with placeholders that other texts have begun.
     pub fn stream_with(&self, placeholders: Placeholders) -> StreamSanitizer {
         StreamSanitizer::new(Arc::clone(&self.policy), placeholders)
+    }
+
+    /// Starts JSON text that comes in chunks, such as the arguments of a tool call: each string in it is a text of its
+    /// own, and what comes out is JSON if what came in was.
+    pub fn json_stream(&self) -> JsonStream {
+        self.json_stream_with(Placeholders::new())
+    }
+
+    /// The same, going on with placeholders that other texts have begun.
+    pub fn json_stream_with(&self, placeholders: Placeholders) -> JsonStream {
+        JsonStream::new(Arc::clone(&self.policy), placeholders)
     }
 
     /// The same sanitizer with one more detector, for what only one request needs to look for. Costs a few small copies.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::eraser::Eraser;
 use crate::error::Blocked;
 use crate::finding::{Action, Finding, Mode};
-use crate::placeholders::Placeholders;
+use crate::placeholders::{Placeholders, Restorer};
 use crate::redactor::Redactor;
 use crate::sanitizer::Policy;
 
@@ -22,6 +22,7 @@ pub struct StreamSanitizer {
     policy: Arc<Policy>,
     eraser: Option<Eraser>,
     redactor: Redactor,
+    restorer: Option<Restorer>,
     seen: usize,
     is_finished: bool,
 }
@@ -30,7 +31,19 @@ impl StreamSanitizer {
     pub(crate) fn new(policy: Arc<Policy>, placeholders: Placeholders) -> Self {
         let eraser = policy.tokens.clone().map(Eraser::new);
         let redactor = Redactor::new(policy.max_bytes, placeholders);
-        Self { policy, eraser, redactor, seen: 0, is_finished: false }
+        Self { policy, eraser, redactor, restorer: None, seen: 0, is_finished: false }
+    }
+
+    /// Puts the values that the placeholders stood for at the start back into the clean text.
+    #[must_use]
+    pub fn restoring(self) -> Self {
+        let restorer = self.redactor.placeholders.restorer();
+        self.restored_by(Some(restorer))
+    }
+
+    pub(crate) fn restored_by(mut self, restorer: Option<Restorer>) -> Self {
+        self.restorer = restorer;
+        self
     }
 
     /// Takes a chunk and gives the text that may be handed on. Chunks after
@@ -52,7 +65,11 @@ impl StreamSanitizer {
         }
         self.seen += chunk.len();
         self.redactor.advance(&self.policy, false);
-        self.redactor.take()
+        let clean = self.redactor.take()?;
+        Ok(match &mut self.restorer {
+            Some(restorer) => restorer.push(&clean),
+            None => clean,
+        })
     }
 
     /// Ends the text and gives what was held back.
@@ -67,7 +84,11 @@ impl StreamSanitizer {
             }
             self.redactor.advance(&self.policy, true);
         }
-        self.redactor.take()
+        let clean = self.redactor.take()?;
+        Ok(match &mut self.restorer {
+            Some(restorer) => restorer.push(&clean) + &restorer.finish(),
+            None => clean,
+        })
     }
 
     /// What was found so far, at most [`MAX_FINDINGS`](crate::MAX_FINDINGS).

@@ -3,6 +3,7 @@
 
 mod custom;
 mod input;
+mod json;
 mod limits;
 mod output;
 mod personal;
