@@ -197,6 +197,7 @@ pub struct InferenceRequest {
     pub(crate) choices: u32,
     pub(crate) computed: u32,
     pub(crate) media_tokens: u64,
+    pub(crate) has_other: bool,
     pub(crate) input_tokens: u64,
     pub(crate) content: Content,
     pub(crate) rules: Arc<ModelRules>,
@@ -255,6 +256,12 @@ impl InferenceRequest {
     /// bytes each, escapes as they were written, four for every text, a fixed price for each image. Zero for numbers.
     pub fn estimated_input_tokens(&self) -> u64 {
         self.input_tokens
+    }
+
+    /// Whether there is something in it for the model to read that is no text: images, audio, files, or the numbers of
+    /// tokens. Whoever screens texts has not seen it.
+    pub fn has_other_than_text(&self) -> bool {
+        self.has_other
     }
 
     /// Done once, when the request was read. Escapes are not undone for it: it is an estimate.

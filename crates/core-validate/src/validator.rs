@@ -97,6 +97,7 @@ impl Validator {
             choices: 1,
             computed: 1,
             media_tokens: 0,
+            has_other: false,
             input_tokens: 0,
             content: Content::Tensors(tensors),
             rules,

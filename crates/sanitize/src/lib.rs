@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod automaton;
+mod classifier;
 mod control;
 mod decode;
 mod detector;
@@ -28,6 +29,7 @@ pub mod testing;
 mod tokens;
 mod verdict;
 
+pub use classifier::{Classifier, ClassifierError, Judgement, Judging};
 pub use control::ControlTokens;
 pub use decode::{Encoding, View};
 pub use detector::{Detector, LEFT_CONTEXT};

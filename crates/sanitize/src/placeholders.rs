@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::finding::{Finding, Label};
 
 /// The longest placeholder that is read, in bytes.
 const MAX_LEN: usize = 40;
 /// How many values are told apart; those beyond have no number and no way back.
-const MAX_VALUES: usize = 4096;
+const MAX_VALUES: usize = 1024;
 /// The largest number that is believed of a placeholder that a text holds already.
 const MAX_NUMBER: u32 = 999_999;
 /// What values are called.
@@ -18,10 +19,17 @@ const WORDS: [&str; 8] = ["SECRET", "EMAIL", "CARD", "IBAN", "PHONE", "SSN", "IP
 /// Numbers redacted values, so that the same value has the same placeholder wherever it stands: `[EMAIL_1]`, `[CARD_1]`,
 /// `[SECRET_2]`. One for all texts of a request; never shared between requests.
 ///
-/// Knows the values it numbered, to put them back where that is wanted. They are never shown.
+/// Knows the values it numbered, to put them back where that is wanted. They are never shown. Copies share what they
+/// know until one learns more.
 #[derive(Clone, Default)]
 pub struct Placeholders {
+    known: Arc<Known>,
+}
+
+#[derive(Clone, Default)]
+struct Known {
     numbers: BTreeMap<(&'static str, String), u32>,
+    values: BTreeMap<(&'static str, u32), String>,
     /// The highest number of each word that is taken.
     last: BTreeMap<&'static str, u32>,
 }
@@ -36,19 +44,15 @@ impl Placeholders {
     /// value of somebody else. Call it with all texts before the first is checked.
     pub fn reserve(&mut self, text: &str) {
         for (_, found) in written(text) {
-            let Some((word, number)) = found.trim_matches(['[', ']']).rsplit_once('_') else { continue };
-            let word = WORDS.into_iter().find(|known| *known == word);
-            let number = number.parse::<u32>().ok().filter(|number| *number <= MAX_NUMBER);
-            if let (Some(word), Some(number)) = (word, number) {
-                let last = self.last.entry(word).or_insert(0);
-                *last = number.max(*last);
-            }
+            let Some((word, number)) = read(found).filter(|(_, number)| *number <= MAX_NUMBER) else { continue };
+            let last = Arc::make_mut(&mut self.known).last.entry(word).or_insert(0);
+            *last = number.max(*last);
         }
     }
 
     /// Whether nothing was replaced.
     pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
+        self.known.numbers.is_empty()
     }
 
     /// Puts the values back into a whole text.
@@ -63,8 +67,7 @@ impl Placeholders {
 
     /// Puts the values back into a text that comes in chunks.
     pub fn restorer(&self) -> Restorer {
-        let values = self.numbers.iter().map(|((word, value), number)| (written_as(word, *number), value.clone()));
-        Restorer { values: values.collect(), held: String::new() }
+        Restorer { known: self.known.clone(), held: String::new() }
     }
 
     /// What stands for `value`; `None` for findings whose placeholder is the same for all values. What goes on behind its
@@ -73,17 +76,19 @@ impl Placeholders {
         let word = word(finding)?;
         let is_whole = finding.rest().is_none();
         let key = (word, value.to_owned());
-        if let Some(number) = self.numbers.get(&key).filter(|_| is_whole) {
+        if let Some(number) = self.known.numbers.get(&key).filter(|_| is_whole) {
             return Some(written_as(word, *number));
         }
-        if self.numbers.len() >= MAX_VALUES {
+        if self.known.numbers.len() >= MAX_VALUES {
             return Some(format!("[{word}]"));
         }
-        let last = self.last.entry(word).or_insert(0);
+        let known = Arc::make_mut(&mut self.known);
+        let last = known.last.entry(word).or_insert(0);
         *last += 1;
         let number = *last;
         if is_whole {
-            self.numbers.insert(key, number);
+            known.numbers.insert(key, number);
+            known.values.insert((word, number), value.to_owned());
         }
         Some(written_as(word, number))
     }
@@ -91,7 +96,7 @@ impl Placeholders {
 
 impl fmt::Debug for Placeholders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Placeholders").field("values", &self.numbers.len()).finish_non_exhaustive()
+        f.debug_struct("Placeholders").field("values", &self.known.numbers.len()).finish_non_exhaustive()
     }
 }
 
@@ -100,7 +105,7 @@ impl fmt::Debug for Placeholders {
 /// Holds back at most 40 bytes, and only from a `[` on that may still become a placeholder.
 #[derive(Clone)]
 pub struct Restorer {
-    values: BTreeMap<String, String>,
+    known: Arc<Known>,
     held: String,
 }
 
@@ -124,7 +129,7 @@ impl Restorer {
         let mut out = String::with_capacity(text.len());
         let mut done = 0;
         for (at, found) in written(text) {
-            let Some(value) = self.values.get(found) else { continue };
+            let Some(value) = read(found).and_then(|key| self.known.values.get(&key)) else { continue };
             out.push_str(text.get(done..at).unwrap_or_default());
             out.push_str(value);
             done = at + found.len();
@@ -136,13 +141,21 @@ impl Restorer {
 
 impl fmt::Debug for Restorer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Restorer").field("values", &self.values.len()).finish_non_exhaustive()
+        f.debug_struct("Restorer").field("values", &self.known.values.len()).finish_non_exhaustive()
     }
 }
 
 /// Every word a placeholder can have, for whoever must know that none forms a token.
 pub(crate) fn examples() -> impl Iterator<Item = String> {
     WORDS.into_iter().map(|word| written_as(word, 1))
+}
+
+/// The word and number of a placeholder, if it is one of ours and written as we write it.
+fn read(found: &str) -> Option<(&'static str, u32)> {
+    let (word, number) = found.strip_prefix('[')?.strip_suffix(']')?.rsplit_once('_')?;
+    let word = WORDS.into_iter().find(|known| *known == word)?;
+    let is_plain = !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit());
+    Some((word, number.parse().ok().filter(|_| is_plain)?))
 }
 
 fn written_as(word: &str, number: u32) -> String {

@@ -21,6 +21,7 @@ const ALL_PIXELS: u64 = 5 * MAX_PIXELS;
 pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     let url = value.as_word().unwrap_or_default();
     walk.media_tokens += IMAGE_TOKENS;
+    walk.has_other = true;
     if let Some(rest) = url.strip_prefix("https://") {
         return match walk.limits.remote_media && is_public(rest) {
             true => Ok(()),
@@ -59,6 +60,7 @@ pub(super) fn audio(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
     if !walk.limits.media.audio {
         return Err(unsupported(value.pointer(), "audio is not accepted (an operator can set danger_audio)"));
     }
+    walk.has_other = true;
     decoded(walk, value, 0).map(drop)
 }
 
@@ -67,6 +69,7 @@ pub(super) fn file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid>
     if !walk.limits.media.files {
         return Err(unsupported(value.pointer(), "files are not accepted (an operator can set danger_files)"));
     }
+    walk.has_other = true;
     let url = value.as_word().unwrap_or_default();
     let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
     let is_type = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'+');

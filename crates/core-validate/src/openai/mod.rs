@@ -58,7 +58,7 @@ pub(crate) fn parse(
         Operation::Respond => root.field("input").map_or(Ok(()), |input| walk.items(input))?,
         Operation::Embed | Operation::Infer => walk.prompt(walk.required(root, "input")?)?,
     }
-    let Walk { marks, parts, mut schemas, dropped, media_tokens, .. } = walk;
+    let Walk { marks, parts, mut schemas, dropped, media_tokens, has_other, .. } = walk;
     // Tools that must be called are compiled as one.
     if root.field("tool_choice").is_some_and(fields::must_call) {
         schemas.extend(root.field("tools").map(Value::id));
@@ -84,6 +84,7 @@ pub(crate) fn parse(
         choices: returned,
         computed: returned.max(count("best_of").unwrap_or(1).saturating_mul(prompts)),
         media_tokens,
+        has_other,
         input_tokens: 0,
         content: Content::Json(JsonRequest { document, edits, marks, parts, schemas }),
         rules,
@@ -159,6 +160,7 @@ impl Walk<'_> {
         }
         rule::tokens(value, PROMPT_TOKENS)?;
         self.media_tokens += value.size() as u64;
+        self.has_other = true;
         Ok(())
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct Walk<'w> {
     pub(super) schemas: Vec<u32>,
     pub(super) dropped: Vec<u32>,
     pub(super) media_tokens: u64,
+    /// There is something in it that is no text: media, or the numbers of tokens.
+    pub(super) has_other: bool,
     /// Of all images.
     pub(super) pixels: u64,
     /// Of all schemas' patterns.
@@ -103,6 +105,7 @@ impl<'w> Walk<'w> {
             schemas: Vec::new(),
             dropped: Vec::new(),
             media_tokens: 0,
+            has_other: false,
             pixels: 0,
             pattern_bytes: 0,
             schema_steps: 0,
