@@ -23,6 +23,14 @@ pub enum Label {
     Personal,
     /// A detector that panicked and has not looked.
     Panic,
+    /// A link that carries data away when it is loaded or followed.
+    Exfiltration,
+    /// A word that was planted to see whether it leaks.
+    Canary,
+    /// A long part of a system prompt, word for word.
+    PromptLeak,
+    /// The same few words over and over.
+    Repetition,
     /// A label of a detector outside this crate.
     Custom(&'static str),
 }
@@ -39,6 +47,10 @@ impl Label {
             Self::Secret => "secret",
             Self::Personal => "personal",
             Self::Panic => "panic",
+            Self::Exfiltration => "exfiltration",
+            Self::Canary => "canary",
+            Self::PromptLeak => "prompt_leak",
+            Self::Repetition => "repetition",
             Self::Custom(name) => name,
         }
     }
@@ -87,7 +99,7 @@ pub(crate) enum Rest {
     Through(&'static str),
 }
 
-/// A set of ASCII characters that credentials are written in.
+/// A set of characters that credentials and links are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// `A-Z`, `0-9`
@@ -100,6 +112,8 @@ pub(crate) enum Class {
     Dashed,
     /// [`Class::Dashed`] and `.`
     Dotted,
+    /// All but white space, controls, quotes and brackets
+    Link,
 }
 
 impl Class {
@@ -110,6 +124,7 @@ impl Class {
             Self::Word => byte.is_ascii_alphanumeric() || byte == b'_',
             Self::Dashed => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
             Self::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'),
+            Self::Link => byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b')' | b'}' | b'|' | 0x7f),
         }
     }
 }

@@ -5,6 +5,7 @@ mod custom;
 mod input;
 mod json;
 mod limits;
+mod links;
 mod output;
 mod personal;
 mod placeholders;
