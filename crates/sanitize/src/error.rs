@@ -37,6 +37,10 @@ pub enum BuildError {
     /// part of a token that is to be removed.
     #[error("this placeholder could form a token or a header with the text beside it")]
     Placeholder,
+    /// A canary has other characters than ASCII letters and digits, or is shorter than 12 or longer than 32; or there
+    /// are too many of them.
+    #[error("a canary has 12 to 32 ASCII letters and digits")]
+    CanaryWord,
 }
 
 /// The text must not be handed out. Nothing of what was found has left the stream.

@@ -2,6 +2,8 @@
 
 mod automaton;
 mod classifier;
+mod canary;
+mod canary_forms;
 mod control;
 mod decode;
 mod detector;
@@ -12,6 +14,7 @@ mod fold;
 mod injection;
 mod json;
 mod leads;
+mod letters;
 mod link_place;
 mod link_target;
 mod links;
@@ -33,6 +36,7 @@ mod tokens;
 mod verdict;
 
 pub use classifier::{Classifier, ClassifierError, Judgement, Judging};
+pub use canary::Canary;
 pub use control::ControlTokens;
 pub use decode::{Encoding, View};
 pub use detector::{Detector, LEFT_CONTEXT};

@@ -1,6 +1,7 @@
 //! The crate through its public API.
 #![expect(clippy::indexing_slicing, clippy::string_slice, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod canary;
 mod custom;
 mod input;
 mod json;
