@@ -197,6 +197,17 @@ impl Finding {
         self.rest
     }
 
+    /// Makes this one longer by `next`, which is of the same rule and starts inside it. Whether it did.
+    pub(crate) fn join(&mut self, next: &Self) -> bool {
+        let is_same = self.rule == next.rule && self.mode == next.mode && self.action == next.action;
+        let (Some(range), Some(further), true) = (&mut self.range, &next.range, is_same) else { return false };
+        let starts_inside = (range.start..range.end).contains(&further.start);
+        if starts_inside {
+            range.end = range.end.max(further.end);
+        }
+        starts_inside
+    }
+
     pub(crate) fn judged(mut self, action: Action, mode: Mode) -> Self {
         self.action = action;
         self.mode = mode;

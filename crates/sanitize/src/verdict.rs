@@ -7,6 +7,9 @@ use crate::finding::{Action, Finding, Mode};
 /// How many findings a verdict lists. Those beyond it still count for the action and the text.
 pub const MAX_FINDINGS: usize = 64;
 
+/// How many of the last findings a new one may go on from.
+const NEAR: usize = 4;
+
 /// The outcome of a whole check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a blocked text must not be used"]
@@ -65,7 +68,8 @@ impl Report {
                 self.blocked = Some(finding.clone());
             }
         }
-        if self.findings.len() < MAX_FINDINGS {
+        let is_told = self.findings.iter_mut().rev().take(NEAR).any(|known| known.join(&finding));
+        if !is_told && self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
         }
     }

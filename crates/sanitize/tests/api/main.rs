@@ -8,6 +8,7 @@ mod json;
 mod limits;
 mod links;
 mod output;
+mod overlap;
 mod personal;
 mod placeholders;
 mod reactions;
