@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod automaton;
-mod classifier;
 mod canary;
 mod canary_forms;
+mod classifier;
 mod control;
 mod decode;
 mod detector;
@@ -36,8 +36,8 @@ pub mod testing;
 mod tokens;
 mod verdict;
 
-pub use classifier::{Classifier, ClassifierError, Judgement, Judging};
 pub use canary::Canary;
+pub use classifier::{Classifier, ClassifierError, Judgement, Judging};
 pub use control::ControlTokens;
 pub use decode::{Encoding, View};
 pub use detector::{Detector, LEFT_CONTEXT};
