@@ -132,6 +132,16 @@ impl Endpoint {
         Err(BackendError::from_status(response.status().as_u16(), retry_after.map(Duration::from_secs)))
     }
 
+    /// Posts JSON to `path`, which is no model's, and gives the whole answer.
+    ///
+    /// # Errors
+    /// [`BackendError`] when there is no successful answer in time, or it is too large.
+    pub async fn ask(&self, path: &str, body: Bytes) -> Result<Bytes, BackendError> {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
+        let response = self.send(Method::POST, path, headers, body).await?;
+        self.read(response).await
+    }
+
     /// Reads the whole body of an answer.
     pub(crate) async fn read(&self, response: Response) -> Result<Bytes, BackendError> {
         tokio::time::timeout(self.timeouts.answer, self.collect(response)).await.map_err(|_| BackendError::TimedOut)?

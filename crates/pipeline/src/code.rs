@@ -97,6 +97,7 @@ codes! {
     LimitsUnavailable 503 "limits_unavailable" "quotas cannot be checked at the moment"
     Busy 503 "busy" "too much is going on at the moment"
     PromptBlocked 400 "prompt_blocked" "the input was blocked by the content policy"
+    ScreeningUnavailable 503 "screening_unavailable" "texts cannot be screened at the moment"
     AuditUnavailable 503 "audit_unavailable" "the request cannot be recorded at the moment"
     BackendRefused 400 "backend_refused" "the model server refused the request"
     BackendUnavailable 503 "backend_unavailable" "the model is not available at the moment"

@@ -11,9 +11,10 @@ use sanitize::Sanitizer;
 use crate::about::{About, unix_millis};
 use crate::code::{Code, Step};
 use crate::metrics::Metrics;
-use crate::policy::{Model, Screening};
+use crate::policy::Model;
 use crate::rejection::Rejection;
 use crate::screen_in::Screened;
+use crate::screening::{AnswerScreen, Screening};
 use crate::ticket::Ticket;
 
 /// How long a record may take to be durable.
@@ -29,6 +30,7 @@ pub struct Committed {
     pub(crate) request: InferenceRequest,
     pub(crate) model: Arc<Model>,
     pub(crate) standings: Vec<Standing>,
+    pub(crate) answer: AnswerScreen,
 }
 
 impl Screened {
@@ -40,7 +42,7 @@ impl Screened {
         screening: &Screening,
         metrics: &Metrics,
     ) -> Result<Committed, Rejection> {
-        let Self { mut ticket, mut request, model, standings, body_bytes } = self;
+        let Self { mut ticket, mut request, model, standings, body_bytes, answer } = self;
         let alias = request.model().to_string();
         // As it is sent, so that what is digested is what the server gets.
         request.ask_stream_usage();
@@ -55,7 +57,7 @@ impl Screened {
         // A caller who leaves now, or a deadline, does not take the record back.
         ticket.used.is_intended = true;
         match tokio::time::timeout(DEADLINE, log.append(&Record::Intent(intent))).await {
-            Ok(Ok(_receipt)) => Ok(Committed { ticket, request, model, standings }),
+            Ok(Ok(_receipt)) => Ok(Committed { ticket, request, model, standings, answer }),
             failed => {
                 metrics.audit_failed();
                 ticket.used.is_intended = failed.is_err();

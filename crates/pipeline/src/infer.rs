@@ -13,6 +13,7 @@ use crate::commit::Committed;
 use crate::metrics::Metrics;
 use crate::policy::{Entered, InFlight, LONGEST_REST, Model, ServedBy};
 use crate::rejection::Rejection;
+use crate::screening::AnswerScreen;
 use crate::ticket::{End, Ticket};
 
 /// A request that a backend has begun to answer.
@@ -22,6 +23,7 @@ pub struct Answering {
     pub(crate) wants_usage: bool,
     pub(crate) model: Arc<Model>,
     pub(crate) standings: Vec<Standing>,
+    pub(crate) answer: AnswerScreen,
     pub(crate) response: InferenceResponse,
     pub(crate) in_flight: Entered,
 }
@@ -29,7 +31,7 @@ pub struct Answering {
 impl Committed {
     /// Asks a server of the model, and another one if the first cannot be asked.
     pub(crate) async fn infer(self, metrics: &Metrics) -> Result<Answering, Rejection> {
-        let Self { mut ticket, mut request, model, standings } = self;
+        let Self { mut ticket, mut request, model, standings, answer } = self;
         let wants_usage = request.wants_stream_usage();
         // What is said when all servers are to be left alone.
         let mut last = match model.rests() {
@@ -40,7 +42,7 @@ impl Committed {
             match ask(server, in_flight, &mut request, &mut ticket).await {
                 Ok((response, in_flight)) => {
                     let asked = request;
-                    return Ok(Answering { ticket, asked, wants_usage, model, standings, response, in_flight });
+                    return Ok(Answering { ticket, asked, wants_usage, model, standings, answer, response, in_flight });
                 }
                 Err(error) => {
                     metrics.backend_failed(&server.label, &error);

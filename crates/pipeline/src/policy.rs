@@ -10,12 +10,12 @@ use backend::ModelBackend;
 use core_validate::{ModelName, ModelRules, Operation, Validator};
 use keys::{Principal, Scopes};
 use ratelimit_redis::OnOutage;
-use sanitize::Sanitizer;
 
 use crate::about::About;
 use crate::convert::to_operation;
 use crate::estimate::{History, Price};
 use crate::plan::{Plan, QuotaRule};
+use crate::screening::Screening;
 
 /// How long a server is left alone at most, whatever it says.
 pub(crate) const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -44,18 +44,6 @@ pub struct Policy {
     pub openai_headers: bool,
     /// The models, by the name callers use.
     pub models: BTreeMap<ModelName, Arc<Model>>,
-}
-
-/// Sanitizers by direction.
-pub struct Screening {
-    /// Over every text of a request.
-    pub input: Sanitizer,
-    /// Over every text of an answer.
-    pub output: Sanitizer,
-    /// Over the texts that the audit trail keeps.
-    pub audit: Sanitizer,
-    /// Whether the audit trail keeps texts at all, or their digests only.
-    pub keep_text: bool,
 }
 
 /// One model, as callers know it.

@@ -112,7 +112,7 @@ impl Pipeline {
             Ok(admitted) => admitted,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
-        let screened = admitted.screen_in(&policy.screening.input, &self.cores).await?;
+        let screened = admitted.screen_in(&policy.screening, &self.cores).await?;
         let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
         let answering = committed.infer(&self.metrics).await?;
         answering.screen_out(policy, self.digests.clone()).await

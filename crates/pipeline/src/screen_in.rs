@@ -1,24 +1,24 @@
-//! Screen in: every text that a model may read is looked at.
+//! Screen in: every text that a model may read is looked at, here and by a judge elsewhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use audit::Noted;
-use core_validate::{InferenceRequest, Origin, Pointer, Text};
+use core_validate::{InferenceRequest, Pointer};
 use ratelimit_redis::Standing;
-use sanitize::{Action, Finding, Mode, Sanitizer};
+use sanitize::{ClassifierError, Judgement, Mode};
 use tokio::sync::Semaphore;
 
 use crate::about::About;
 use crate::admit::Admitted;
 use crate::code::{Code, Step};
+use crate::look::{Caller, Looked, judged, look, not_scanned, said};
 use crate::policy::Model;
 use crate::rejection::Rejection;
+use crate::screening::{AnswerScreen, Judge, ScreenRules, Screening};
 use crate::ticket::{End, Ticket};
 
 /// Texts of larger bodies are screened off the event loop: a millisecond of work, or fifty of the worst texts there are.
 const LARGE: usize = 16 << 10;
-/// Findings that are kept of one request.
-const FINDINGS: usize = 64;
 
 /// A request whose texts were screened.
 pub struct Screened {
@@ -27,22 +27,28 @@ pub struct Screened {
     pub(crate) model: Arc<Model>,
     pub(crate) standings: Vec<Standing>,
     pub(crate) body_bytes: usize,
+    pub(crate) answer: AnswerScreen,
 }
 
 impl Admitted {
-    /// Screens every text. System texts are left alone when the key holds `trust:system`.
-    pub(crate) async fn screen_in(self, sanitizer: &Sanitizer, cores: &Arc<Semaphore>) -> Result<Screened, Rejection> {
+    /// Screens every text. System texts are left alone when the key holds `trust:system`, or their digest is known.
+    pub(crate) async fn screen_in(self, screening: &Screening, cores: &Arc<Semaphore>) -> Result<Screened, Rejection> {
         let Self { mut ticket, request, model, standings, body_bytes } = self;
-        let trusts_system = ticket.about.principal().is_some_and(|principal| principal.scopes().trusts_system());
+        let principal = ticket.about.principal();
+        let caller = Caller {
+            trusts_system: principal.is_some_and(|principal| principal.scopes().trusts_system()),
+            tenant: principal.map(|principal| principal.tenant().to_string()).unwrap_or_default(),
+        };
+        let rules = Arc::clone(screening.of(principal, model.name()));
         let looked = if body_bytes <= LARGE || request.texts().next().is_none() {
-            Some(look(request, sanitizer, trusts_system))
+            Some(look(request, &rules, &caller))
         } else {
             // More at once would only take memory, and the cores away from those who decide and record.
             // Core and room go with the work, which goes on when the caller leaves.
             let core = cores.clone().acquire_owned().await;
-            let (sanitizer, room) = (sanitizer.clone(), ticket.take_room());
+            let (rules, caller, room) = (rules.clone(), caller.clone(), ticket.take_room());
             let looking = tokio::task::spawn_blocking(move || {
-                let looked = look(request, &sanitizer, trusts_system);
+                let looked = look(request, &rules, &caller);
                 drop(core);
                 (looked, room)
             });
@@ -51,15 +57,57 @@ impl Admitted {
                 looked
             })
         };
-        let Some(Looked { request, findings, blocked }) = looked else {
+        let Some(Looked { request, findings, blocked, answer }) = looked else {
             return Err(refuse(ticket, Code::Internal, None));
         };
         ticket.about.findings = findings;
-        match blocked {
-            None => Ok(Screened { ticket, request, model, standings, body_bytes }),
-            Some(blocked) => Err(refuse(ticket, Code::PromptBlocked, Some(blocked))),
+        if let Some(blocked) = blocked {
+            return Err(refuse(ticket, Code::PromptBlocked, Some(blocked)));
+        }
+        if let Some(code) = ask_judge(&request, &rules, &caller, &mut ticket).await {
+            return Err(refuse(ticket, code, None));
+        }
+        Ok(Screened { ticket, request, model, standings, body_bytes, answer })
+    }
+}
+
+/// Asks the judge elsewhere, if there is one; the code of the refusal that follows, if one does.
+async fn ask_judge(
+    request: &InferenceRequest,
+    rules: &ScreenRules,
+    caller: &Caller,
+    ticket: &mut Ticket,
+) -> Option<Code> {
+    let judge = rules.judge.as_ref()?;
+    let texts = said(request, rules, caller);
+    if texts.is_empty() {
+        return None;
+    }
+    let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+    match ticket.during(judgement(judge, &texts)).await {
+        Ok(judgement) if judgement.is_flagged() => {
+            ticket.about.findings.extend(judged(&judgement, judge.mode));
+            (judge.mode == Mode::Enforce).then_some(Code::PromptBlocked)
+        }
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(request_id = ticket.about.request_id, %error, "the judge did not judge");
+            ticket.about.findings.push(not_scanned("judge", ""));
+            // An honest request must not fail for ever because it is long; one that is not judged in time may come back.
+            (!judge.lets_pass).then_some(match error {
+                ClassifierError::TooLong => Code::PromptBlocked,
+                _ => Code::ScreeningUnavailable,
+            })
         }
     }
+}
+
+async fn judgement(judge: &Judge, texts: &[&str]) -> Result<Judgement, ClassifierError> {
+    if texts.iter().map(|text| text.len()).sum::<usize>() > judge.max_bytes {
+        return Err(ClassifierError::TooLong);
+    }
+    let asked = tokio::time::timeout(judge.deadline, judge.classifier.judge(texts)).await;
+    asked.unwrap_or(Err(ClassifierError::TimedOut))
 }
 
 /// Gives the tokens back and keeps the request: nothing was sent. The refusal is recorded by the
@@ -68,80 +116,9 @@ fn refuse(ticket: Ticket, code: Code, at: Option<Pointer>) -> Rejection {
     let about: About = ticket.about.clone();
     let ended = if code == Code::PromptBlocked { audit::Ended::Blocked } else { audit::Ended::Failed };
     ticket.close(End { ended: Some(ended), status: code.status(), code: Some(code.as_str()) });
-    Rejection::new(about, Step::ScreenIn, code).at_of(at.unwrap_or_default())
-}
-
-struct Looked {
-    request: InferenceRequest,
-    findings: Vec<Noted>,
-    blocked: Option<Pointer>,
-}
-
-fn look(mut request: InferenceRequest, sanitizer: &Sanitizer, trusts_system: bool) -> Looked {
-    let mut findings = Vec::new();
-    let mut blocked = None;
-    let Ok(()) = request.map_texts(|text| {
-        if text.origin() == Origin::System && trusts_system {
-            return Ok::<_, std::convert::Infallible>(None);
-        }
-        let said = text.text();
-        let verdict = sanitizer.check(&said);
-        if verdict.findings().is_empty() {
-            return Ok(None);
-        }
-        note(&mut findings, verdict.findings(), text.pointer().as_str());
-        match verdict.action() {
-            Action::Redact if is_prose(text) => return Ok(Some(verdict.into_text().into_owned())),
-            Action::Block | Action::Redact => blocked = blocked.take().or_else(|| Some(text.pointer())),
-            _ => {}
-        }
-        Ok(None)
-    });
-    for (pointer, _, text) in
-        request.joined_texts().into_iter().filter(|(_, origin, _)| !(*origin == Origin::System && trusts_system))
-    {
-        let verdict = sanitizer.check(&text);
-        if verdict.action() != Action::Allow && blocked.is_none() {
-            note(&mut findings, verdict.findings(), pointer.as_str());
-            blocked = Some(pointer);
-        }
-    }
-    Looked { request, findings, blocked }
-}
-
-/// Whether a text may be rewritten. A key that is, may come to be another field; a stop word or a choice, nothing;
-/// and neither was checked.
-fn is_prose(text: &Text<'_>) -> bool {
-    let is_said = matches!(
-        text.origin(),
-        Origin::User
-            | Origin::System
-            | Origin::Assistant
-            | Origin::ToolResult
-            | Origin::ToolDescription
-            | Origin::Element
-    );
-    is_said && !text.is_key()
-}
-
-/// Adds findings as the audit trail keeps them.
-pub(crate) fn note(noted: &mut Vec<Noted>, findings: &[Finding], pointer: &str) {
-    for finding in findings.iter().take(FINDINGS.saturating_sub(noted.len())) {
-        noted.push(Noted {
-            detector: finding.label().as_str().to_owned(),
-            label: finding.rule().to_owned(),
-            action: match finding.action() {
-                Action::Block => "block",
-                Action::Redact => "redact",
-                _ => "allow",
-            }
-            .to_owned(),
-            pointer: pointer.to_owned(),
-            mode: match finding.mode() {
-                Mode::Observe => "observe",
-                _ => "enforce",
-            }
-            .to_owned(),
-        });
+    let rejection = Rejection::new(about, Step::ScreenIn, code).at_of(at.unwrap_or_default());
+    match code {
+        Code::ScreeningUnavailable => rejection.retry_after_of(Duration::from_secs(1)),
+        _ => rejection,
     }
 }

@@ -11,13 +11,13 @@ use core_validate::{Encoded, Head, InferenceAnswer, InferenceRequest, ModelName,
 use futures_core::Stream;
 use keys::Principal;
 use ratelimit_redis::Standing;
-use sanitize::{Action, Sanitizer};
 
 use crate::code::{Code, Step};
 use crate::infer::{Answering, refuse};
+use crate::look::{note, passes};
 use crate::policy::Policy;
 use crate::rejection::Rejection;
-use crate::screen_in::note;
+use crate::screening::AnswerScreen;
 use crate::stream::Screening;
 use crate::ticket::{End, Ticket};
 
@@ -47,13 +47,13 @@ pub enum AnswerBody {
 impl Answering {
     /// Screens a whole answer, or wraps a stream so that each piece is screened on its way.
     pub(crate) async fn screen_out(self, policy: Arc<Policy>, digests: DigestKey) -> Result<Answer, Rejection> {
-        let Self { mut ticket, asked, wants_usage, model, standings, response, in_flight } = self;
+        let Self { mut ticket, asked, wants_usage, model, standings, answer, response, in_flight } = self;
         let request_id = ticket.about.request_id.clone();
         let principal = ticket.about.principal.clone();
         let body = match response {
             InferenceResponse::Full(head, bytes) => {
                 let _busy = in_flight;
-                let whole = Whole { ticket, asked, head, bytes, name: model.name().clone() };
+                let whole = Whole { ticket, asked, head, bytes, name: model.name().clone(), answer };
                 whole.screened(policy, digests).await?
             }
             InferenceResponse::Stream(events) => {
@@ -61,7 +61,7 @@ impl Answering {
                 let tenant = ticket.about.principal().map(|principal| principal.tenant().to_string());
                 let stream = Screening {
                     validator: policy.validator.clone(),
-                    sanitizer: policy.screening.output.clone(),
+                    answer,
                     digest: digests.digester(tenant.as_deref().unwrap_or_default()),
                     name: model.name().clone(),
                     wants_usage,
@@ -80,6 +80,7 @@ struct Whole {
     head: Head,
     bytes: Bytes,
     name: ModelName,
+    answer: AnswerScreen,
 }
 
 impl Whole {
@@ -94,7 +95,7 @@ impl Whole {
     }
 
     fn screen(self, policy: &Policy, digests: &DigestKey) -> Result<AnswerBody, Rejection> {
-        let Self { mut ticket, asked, head, bytes, name } = self;
+        let Self { mut ticket, asked, head, bytes, name, answer: screen } = self;
         let mut answer = match policy.validator.parse_answer(&asked, &head, &bytes) {
             Ok(answer) => answer,
             Err(error) => {
@@ -107,7 +108,7 @@ impl Whole {
         };
         ticket.used.reported = answer.usage();
         answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), &name);
-        let blocked = screen_texts(&mut answer, &policy.screening.output, asked.operation(), &mut ticket);
+        let blocked = screen_texts(&mut answer, &screen, asked.operation(), &mut ticket);
         let is_filtered = blocked.iter().all(|choice| answer.filter_choice(*choice));
         if !is_filtered {
             return Err(refuse_blocked(ticket));
@@ -132,7 +133,7 @@ impl Whole {
 /// Screens every text, and those that a caller's library may put together; the choices that must not be handed out.
 fn screen_texts(
     answer: &mut InferenceAnswer,
-    sanitizer: &Sanitizer,
+    screen: &AnswerScreen,
     operation: Operation,
     ticket: &mut Ticket,
 ) -> BTreeSet<u32> {
@@ -140,9 +141,13 @@ fn screen_texts(
     let mut parts: BTreeMap<Slot, (Vec<String>, BTreeSet<u32>)> = BTreeMap::new();
     answer.map_texts(|slot, text| {
         seen += text.len();
-        if screen(sanitizer, &place(operation, slot), text, &mut ticket.about.findings) {
+        let mut cleaner = screen.cleaner(slot);
+        let cleaned = cleaner.push(text).and_then(|start| Ok(start + &cleaner.finish()?));
+        note(&mut ticket.about.findings, cleaner.findings(), &place(operation, slot));
+        if cleaned.is_err() {
             blocked.insert(slot.choice());
         }
+        let said = std::mem::replace(text, cleaned.unwrap_or_default());
         let together = match slot {
             Slot::Label(_) | Slot::Element(..) => return,
             // The items of a response are put together, too.
@@ -150,14 +155,13 @@ fn screen_texts(
             slot => slot,
         };
         let (texts, choices) = parts.entry(together).or_default();
-        texts.push(text.clone());
+        texts.push(said);
         choices.insert(slot.choice());
     });
     for (slot, (parts, choices)) in parts.into_iter().filter(|(_, (parts, _))| parts.len() > 1) {
-        let whole = parts.concat();
-        let verdict = sanitizer.check(&whole);
-        if matches!(verdict.action(), Action::Block | Action::Redact) {
-            note(&mut ticket.about.findings, verdict.findings(), &place(operation, slot));
+        // Each was cleaned by itself; values that were put back are left out here.
+        let whole: String = parts.iter().map(|part| screen.sanitizer().check(part).into_text()).collect();
+        if !passes(screen.sanitizer(), &whole, &mut ticket.about.findings, &place(operation, slot)) {
             blocked.extend(choices);
         }
     }
@@ -171,24 +175,6 @@ fn refuse_blocked(ticket: Ticket) -> Rejection {
     let about = ticket.about.clone();
     ticket.close(End { ended: Some(Ended::Blocked), status: code.status(), code: Some(code.as_str()) });
     Rejection::new(about, Step::ScreenOut, code)
-}
-
-/// Screens one text; `true` when it must not be handed out.
-fn screen(sanitizer: &Sanitizer, place: &str, text: &mut String, findings: &mut Vec<audit::Noted>) -> bool {
-    let verdict = sanitizer.check(text);
-    note(findings, verdict.findings(), place);
-    match verdict.action() {
-        Action::Block => true,
-        Action::Redact => {
-            *text = verdict.into_text().into_owned();
-            false
-        }
-        _ if verdict.is_cut() => {
-            *text = verdict.into_text().into_owned();
-            false
-        }
-        _ => false,
-    }
 }
 
 /// The place of a slot, for the audit trail.

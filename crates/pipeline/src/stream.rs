@@ -13,13 +13,13 @@ use bytes::Bytes;
 use core_validate::{AnswerChunk, ModelName, Operation, Slot, Validator};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use sanitize::{Sanitizer, StreamSanitizer};
 
 use crate::code::Code;
 use crate::infer::to_code;
+use crate::look::note;
 use crate::policy::Entered;
-use crate::screen_in::note;
 use crate::screen_out::{answer_id, place};
+use crate::screening::{AnswerScreen, Cleaner};
 use crate::ticket::{End, Ticket};
 
 /// Texts that may be open at once in one stream.
@@ -28,7 +28,7 @@ const SLOTS: usize = 256;
 /// How a streamed answer is screened.
 pub(crate) struct Screening {
     pub(crate) validator: Validator,
-    pub(crate) sanitizer: Sanitizer,
+    pub(crate) answer: AnswerScreen,
     pub(crate) digest: Digester,
     pub(crate) name: ModelName,
     pub(crate) wants_usage: bool,
@@ -65,7 +65,7 @@ impl Screening {
 struct Screened {
     screening: Screening,
     id: String,
-    slots: BTreeMap<Slot, StreamSanitizer>,
+    slots: BTreeMap<Slot, Cleaner>,
     /// Choices that ended, with whether they were filtered.
     closed: Vec<(u32, bool)>,
     /// The newest event, for the shape of events of our own.
@@ -159,13 +159,13 @@ impl Screened {
     /// Puts every text of the event through its slot; gives the choices that must stop.
     fn screen(&mut self, chunk: &mut AnswerChunk) -> Vec<u32> {
         let finished = chunk.finished();
-        let (slots, sanitizer, seen) = (&mut self.slots, &self.screening.sanitizer, &mut self.seen);
+        let (slots, answer, seen) = (&mut self.slots, &self.screening.answer, &mut self.seen);
         let mut filtered = Vec::new();
         let mut noted = Vec::new();
         chunk.map_texts(|slot, text| {
             *seen += text.len();
             let is_last = matches!(slot, Slot::Label(_)) || finished.contains(&slot.choice());
-            let mut stream = slots.remove(&slot).unwrap_or_else(|| sanitizer.stream());
+            let mut stream = slots.remove(&slot).unwrap_or_else(|| answer.cleaner(slot));
             let released = stream
                 .push(text)
                 .and_then(|released| if is_last { Ok(released + &stream.finish()?) } else { Ok(released) });
@@ -226,7 +226,7 @@ impl Screened {
         self.closed.push((choice, true));
     }
 
-    fn note_findings(&mut self, slot: Slot, stream: &StreamSanitizer) {
+    fn note_findings(&mut self, slot: Slot, stream: &Cleaner) {
         if let Some(ticket) = &mut self.ticket {
             note(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, slot));
         }

@@ -115,6 +115,11 @@ impl JsonStream {
         self.action
     }
 
+    /// What the placeholders stand for, with those that were added. Complete once the text is finished.
+    pub fn into_placeholders(self) -> Placeholders {
+        self.placeholders
+    }
+
     fn take(&mut self) -> Result<String, Blocked> {
         match &self.blocked {
             Some(blocked) => Err(blocked.clone()),

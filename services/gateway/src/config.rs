@@ -1,6 +1,7 @@
 //! Settings: typed, layered, checked before anything starts. The only reader of the environment.
 
 mod models;
+mod screening;
 mod words;
 
 use std::collections::BTreeMap;
@@ -14,9 +15,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 pub use models::{BackendSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
+pub use screening::{
+    CanarySettings, ExceptionSettings, InputSettings, JudgeSettings, OutputSettings, ScreeningSettings,
+};
 pub use words::{
-    BackendKind, KeptText, LogFormat, LogLevel, OperationSetting, QuotaCounts, QuotaOf, QuotaOnOutage, Reaction,
-    TensorsFrom,
+    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, OperationSetting, QuotaCounts, QuotaOf,
+    QuotaOnOutage, Reaction, TensorsFrom,
 };
 
 /// The compiled-in defaults; also the documentation of every setting.
@@ -142,30 +146,6 @@ pub struct DatabaseSettings {
 pub struct KeySettings {
     pub peppers: Secret,
     pub peppers_file: PathBuf,
-}
-
-/// `[screening]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScreeningSettings {
-    /// Over requests.
-    pub input: DetectorSettings,
-    /// Over answers.
-    pub output: DetectorSettings,
-}
-
-/// `[screening.input]` and `[screening.output]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "explained in config/default.toml")]
-pub struct DetectorSettings {
-    pub injection: Reaction,
-    pub control_tokens: Reaction,
-    pub secrets: Reaction,
-    pub personal: Reaction,
-    pub observe_rules: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bytes: Option<usize>,
 }
 
 /// `[audit]`
@@ -307,7 +287,8 @@ impl Settings {
 
     fn read(built: Result<Config, ConfigError>) -> Result<Self, InvalidSettings> {
         let config = built.map_err(|error| InvalidSettings::new("", unreadable(&error)))?;
-        serde_path_to_error::deserialize(config).map_err(|error| explain(&error.path().to_string(), error.inner()))
+        serde_path_to_error::deserialize(config)
+            .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))
     }
 }
 
@@ -318,8 +299,8 @@ fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
         "server.trusted_proxies",
         "server.metrics_from",
         "limits.allow_fields",
-        "screening.input.observe_rules",
-        "screening.output.observe_rules",
+        "screening.input.trusted_texts",
+        "screening.output.link_hosts",
     ];
     const SECTIONS: [&str; 11] =
         ["SERVER", "LIMITS", "REDIS", "DATABASE", "KEYS", "SCREENING", "AUDIT", "LOG", "BACKENDS", "MODELS", "QUOTAS"];
@@ -354,9 +335,17 @@ fn unreadable(error: &ConfigError) -> String {
     format!("the settings cannot be read: {first}")
 }
 
+/// The same for settings that were put together from others, `at` where they stand.
+fn explain_value(at: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> InvalidSettings {
+    let path = match error.path().to_string() {
+        path if path == "." => at.to_owned(),
+        path => format!("{at}.{path}"),
+    };
+    explain(&path, &error.inner().to_string())
+}
+
 /// The parser's own words, without the value, and with the nearest name.
-fn explain(path: &str, error: &ConfigError) -> InvalidSettings {
-    let text = error.to_string();
+fn explain(path: &str, text: &str) -> InvalidSettings {
     let text = text.split(" for key `").next().unwrap_or_default();
     let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     let unknown = ["unknown field ", "unknown variant "].iter().find(|start| text.contains(*start));

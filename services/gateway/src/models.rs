@@ -9,6 +9,7 @@ use core_validate::{
     Dtype, Extensions, Limits, ModelName, ModelRules, ModelSpec, NotExtensions, Operation, TensorSpec,
 };
 use pipeline::{Model, Price, ServedBy};
+use zeroize::Zeroizing;
 
 use crate::config::{
     BackendKind, BackendSettings, InvalidSettings, ModelSettings, OperationSetting, PriceSettings, Settings,
@@ -47,24 +48,34 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
             return Err(InvalidSettings::new(format!("{at}.{key}"), "expected a number of 1 or more"));
         }
     }
-    if settings.url.contains('@') {
-        return Err(InvalidSettings::new(format!("{at}.url"), "credentials belong into api_key, not into the address"));
-    }
     let mut timeouts = Timeouts::default();
     timeouts.connect = Duration::from_secs(settings.connect_seconds);
     timeouts.answer = Duration::from_secs(settings.answer_seconds);
     timeouts.idle = Duration::from_secs(settings.idle_seconds);
     timeouts.max_bytes = settings.max_answer_bytes;
     let key = settings.api_key.or_file(&format!("{at}.api_key"), &settings.api_key_file)?;
-    if key.as_ref().is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
-        return Err(InvalidSettings::new(format!("{at}.api_key"), "expected visible ASCII characters"));
-    }
-    let endpoint = Endpoint::new(&settings.url, key, timeouts)
-        .map_err(|_| InvalidSettings::new(format!("{at}.url"), "expected an http or https address"))?;
+    let endpoint = endpoint(at, &settings.url, key, timeouts)?;
     Ok(match settings.kind {
         BackendKind::Oip => Arc::new(OipBackend::new(endpoint)),
         _ => Arc::new(OpenAiBackend::new(endpoint)),
     })
+}
+
+/// A server at the `url` of the section `at`, with its `api_key` if it has one.
+pub(crate) fn endpoint(
+    at: &str,
+    url: &str,
+    key: Option<Zeroizing<String>>,
+    timeouts: Timeouts,
+) -> Result<Endpoint, InvalidSettings> {
+    if url.contains('@') {
+        return Err(InvalidSettings::new(format!("{at}.url"), "credentials belong into api_key, not into the address"));
+    }
+    if key.as_ref().is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
+        return Err(InvalidSettings::new(format!("{at}.api_key"), "expected visible ASCII characters"));
+    }
+    Endpoint::new(url, key, timeouts)
+        .map_err(|_| InvalidSettings::new(format!("{at}.url"), "expected an http or https address"))
 }
 
 fn model(

@@ -4,13 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use core_validate::{Limits, Validator};
-use pipeline::{Policy, Screening};
-use sanitize::{
-    Action, ControlTokens, Detector, Injection, Mode, Personal, Rule, Sanitizer, SanitizerBuilder, Secrets,
-};
+use pipeline::Policy;
 
-use crate::config::{DetectorSettings, InvalidSettings, KeptText, LimitSettings, Reaction, Settings, nearest};
-use crate::{models, quotas};
+use crate::config::{InvalidSettings, LimitSettings, Settings};
+use crate::{models, quotas, screening};
 
 /// Builds the rules that the settings describe.
 ///
@@ -26,7 +23,7 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
         body_deadline: Duration::from_secs(limits.body_seconds),
         max_schemas: limits.max_schemas,
         reserve_output_tokens: limits.reserve_output_tokens,
-        screening: screening(settings)?,
+        screening: screening::screening(settings, &models)?,
         quotas: quotas::rules(settings, &models)?,
         on_outage: quotas::of_rates(settings.redis.replicas),
         openai_headers: limits.openai_headers,
@@ -50,7 +47,8 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("limits.max_output_tokens", limits.max_output_tokens),
         ("limits.max_media_bytes", limits.max_media_bytes as u64),
         ("limits.failures_per_minute", u64::from(limits.failures_per_minute)),
-        ("screening.output.max_bytes", settings.screening.output.max_bytes.unwrap_or(1) as u64),
+        ("screening.judge.deadline_milliseconds", settings.screening.judge.deadline_milliseconds),
+        ("screening.judge.max_bytes", settings.screening.judge.max_bytes as u64),
         ("server.max_connections", server.max_connections as u64),
         ("redis.deadline_milliseconds", settings.redis.deadline_milliseconds),
     ];
@@ -97,73 +95,4 @@ pub(crate) fn limits(limits: &LimitSettings) -> Limits {
         .danger_stored_state(limits.danger_stored_state)
         .danger_grammars(limits.danger_grammars)
         .danger_empty_tensors(limits.danger_empty_tensors)
-}
-
-fn screening(settings: &Settings) -> Result<Screening, InvalidSettings> {
-    let whole = settings.limits.max_string_bytes.max(settings.limits.max_body_bytes);
-    let output_bytes = settings.screening.output.max_bytes.unwrap_or(1 << 20);
-    if settings.screening.input.max_bytes.is_some() {
-        return Err(InvalidSettings::new(
-            "screening.input.max_bytes",
-            "only answers are cut; see limits.max_string_bytes",
-        ));
-    }
-    let build = |at: &str, builder: SanitizerBuilder| {
-        builder.build().map_err(|error| InvalidSettings::new(at, error.to_string()))
-    };
-    let input = input(&settings.screening.input)?.max_bytes(whole);
-    let output = detectors("screening.output", &settings.screening.output, ControlTokens::new())?;
-    let output = output.max_bytes(output_bytes);
-    let audit = Sanitizer::builder().detector(Secrets::new(), Action::Redact).placeholder("[redacted]");
-    Ok(Screening {
-        input: build("screening.input", input)?,
-        output: build("screening.output", output)?,
-        audit: build("audit", audit)?,
-        keep_text: settings.audit.text == KeptText::Redacted,
-    })
-}
-
-fn input(settings: &DetectorSettings) -> Result<SanitizerBuilder, InvalidSettings> {
-    let at = "screening.input";
-    let builder = detectors(at, settings, ControlTokens::tokens_only())?;
-    // `SYSTEM: Ubuntu` is an honest line of a bug report, so headers in requests are recorded only.
-    Ok(match settings.control_tokens {
-        Reaction::Off => builder,
-        _ => builder.observe(ControlTokens::headers_only(), Action::Block),
-    })
-}
-
-fn detectors(
-    at: &str,
-    settings: &DetectorSettings,
-    control_tokens: ControlTokens,
-) -> Result<SanitizerBuilder, InvalidSettings> {
-    let injection = Injection::new().map_err(|error| InvalidSettings::new(at, error.to_string()))?;
-    if settings.injection == Reaction::Redact {
-        return Err(InvalidSettings::new(format!("{at}.injection"), "expected one of block, observe, off"));
-    }
-    let known = injection.rules().iter().map(Rule::id).chain(ControlTokens::rules()).chain(Secrets::rules());
-    let known = known.chain(Personal::rules());
-    let known: Vec<&str> = known.collect();
-    if let Some(rule) = settings.observe_rules.iter().find(|rule| !known.contains(&rule.as_str())) {
-        let near = nearest(rule, known.iter().copied());
-        let problem = format!("there is no rule {rule}{near}");
-        return Err(InvalidSettings::new(format!("{at}.observe_rules"), problem));
-    }
-    let builder = Sanitizer::builder().placeholder("[redacted]");
-    let observed = |builder: SanitizerBuilder, rule: &String| builder.rule(rule, Action::Block, Mode::Observe);
-    let builder = settings.observe_rules.iter().fold(builder, observed);
-    let builder = add(builder, control_tokens, settings.control_tokens);
-    let builder = add(builder, injection, settings.injection);
-    let builder = add(builder, Secrets::new(), settings.secrets);
-    Ok(add(builder, Personal::new(), settings.personal))
-}
-
-fn add(builder: SanitizerBuilder, detector: impl Detector + 'static, reaction: Reaction) -> SanitizerBuilder {
-    match reaction {
-        Reaction::Block => builder.detector(detector, Action::Block),
-        Reaction::Redact => builder.detector(detector, Action::Redact),
-        Reaction::Observe => builder.observe(detector, Action::Block),
-        Reaction::Off => builder,
-    }
 }

@@ -45,6 +45,26 @@ words! {
 }
 
 words! {
+    /// How a judge elsewhere is asked.
+    JudgeApi {
+        /// `moderations` of OpenAI's API.
+        Moderations = "moderations",
+        /// A chat model that answers `safe` or `unsafe`, as Llama Guard does.
+        Chat = "chat",
+    }
+}
+
+words! {
+    /// What happens to a request that a judge elsewhere did not judge.
+    JudgeOutage {
+        /// It is refused.
+        Refuse = "refuse",
+        /// It passes, and the trail says that it was not scanned.
+        Pass = "pass",
+    }
+}
+
+words! {
     /// What of a text the audit trail keeps.
     KeptText {
         /// Its beginning, redacted.

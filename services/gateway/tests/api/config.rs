@@ -57,7 +57,7 @@ async fn settings_that_contradict_each_other_stop_the_start() {
     assert_eq!(missing, "models.m.backends: there is no backend vlm; did you mean vllm?");
     let url = start("[backends.a]\nkind = \"openai\"\nurl = \"10.0.0.1:80\"").await;
     assert_eq!(url, "backends.a.url: expected an http or https address");
-    let rule = start("[screening.input]\nobserve_rules = [\"override.previous-instruction\"]").await;
+    let rule = start("[screening.input]\nrules = {\"override.previous-instruction\" = \"off\"}").await;
     assert!(rule.ends_with("did you mean override.previous-instructions?"), "{rule}");
     let kind =
         "[backends.a]\nkind = \"oip\"\nurl = \"http://a\"\n[models.m]\nbackends = [\"a\"]\noperations = [\"chat\"]";

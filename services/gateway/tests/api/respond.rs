@@ -66,12 +66,12 @@ async fn a_text_is_screened_wherever_an_event_tells_it() {
     let events = events(&text);
     let of =
         |name: &str| -> Vec<&Value> { events.iter().filter(|(own, _)| own == name).map(|(_, event)| event).collect() };
-    assert_eq!(of("response.output_text.delta")[0]["delta"], "key [redacted].");
-    assert_eq!(of("response.output_text.done")[0]["text"], "key [redacted].");
+    assert_eq!(of("response.output_text.delta")[0]["delta"], "key [SECRET_1].");
+    assert_eq!(of("response.output_text.done")[0]["text"], "key [SECRET_1].");
     assert_eq!(of("response.function_call_arguments.done")[0]["arguments"], "{\"a\":1}");
     assert_eq!(of("response.reasoning_summary_text.delta")[0]["delta"], "thinking");
     let whole = of("response.completed")[0];
-    assert_eq!(whole["response"]["output"][1]["content"][0]["text"], "key [redacted].");
+    assert_eq!(whole["response"]["output"][1]["content"][0]["text"], "key [SECRET_1].");
     assert_eq!(whole["response"]["id"], format!("resp_{request_id}"));
     let sent: Value = serde_json::from_str(&server.asked()[0].text()).unwrap();
     assert_eq!((&sent["stream"], &sent["store"], sent.get("stream_options")), (&json!(false), &json!(false), None));

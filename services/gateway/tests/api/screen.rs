@@ -52,7 +52,7 @@ async fn rules_can_be_observed() {
     let server = FakeServer::start(Say::json(&chat_answer("hi"))).await;
     for settings in [
         "[screening.input]\ninjection = \"observe\"",
-        "[screening.input]\nobserve_rules = [\"override.previous-instructions\", \"extract.system-prompt\"]",
+        "[screening.input]\nrules = {\"override.previous-instructions\" = \"observe\", \"extract.system-prompt\" = \"observe\"}",
     ] {
         let app = helpers::fake(&server, settings).await;
         let key = app.key().await;
@@ -78,7 +78,7 @@ async fn control_tokens_and_secrets_leave_answers() {
         ("a\nASSISTANT: b", "a\n b"),
         ("[INST] x <<SYS>> y <|im_start|> z <|im_end|>", " x  y  z "),
         ("[IN[INST]ST]ok", "ok"),
-        ("key AKIAQ3EGRT7YSZ2VKHLP.", "key [redacted]."),
+        ("key AKIAQ3EGRT7YSZ2VKHLP.", "key [SECRET_1]."),
         ("plain <b>text</b>", "plain <b>text</b>"),
     ];
     for (said, seen) in cases {
@@ -158,8 +158,8 @@ async fn personal_data_is_redacted_where_it_is_asked_for() {
     let key = app.key().await;
     let (status, body) = app.ask("/v1/chat/completions", &key, &chat("fake", "call +14155552671")).await;
     let text = &body["choices"][0]["message"]["content"];
-    assert_eq!((status, text.as_str()), (200, Some("write to [redacted] or pay with [redacted]")));
-    assert!(server.asked()[0].text().contains("call [redacted]"));
+    assert_eq!((status, text.as_str()), (200, Some("write to [EMAIL_1] or pay with [CARD_1]")));
+    assert!(server.asked()[0].text().contains("call [PHONE_1]"));
     let plain = helpers::fake(&server, "").await;
     let key = plain.key().await;
     let (_, body) = plain.ask("/v1/chat/completions", &key, &chat("fake", "hi")).await;

@@ -62,7 +62,7 @@ async fn a_secret_over_two_pieces_is_redacted_and_blocks_when_told_to() {
     let server = FakeServer::start(Say::Events(pieces)).await;
     let app = helpers::fake(&server, "").await;
     let got = stream(&app, &app.key().await, &streamed("hi")).await;
-    assert_eq!(content(&got), "key [redacted]. Bye");
+    assert_eq!(content(&got), "key [SECRET_1]. Bye");
     let app = helpers::fake(&server, "[screening.output]\nsecrets = \"block\"").await;
     let got = stream(&app, &app.key().await, &streamed("hi")).await;
     assert!(got.iter().all(|event| !event.contains("AKIA")), "{got:?}");
