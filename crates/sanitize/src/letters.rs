@@ -12,6 +12,53 @@ pub(crate) struct Letter {
     pub(crate) is_first: bool,
 }
 
+/// How many of the last letters are remembered: at least those of a window and of what is before it.
+const REMEMBERED: usize = 256;
+
+/// The last letters of a text.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    letters: [Letter; REMEMBERED],
+    count: usize,
+}
+
+impl Recent {
+    pub(crate) fn new() -> Self {
+        Self { letters: [Letter::default(); REMEMBERED], count: 0 }
+    }
+
+    pub(crate) fn push(&mut self, letter: Letter) {
+        if let Some(slot) = self.letters.get_mut(self.count % REMEMBERED) {
+            *slot = letter;
+        }
+        self.count += 1;
+    }
+
+    /// How many letters there were.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many of the remembered letters start at `from` or behind it.
+    pub(crate) fn since(&self, from: usize) -> usize {
+        let (mut inside, mut outside) = (0, REMEMBERED + 1);
+        while inside + 1 < outside {
+            let middle = usize::midpoint(inside, outside);
+            match self.back(middle) {
+                Some(letter) if letter.start >= from => inside = middle,
+                _ => outside = middle,
+            }
+        }
+        inside
+    }
+
+    /// The letter so many before the next one, if it is remembered. The last one is 1 before.
+    pub(crate) fn back(&self, letters: usize) -> Option<&Letter> {
+        let at = self.count.checked_sub(letters).filter(|_| (1..=REMEMBERED).contains(&letters))?;
+        self.letters.get(at % REMEMBERED)
+    }
+}
+
 /// Calls `take` with every byte of every letter and digit, in order. Wide ASCII counts as ASCII.
 pub(crate) fn each(text: &str, mut take: impl FnMut(Letter)) {
     let mut start = 0;

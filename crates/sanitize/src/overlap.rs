@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::detector::Detector;
 use crate::finding::{Finding, Label, Severity};
-use crate::letters::{self, Letter};
+use crate::letters::{self, Letter, Recent};
 use crate::normalize::Normalized;
 
 /// The longest stretch of text that is compared at once, in bytes.
@@ -17,8 +17,6 @@ const LEAST: usize = 40;
 const MOST: usize = 150;
 /// How many bytes of letters and digits of the prompts are remembered.
 const MAX_PROMPTS: usize = 256 << 10;
-/// How many letters back a match may start.
-const RING: usize = 256;
 
 /// Finds a long part of a system prompt that is repeated word for word, whatever the case, white space and punctuation.
 ///
@@ -38,8 +36,7 @@ pub struct Overlap {
 /// What is known while a text is read: no more than a window of it.
 struct Reader<'o> {
     overlap: &'o Overlap,
-    ring: [Letter; RING],
-    count: usize,
+    recent: Recent,
     gram: u64,
     /// How many grams in a row stand in a prompt.
     run: usize,
@@ -95,7 +92,7 @@ impl Overlap {
     }
 
     fn read(&self, text: &str, mut each: impl FnMut(&Reader<'_>)) {
-        let mut reader = Reader { overlap: self, ring: [Letter::default(); RING], count: 0, gram: 0, run: 0 };
+        let mut reader = Reader { overlap: self, recent: Recent::new(), gram: 0, run: 0 };
         letters::each(text, |letter| {
             reader.take(letter);
             each(&reader);
@@ -111,27 +108,18 @@ fn place(gram: u64, words: usize) -> (usize, u64) {
 
 impl Reader<'_> {
     fn take(&mut self, letter: Letter) {
-        if let Some(slot) = self.ring.get_mut(self.count % RING) {
-            *slot = letter;
-        }
-        self.count += 1;
+        self.recent.push(letter);
         self.gram = self.gram << 8 | u64::from(letter.byte);
-        let is_known = self.count >= GRAM && self.overlap.knows(self.gram);
+        let is_known = self.recent.count() >= GRAM && self.overlap.knows(self.gram);
         self.run = if is_known { self.run + 1 } else { 0 };
-    }
-
-    /// The letter so many before the next one.
-    fn back(&self, letters: usize) -> Option<&Letter> {
-        let at = self.count.checked_sub(letters).filter(|_| (1..=RING).contains(&letters))?;
-        self.ring.get(at % RING)
     }
 
     /// What is repeated and ends here, if it is long enough.
     fn hit(&self) -> Option<std::ops::Range<usize>> {
-        let last = self.back(1)?;
+        let last = self.recent.back(1)?;
         let is_long = self.run > self.overlap.least - GRAM;
         let length = if is_long { self.overlap.least } else { self.short()? };
-        let first = self.back(length)?;
+        let first = self.recent.back(length)?;
         let is_whole = first.is_first && last.end - first.start <= WINDOW;
         is_whole.then_some(first.start..last.end)
     }
@@ -139,17 +127,20 @@ impl Reader<'_> {
     /// The length of the short prompt that ends here.
     fn short(&self) -> Option<usize> {
         let prompt = self.overlap.short.get(&self.gram).filter(|_| self.run > 0)?;
-        let is_same = |(back, byte): (usize, &u8)| self.back(back + 1).is_some_and(|letter| letter.byte == *byte);
+        let is_same =
+            |(back, byte): (usize, &u8)| self.recent.back(back + 1).is_some_and(|letter| letter.byte == *byte);
         prompt.iter().rev().enumerate().all(is_same).then_some(prompt.len())
     }
 
     /// Where something that is not yet long enough starts.
     fn open(&self) -> Option<usize> {
         let letters = match self.run {
-            0 => (1..GRAM.min(self.count + 1)).rev().find(|length| self.overlap.knows_start(self.gram, *length))?,
-            run => (run + GRAM - 1).min(RING),
+            0 => (1..GRAM.min(self.recent.count() + 1))
+                .rev()
+                .find(|length| self.overlap.knows_start(self.gram, *length))?,
+            run => run + GRAM - 1,
         };
-        self.back(letters).map(|letter| letter.start)
+        self.recent.back(letters).map(|letter| letter.start)
     }
 }
 

@@ -12,6 +12,7 @@ mod overlap;
 mod personal;
 mod placeholders;
 mod reactions;
+mod repetition;
 mod secrets;
 mod stream;
 
