@@ -171,7 +171,7 @@ impl AnswerScreen {
         match slot {
             Slot::Arguments(..) => {
                 let stream = self.sanitizer.json_stream_with(placeholders);
-                Cleaner::Json(if self.restores { stream.restoring() } else { stream })
+                Cleaner::Json(Box::new(if self.restores { stream.restoring() } else { stream }))
             }
             _ => {
                 let stream = self.sanitizer.stream_with(placeholders);
@@ -184,7 +184,7 @@ impl AnswerScreen {
 /// Cleans one text of an answer, whole or in chunks. Arguments of tool calls are JSON.
 pub(crate) enum Cleaner {
     Text(Box<StreamSanitizer>),
-    Json(JsonStream),
+    Json(Box<JsonStream>),
 }
 
 impl Cleaner {
