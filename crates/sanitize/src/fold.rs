@@ -4,6 +4,11 @@
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::{canonical_combining_class, decompose_compatible};
+use unicode_normalization::{IsNormalized, is_nfc_quick};
+
+use crate::look_alikes::{drawn_letter, latin_look_alike};
+use crate::offsets::Offsets;
 
 /// How many bytes are looked at together.
 const BLOCK: usize = 16;
@@ -14,16 +19,15 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut folder = Folder { out: String::with_capacity(text.len()), ..Folder::default() };
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (plain, behind) = split_plain(rest);
-        folder.push_plain(plain);
-        let (words, behind) = split_words(behind);
-        folder.push_words(words);
-        rest = behind;
-    }
-    folder.end_word();
+    folder.push_all(text);
     Cow::Owned(folder.out)
+}
+
+/// Where the parts of the folded text stand in `text`. Folds once more.
+pub(crate) fn offsets(text: &str) -> Offsets {
+    let mut folder = Folder { offsets: Some(Offsets::default()), ..Folder::default() };
+    folder.push_all(text);
+    folder.offsets.unwrap_or_default()
 }
 
 /// Whether this is lower-case ASCII without anything to leave out. Mostly false after a few bytes.
@@ -100,16 +104,65 @@ const fn each(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
+/// How many accents behind a letter are looked at. No orthography has more, floods of them have hundreds.
+const MAX_ACCENTS: usize = 3;
+
 #[derive(Default)]
 struct Folder {
     out: String,
-    /// Where the current word starts, if there is one.
-    word: Option<usize>,
+    /// Where what is written stood, if that is asked for.
+    offsets: Option<Offsets>,
+    /// How far the text is read, in bytes.
+    read: usize,
+    /// The current word, if there is one.
+    word: Option<Word>,
+    /// The characters of a cluster, kept for its memory.
+    cluster: Vec<char>,
+}
+
+/// A word that is being written.
+struct Word {
+    /// Where it starts in what is written.
+    start: usize,
+    /// Where it starts in the text.
+    source: usize,
     has_latin: bool,
-    has_alike: bool,
+    has_other: bool,
 }
 
 impl Folder {
+    fn push_all(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (plain, behind) = split_plain(rest);
+            self.push_plain(plain);
+            let (words, behind) = split_words(behind);
+            self.push_words(words);
+            rest = behind;
+        }
+        self.end_word();
+    }
+
+    /// Notes that the next so many bytes are read, and made into what is written from here on.
+    fn read(&mut self, len: usize) -> usize {
+        let from = self.read;
+        self.read += len;
+        if let Some(offsets) = &mut self.offsets {
+            offsets.even(self.out.len(), from..self.read);
+        }
+        from
+    }
+
+    /// The same where the parts of what is read cannot be told apart in what is written.
+    fn read_whole(&mut self, len: usize) -> usize {
+        let from = self.read;
+        self.read += len;
+        if let Some(offsets) = &mut self.offsets {
+            offsets.whole(self.out.len(), from..self.read);
+        }
+        from
+    }
+
     /// Appends ASCII that starts and ends between words.
     fn push_plain(&mut self, text: &str) {
         self.end_word();
@@ -118,10 +171,12 @@ impl Folder {
         while !rest.is_empty() {
             let gap = rest.bytes().take_while(|byte| *byte <= b' ' || *byte == 0x7f).count();
             let (gap, behind) = rest.split_at(gap);
+            self.read_whole(gap.len());
             if gap.contains(char::is_whitespace) && !self.out.ends_with(' ') {
                 self.out.push(' ');
             }
             let (even, behind) = behind.split_at(even_len(behind.as_bytes()));
+            self.read(even.len());
             self.out.push_str(even);
             rest = behind;
         }
@@ -135,46 +190,77 @@ impl Folder {
         let mut rest = text;
         while !rest.is_empty() {
             let (stable, behind) = split_stable(rest);
-            stable.chars().for_each(|ch| self.push_lower(narrow(ch)));
+            for ch in stable.chars() {
+                let from = self.read(ch.len_utf8());
+                self.push_lower(narrow(ch), from);
+            }
             let (other, behind) = split_unstable(behind);
-            self.push_normalized(other);
+            self.push_unstable(other);
             rest = behind;
         }
     }
 
-    /// Appends any text.
-    fn push_normalized(&mut self, text: &str) {
-        // The stream-safe form bounds runs of marks, which would otherwise be sorted as a whole.
-        let shown = text.chars().filter(|ch| !is_hidden(*ch));
-        shown.stream_safe().nfkc().for_each(|ch| self.push_lower(ch));
-    }
-
-    fn push_lower(&mut self, ch: char) {
-        if ch.is_ascii() {
-            self.push(ch.to_ascii_lowercase());
-        } else if let Some(lower) = known_letter(ch) {
-            self.push_letter(lower);
-        } else {
-            ch.to_lowercase().for_each(|lower| self.push(lower));
+    /// Appends any text, cluster by cluster.
+    fn push_unstable(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (cluster, behind) = split_cluster(rest);
+            self.push_cluster(cluster);
+            rest = behind;
         }
     }
 
-    fn push_letter(&mut self, ch: char) {
-        self.word.get_or_insert(self.out.len());
-        self.has_latin |= ch.is_ascii();
-        self.has_alike |= latin_look_alike(ch).is_some();
+    /// Appends characters that normalization may join, and none other.
+    fn push_cluster(&mut self, text: &str) {
+        let from = self.read_whole(text.len());
+        let mut accents = 0;
+        let mut cluster = std::mem::take(&mut self.cluster);
+        cluster.clear();
+        cluster.extend(text.chars().filter(|ch| {
+            let is_accent = is_loose_accent(*ch);
+            accents += usize::from(is_accent);
+            !is_hidden(*ch) && (!is_accent || accents <= MAX_ACCENTS)
+        }));
+        match cluster.as_slice() {
+            [ch] if ch.is_ascii() => self.push_lower(*ch, from),
+            // Marks on such a sign are dropped with what it stands for.
+            [ch, ..] if is_word_sign(*ch) => self.push_lower(*ch, from),
+            // The stream-safe form bounds runs of marks, which would otherwise be sorted as a whole.
+            _ => cluster.iter().copied().stream_safe().nfkc().for_each(|ch| self.push_lower(ch, from)),
+        }
+        self.cluster = cluster;
+    }
+
+    /// Appends a character made of what stands at `from`.
+    fn push_lower(&mut self, ch: char, from: usize) {
+        if ch.is_ascii() {
+            self.push(ch.to_ascii_lowercase(), from);
+        } else if let Some(lower) = known_letter(ch) {
+            self.push_letter(lower, from);
+        } else if let Some(letter) = drawn_letter(ch) {
+            self.push_letter(letter, from);
+        } else {
+            ch.to_lowercase().for_each(|lower| self.push(lower, from));
+        }
+    }
+
+    fn push_letter(&mut self, ch: char, from: usize) {
+        let start = self.out.len();
+        let word = self.word.get_or_insert(Word { start, source: from, has_latin: false, has_other: false });
+        word.has_latin |= ch.is_ascii();
+        word.has_other |= !ch.is_ascii();
         self.out.push(ch);
     }
 
-    fn push(&mut self, ch: char) {
+    fn push(&mut self, ch: char, from: usize) {
         if is_hidden(ch) || is_loose_accent(ch) {
             return;
         }
         if ch.is_alphabetic() {
-            self.push_letter(ch);
+            self.push_letter(ch, from);
             return;
         }
-        self.end_word();
+        self.end_word_before(from);
         match ch {
             '\u{2018}' | '\u{2019}' => self.out.push('\''),
             '\u{201c}' | '\u{201d}' => self.out.push('"'),
@@ -185,17 +271,59 @@ impl Folder {
     }
 
     fn end_word(&mut self) {
-        if let Some(start) = self.word.take()
-            && self.has_latin
-            && self.has_alike
-        {
-            let word = self.out.split_off(start);
-            let latin = word.chars().map(|ch| latin_look_alike(ch).unwrap_or(ch));
-            self.out.extend(latin);
-        }
-        self.has_latin = false;
-        self.has_alike = false;
+        self.end_word_before(self.read);
     }
+
+    /// Ends the word, which was made of what stands before `end`.
+    fn end_word_before(&mut self, end: usize) {
+        let Some(Word { start, source, has_latin: true, has_other: true }) = self.word.take() else { return };
+        let word = self.out.split_off(start);
+        let len = word.len();
+        let latin = word.chars().map(|ch| latin_look_alike(ch).unwrap_or(ch));
+        self.out.extend(latin);
+        if self.out.len() != start + len
+            && let Some(offsets) = &mut self.offsets
+        {
+            offsets.rewind(start);
+            offsets.whole(start, source..end);
+            offsets.whole(self.out.len(), end..self.read);
+        }
+    }
+}
+
+/// Cuts behind the characters that normalization may join with the first one, or with each other.
+fn split_cluster(text: &str) -> (&str, &str) {
+    let mut has_shown = false;
+    let end = text.char_indices().find(|(_, ch)| {
+        if is_hidden(*ch) {
+            return false;
+        }
+        std::mem::replace(&mut has_shown, true) && starts_cluster(*ch)
+    });
+    text.split_at(end.map_or(text.len(), |(at, _)| at))
+}
+
+/// Whether normalization joins this character to nothing that stands before it.
+fn starts_cluster(ch: char) -> bool {
+    if ch.is_ascii() || is_stable(ch) || is_word_sign(ch) {
+        return true;
+    }
+    if is_loose_accent(ch) {
+        return false;
+    }
+    let mut first = None;
+    decompose_compatible(ch, |part| {
+        first.get_or_insert(part);
+    });
+    first.is_none_or(|first| {
+        canonical_combining_class(first) == 0 && is_nfc_quick([first].into_iter()) == IsNormalized::Yes
+    })
+}
+
+/// One character that stands for words, which would make a text up to eleven times as long. No phrase is written
+/// with them, so they stay what they are.
+const fn is_word_sign(ch: char) -> bool {
+    matches!(ch, '\u{fdfa}' | '\u{fdfb}' | '\u{3300}'..='\u{3357}')
 }
 
 /// Cuts before the first character that normalization may change, less the one it may change with it.
@@ -292,50 +420,17 @@ fn is_loose_accent(ch: char) -> bool {
     matches!(ch, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{20d0}'..='\u{20ff}')
 }
 
-/// A small part of the confusables of Unicode Technical Standard 39, in lower case.
-fn latin_look_alike(ch: char) -> Option<char> {
-    let latin = match ch {
-        'а' | 'α' => 'a',
-        'ь' => 'b',
-        'с' | 'ϲ' => 'c',
-        'ԁ' => 'd',
-        'е' | 'ε' => 'e',
-        'ɡ' => 'g',
-        'һ' => 'h',
-        'і' | 'ι' | 'ı' => 'i',
-        'ј' => 'j',
-        'к' | 'κ' => 'k',
-        'ӏ' => 'l',
-        'м' => 'm',
-        'п' | 'η' => 'n',
-        'о' | 'ο' | 'σ' => 'o',
-        'р' | 'ρ' => 'p',
-        'ԛ' => 'q',
-        'г' => 'r',
-        'ѕ' => 's',
-        'т' | 'τ' => 't',
-        'υ' => 'u',
-        'ѵ' | 'ν' => 'v',
-        'ԝ' | 'ω' => 'w',
-        'х' | 'χ' => 'x',
-        'у' | 'γ' => 'y',
-        _ => return None,
-    };
-    Some(latin)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use unicode_normalization::char::canonical_combining_class;
-    use unicode_normalization::{IsNormalized, is_nfkc_quick};
+    use unicode_normalization::is_nfkc_quick;
 
     use super::*;
 
     /// Folds without a short way.
     fn slow(text: &str) -> String {
         let mut folder = Folder::default();
-        folder.push_normalized(text);
+        folder.push_unstable(text);
         folder.end_word();
         folder.out
     }

@@ -2,26 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use crate::decode::View;
 use crate::detector::Detector;
 use crate::error::BuildError;
 use crate::finding::{Finding, Label};
 use crate::leads::Leads;
 use crate::normalize::Normalized;
 use crate::rules::{self, Rule};
+use crate::squeezed::Squeezed;
 
 const BUILT_IN: &str = include_str!("../rules/injection.txt");
 
 /// Finds known phrasings of injections, jailbreaks and requests for the system prompt, in the
-/// folded text and in what it contains in encoded form.
+/// folded text and in its other readings ([`Normalized::views`]).
 ///
 /// A net with holes: new phrasings, most languages and requests that look ordinary pass. On public
-/// attack collections, lists like this one find about one in fifteen. It judges whole texts and its
-/// findings have no range, so with [`Action::Redact`](crate::Action::Redact) it blocks.
+/// attack collections, lists like this one find about one in fifteen. It judges whole texts. A finding points to the
+/// phrase in the original, or to all of the code that it was decoded from.
 #[derive(Debug)]
 pub struct Injection {
     rules: Vec<Rule>,
     leads: Leads,
+    squeezed: Squeezed,
 }
 
 impl Injection {
@@ -32,7 +33,8 @@ impl Injection {
     pub fn new() -> Result<Self, BuildError> {
         let rules = rules::parse(BUILT_IN)?;
         let leads = Leads::new(&rules)?;
-        Ok(Self { rules, leads })
+        let squeezed = Squeezed::new(&rules)?;
+        Ok(Self { rules, leads, squeezed })
     }
 
     /// All rules, with their examples.
@@ -48,14 +50,26 @@ impl Detector for Injection {
 
     fn detect(&self, text: &Normalized<'_>, found: &mut Vec<Finding>) {
         let mut matched = BTreeSet::new();
-        let views = text.views().iter().map(View::folded);
-        for folded in std::iter::once(text.folded()).chain(views) {
-            self.leads.matching(folded, |index| {
-                matched.insert(index);
-            });
+        self.leads.matching(text.folded(), |rule, range| {
+            let range = text.original_range(range);
+            matched.insert((range.start, range.end, rule));
+        });
+        for view in text.views() {
+            let mut add = |rule, range: std::ops::Range<usize>| {
+                if !view.is_plain(range.clone()) {
+                    let range = text.original_range_of(view, range);
+                    matched.insert((range.start, range.end, rule));
+                }
+            };
+            match view.is_run_together() {
+                true => self.squeezed.matching(view.folded(), &mut add),
+                false => self.leads.matching(view.folded(), &mut add),
+            }
         }
-        let rules = matched.iter().filter_map(|index| self.rules.get(*index));
-        found.extend(rules.map(|rule| Finding::new(rule.label, rule.id, rule.severity)));
+        for (start, end, rule) in matched {
+            let Some(rule) = self.rules.get(rule) else { continue };
+            found.push(Finding::new(rule.label, rule.id, rule.severity).at(start..end));
+        }
     }
 
     fn window(&self) -> Option<usize> {

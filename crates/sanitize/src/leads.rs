@@ -8,6 +8,7 @@
 //! hashes of all four-byte windows takes a quarter of that.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use regex_automata::meta::{self, Regex};
 use regex_automata::{Anchored, Input};
@@ -64,6 +65,8 @@ struct Trail {
     is_done: bool,
     has_gate: bool,
     tries: usize,
+    /// Where the last match ends.
+    end: usize,
     /// Where a match may start, while no gate was seen.
     starts: Vec<usize>,
 }
@@ -95,8 +98,9 @@ impl Leads {
         Ok(Self { patterns, filter, leads })
     }
 
-    /// Calls `matched` with the index of every rule that matches `text`, once each.
-    pub(crate) fn matching(&self, text: &str, mut matched: impl FnMut(usize)) {
+    /// Calls `matched` with the index of every rule that matches `text` and with where it does: matches of one rule
+    /// come in order and do not overlap.
+    pub(crate) fn matching(&self, text: &str, mut matched: impl FnMut(usize, Range<usize>)) {
         let mut trails = vec![Trail::default(); self.patterns.len()];
         for (start, key) in text.as_bytes().array_windows().enumerate() {
             if self.filter.may_hold(*key)
@@ -107,7 +111,14 @@ impl Leads {
         }
     }
 
-    fn follow(&self, leads: &[Lead], text: &str, at: usize, trails: &mut [Trail], matched: &mut impl FnMut(usize)) {
+    fn follow(
+        &self,
+        leads: &[Lead],
+        text: &str,
+        at: usize,
+        trails: &mut [Trail],
+        matched: &mut impl FnMut(usize, Range<usize>),
+    ) {
         let (before, behind) = text.as_bytes().split_at_checked(at).unwrap_or_default();
         let in_word = before.last().copied().is_some_and(is_word);
         let behind = behind.get(size_of::<Key>()..).unwrap_or_default();
@@ -116,11 +127,11 @@ impl Leads {
             let (Some(pattern), Some(trail)) = (self.patterns.get(lead.rule), trails.get_mut(lead.rule)) else {
                 continue;
             };
-            let is_match =
-                !trail.is_done && if lead.is_gate { pattern.open(text, trail) } else { pattern.meet(text, at, trail) };
-            if is_match {
-                trail.is_done = true;
-                matched(lead.rule);
+            let mut found = |range| matched(lead.rule, range);
+            if lead.is_gate {
+                pattern.open(text, trail, &mut found);
+            } else {
+                pattern.meet(text, at, trail, &mut found);
             }
         }
     }
@@ -158,38 +169,45 @@ impl Filter {
 
 impl Pattern {
     /// A match may start here.
-    fn meet(&self, text: &str, start: usize, trail: &mut Trail) -> bool {
+    fn meet(&self, text: &str, start: usize, trail: &mut Trail, found: &mut impl FnMut(Range<usize>)) {
         if !self.is_gated || trail.has_gate {
-            return self.is_match(text, start, trail);
-        }
-        if trail.starts.len() <= most_tries(text) {
+            self.follow(text, start, trail, found);
+        } else if trail.starts.len() <= most_tries(text) {
             trail.starts.push(start);
         }
-        false
     }
 
     /// A gate was seen: what was put aside is tried.
-    fn open(&self, text: &str, trail: &mut Trail) -> bool {
-        if trail.has_gate {
-            return false;
+    fn open(&self, text: &str, trail: &mut Trail, found: &mut impl FnMut(Range<usize>)) {
+        if std::mem::replace(&mut trail.has_gate, true) {
+            return;
         }
-        trail.has_gate = true;
         if self.is_loose {
-            trail.is_done = true;
-            return self.regex.is_match(text);
+            self.search(text, trail, found);
         }
-        let starts = std::mem::take(&mut trail.starts);
-        starts.into_iter().any(|start| !trail.is_done && self.is_match(text, start, trail))
+        for start in std::mem::take(&mut trail.starts) {
+            self.follow(text, start, trail, found);
+        }
     }
 
-    /// Tries the pattern at `start`, or on the whole text if it is not to be tried again.
-    fn is_match(&self, text: &str, start: usize, trail: &mut Trail) -> bool {
+    /// Tries the pattern at `start`, or on the rest of the text if it is not to be tried again.
+    fn follow(&self, text: &str, start: usize, trail: &mut Trail, found: &mut impl FnMut(Range<usize>)) {
+        if trail.is_done || start < trail.end {
+            return;
+        }
         trail.tries += 1;
         if trail.tries > most_tries(text) {
-            trail.is_done = true;
-            return self.regex.is_match(text);
+            self.search(text, trail, found);
+        } else if let Some(hit) = self.regex.find(Input::new(text).span(start..text.len()).anchored(Anchored::Yes)) {
+            trail.end = hit.end();
+            found(hit.range());
         }
-        self.regex.is_match(Input::new(text).span(start..text.len()).anchored(Anchored::Yes))
+    }
+
+    /// Looks for all matches that are left.
+    fn search(&self, text: &str, trail: &mut Trail, found: &mut impl FnMut(Range<usize>)) {
+        trail.is_done = true;
+        self.regex.find_iter(Input::new(text).span(trail.end..text.len())).for_each(|hit| found(hit.range()));
     }
 }
 

@@ -43,6 +43,33 @@ impl Detector for Greedy {
     }
 }
 
+/// Judges the whole text and cannot tell where it is wrong.
+struct Tone;
+
+impl Detector for Tone {
+    fn label(&self) -> Label {
+        Label::Custom("tone")
+    }
+
+    fn detect(&self, text: &Normalized<'_>, found: &mut Vec<Finding>) {
+        if text.folded().contains("rude") {
+            found.push(Finding::new(self.label(), "tone.rude", Severity::Low));
+        }
+    }
+
+    fn window(&self) -> Option<usize> {
+        None
+    }
+}
+
+#[test]
+fn a_finding_without_a_range_blocks_where_it_should_redact() {
+    let sanitizer = Sanitizer::builder().detector(Tone, Action::Redact).build().unwrap();
+    let verdict = sanitizer.check("This is rude.");
+    assert_eq!(verdict.findings()[0].label(), Label::Custom("tone"));
+    assert_eq!(verdict.action(), Action::Block);
+}
+
 #[test]
 fn a_detector_from_outside_redacts_whole_and_streamed() {
     let sanitizer = Sanitizer::builder().detector(CodeName, Action::Redact).build().unwrap();

@@ -3,6 +3,7 @@
 
 mod canary;
 mod custom;
+mod disguises;
 mod input;
 mod json;
 mod limits;
@@ -11,6 +12,7 @@ mod output;
 mod overlap;
 mod personal;
 mod placeholders;
+mod ranges;
 mod reactions;
 mod repetition;
 mod secrets;

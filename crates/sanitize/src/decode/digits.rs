@@ -1,0 +1,286 @@
+//! Base64, base32, hexadecimal and binary digits, in one run or in groups.
+
+use std::ops::Range;
+
+use super::Piece;
+
+/// The shortest run that is looked into, in digits and what may part them.
+const MIN_RUN: usize = 16;
+/// How many bytes are looked at together. The shortest run fills one such block wherever it stands.
+const BLOCK: usize = 8;
+/// Fewer decoded bytes are taken for chance.
+const MIN_DECODED: usize = 8;
+/// How many bytes are decoded before they are looked at.
+const PROBE: usize = 24;
+/// The most bytes between two groups.
+const MAX_GAP: usize = 4;
+
+/// How far into a run of base64, and behind how many marks, its digits are looked for: a path may lead to them.
+const MAX_PREFIX: usize = 64;
+const MAX_MARKS: usize = 4;
+
+const _: () = assert!(MIN_RUN >= 2 * BLOCK - 1);
+
+/// Digits of a power of two.
+struct Radix {
+    /// How many bits a digit has.
+    bits: u32,
+    value: fn(u8) -> Option<u8>,
+    /// What may stand between groups besides white space.
+    is_gap: fn(u8) -> bool,
+    /// How many digits at the start of a run may belong to something else.
+    skips: usize,
+}
+
+const BINARY: Radix = Radix { bits: 1, value: bit, is_gap: |byte| byte == b',', skips: 1 };
+const HEX: Radix = Radix { bits: 4, value: hex, is_gap: is_hex_gap, skips: 2 };
+const BASE32: Radix = Radix { bits: 5, value: base32, is_gap: |_| false, skips: 1 };
+const BASE64: Radix = Radix { bits: 6, value: base64, is_gap: |_| false, skips: 4 };
+
+/// Reads runs of digits that say something readable.
+pub(crate) fn read(text: &str, pieces: &mut Vec<Piece>) {
+    let bytes = text.as_bytes();
+    let mut behind = 0;
+    for run in runs(bytes, |byte| base64(byte).is_some()) {
+        if run.start >= behind {
+            behind = try_each(bytes, run, &[&BINARY, &HEX, &BASE32, &BASE64], pieces);
+        }
+    }
+    behind = 0;
+    for run in runs(bytes, |byte| hex(byte).is_some() || byte.is_ascii_whitespace() || is_hex_gap(byte)) {
+        let has_gaps =
+            |run: &Range<usize>| bytes.get(run.clone()).is_some_and(|run| run.iter().any(|b| hex(*b).is_none()));
+        if run.start >= behind && has_gaps(&run) {
+            behind = try_each(bytes, first_pair(bytes, run), &[&BINARY, &HEX], pieces);
+        }
+    }
+    behind = 0;
+    for group in groups(bytes) {
+        if group.start >= behind {
+            behind = try_each(bytes, group, &[&BASE64], pieces);
+        }
+    }
+}
+
+/// Adds what the run says in the first of these that is readable; returns how far was read.
+fn try_each(bytes: &[u8], run: Range<usize>, radixes: &[&Radix], pieces: &mut Vec<Piece>) -> usize {
+    for radix in radixes {
+        for start in radix.starts(bytes, &run) {
+            if let Some((end, text)) = radix.read(bytes, start) {
+                // Digits stand for words of their own.
+                pieces.push(Piece { range: start..end, text: format!(" {text} ") });
+                return end;
+            }
+        }
+    }
+    run.end
+}
+
+impl Radix {
+    /// Where the digits of a run may start: near its start, and behind marks that may be digits too.
+    fn starts(&self, bytes: &[u8], run: &Range<usize>) -> impl Iterator<Item = usize> {
+        let behind_mark = bytes.get(run.clone()).unwrap_or_default().iter().take(MAX_PREFIX).enumerate();
+        let behind_mark = behind_mark.filter(|(_, byte)| self.bits == 6 && !byte.is_ascii_alphanumeric());
+        let first = run.start;
+        let marks = behind_mark.map(move |(at, _)| first + at + 1).take(MAX_MARKS);
+        (first..(first + self.skips).min(run.end)).chain(marks)
+    }
+
+    /// What the digits from `start` on say, and where they end.
+    fn read(&self, bytes: &[u8], start: usize) -> Option<(usize, String)> {
+        let mut decoded = Vec::new();
+        let (mut held, mut count) = (0_u32, 0);
+        let (mut at, mut checked) = (start, 0);
+        while let Some(byte) = bytes.get(at) {
+            if let Some(value) = (self.value)(*byte) {
+                held = (held << self.bits) | u32::from(value);
+                count += self.bits;
+                if count >= 8 {
+                    count -= 8;
+                    decoded.extend(u8::try_from((held >> count) & 0xff));
+                }
+                at += 1;
+            } else {
+                let gap = self.gap(bytes, at);
+                if gap == 0 {
+                    break;
+                }
+                at += gap;
+            }
+            if decoded.len() >= checked + PROBE {
+                match check(&decoded, checked) {
+                    Some(valid) => checked = valid,
+                    None => break,
+                }
+            }
+        }
+        at += bytes.get(at..)?.iter().take(6).take_while(|byte| **byte == b'=').count();
+        Some((at, readable(decoded)?))
+    }
+
+    /// How many bytes stand between two groups here; none if the digits end.
+    fn gap(&self, bytes: &[u8], at: usize) -> usize {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let is_gap = |byte: &&u8| byte.is_ascii_whitespace() || (self.is_gap)(**byte);
+        let mut gap = rest.iter().take(MAX_GAP).take_while(is_gap).count();
+        let behind = rest.get(gap..).unwrap_or_default();
+        if self.bits == 4 && (behind.starts_with(b"0x") || behind.starts_with(b"x")) {
+            gap += if behind.starts_with(b"0") { 2 } else { 1 };
+        }
+        let word = rest.get(gap..).unwrap_or_default();
+        let len = word.iter().take(128).take_while(|byte| (self.value)(**byte).is_some()).count();
+        let is_group = match (self.bits, word.split_at_checked(len)) {
+            (_, None | Some(([], _))) => false,
+            (_, Some((_, [next, ..]))) if next.is_ascii_alphanumeric() && *next != b'x' && len < 128 => false,
+            (1, _) => len.is_multiple_of(8),
+            (4, _) => len.is_multiple_of(2),
+            (5, _) => len >= 4,
+            (_, Some((word, _))) => rest.get(..gap).is_some_and(|gap| gap.contains(&b'\n')) || is_odd(word),
+        };
+        if is_group { gap } else { 0 }
+    }
+}
+
+/// Whether this is hardly a word of prose: it has a digit, or a capital behind a small letter.
+fn is_odd(word: &[u8]) -> bool {
+    word.iter().any(|byte| !byte.is_ascii_alphabetic())
+        || word.array_windows().any(|[one, other]| one.is_ascii_lowercase() && other.is_ascii_uppercase())
+}
+
+/// How far these bytes are text, of which so many were looked at; `None` if they are not.
+fn check(decoded: &[u8], checked: usize) -> Option<usize> {
+    let new = decoded.get(checked..)?;
+    match std::str::from_utf8(new) {
+        Ok(_) => Some(decoded.len()),
+        Err(error) if error.error_len().is_none() => Some(checked + error.valid_up_to()),
+        Err(_) => None,
+    }
+}
+
+/// The bytes as text up to the first that are none, if it is long enough and nine in ten characters can be read.
+fn readable(mut bytes: Vec<u8>) -> Option<String> {
+    if let Err(error) = std::str::from_utf8(&bytes) {
+        bytes.truncate(error.valid_up_to());
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let (all, odd) = text.chars().fold((0_usize, 0_usize), |(all, odd), ch| {
+        (all + 1, odd + usize::from(ch.is_control() && !ch.is_whitespace()))
+    });
+    (text.len() >= MIN_DECODED && odd * 10 <= all).then_some(text)
+}
+
+/// Cuts what stands before the first two digits that stand by themselves.
+fn first_pair(bytes: &[u8], run: Range<usize>) -> Range<usize> {
+    let part = bytes.get(run.clone()).unwrap_or_default();
+    let is_digit = |at: usize| part.get(at).is_some_and(|byte| hex(*byte).is_some());
+    let is_start = |at: &usize| is_digit(*at) && is_digit(at + 1) && (*at == 0 || !is_digit(at - 1));
+    let skipped = (0..part.len()).find(is_start).unwrap_or(0);
+    run.start + skipped..run.end
+}
+
+/// Three groups of base64 digits of one length, at least four, of which two have a capital behind a small letter.
+fn groups(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut groups = Vec::new();
+    for (index, block) in bytes.as_chunks::<16>().0.iter().enumerate() {
+        let mut pairs = 0_u8;
+        for [one, other] in block.array_windows() {
+            pairs += u8::from(one.is_ascii_lowercase() & other.is_ascii_uppercase());
+        }
+        if pairs >= 2
+            && let Some(group) = group_around(bytes, index * 16)
+        {
+            groups.push(group);
+        }
+    }
+    groups
+}
+
+fn group_around(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    const MOST: usize = 64;
+    let is_digit = |byte: &&u8| base64(**byte).is_some();
+    let before = bytes.get(..at)?.iter().rev().take(MOST).take_while(is_digit).count();
+    let mut start = at - before;
+    let len = bytes.get(start..)?.iter().take(MOST).take_while(is_digit).count();
+    let is_group = |from: usize| {
+        let digits = bytes.get(from..from + len).is_some_and(|part| part.iter().all(|byte| base64(*byte).is_some()));
+        digits && bytes.get(from + len).is_none_or(u8::is_ascii_whitespace)
+    };
+    if len < 4 || !is_group(start + len + 1) || !is_group(start + 2 * (len + 1)) {
+        return None;
+    }
+    for _ in 0..4 {
+        match start.checked_sub(len + 1) {
+            Some(earlier) if is_group(earlier) => start = earlier,
+            _ => break,
+        }
+    }
+    Some(start..start + 1)
+}
+
+/// The long runs of bytes of a kind. Looks at single bytes only around blocks that are full of them.
+fn runs(text: &[u8], is_kind: impl Fn(u8) -> bool + Copy) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut full = 0..0;
+    for block in text.as_chunks::<BLOCK>().0 {
+        if block.iter().fold(true, |all, byte| all & is_kind(*byte)) {
+            full.end += BLOCK;
+            continue;
+        }
+        if !full.is_empty() {
+            runs.extend(run_around(text, full.clone(), is_kind));
+        }
+        full = full.end + BLOCK..full.end + BLOCK;
+    }
+    if !full.is_empty() {
+        runs.extend(run_around(text, full, is_kind));
+    }
+    runs
+}
+
+/// The run that these full blocks are part of, if it is long enough.
+fn run_around(text: &[u8], full: Range<usize>, is_kind: impl Fn(u8) -> bool) -> Option<Range<usize>> {
+    let is_kind = |byte: &&u8| is_kind(**byte);
+    let head = text.get(..full.start)?.iter().rev().take_while(is_kind).count();
+    let tail = text.get(full.end..)?.iter().take_while(is_kind).count();
+    let run = full.start - head..full.end + tail;
+    (run.len() >= MIN_RUN).then_some(run)
+}
+
+const fn base64(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}
+
+const fn base32(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'2'..=b'7' => Some(byte - b'2' + 26),
+        _ => None,
+    }
+}
+
+pub(super) const fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+const fn bit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0' | b'1' => Some(byte - b'0'),
+        _ => None,
+    }
+}
+
+const fn is_hex_gap(byte: u8) -> bool {
+    matches!(byte, b',' | b':' | b';' | b'-' | b'x' | b'\\')
+}
