@@ -109,18 +109,22 @@ impl std::fmt::Display for TextDigest {
 impl Screening {
     /// The rules for a request.
     pub(crate) fn of(&self, principal: Option<&Principal>, model: &ModelName) -> &Arc<ScreenRules> {
-        let exception = self.exceptions.iter().find(|exception| exception.fits(principal, model));
+        let tenant = principal.map(|principal| principal.tenant().as_str()).unwrap_or_default();
+        self.rules_for(tenant, principal.map(Principal::family), Some(model))
+    }
+
+    /// The rules for a tenant, a family of keys and a model.
+    pub fn rules_for(&self, tenant: &str, family: Option<&FamilyId>, model: Option<&ModelName>) -> &Arc<ScreenRules> {
+        let exception = self.exceptions.iter().find(|exception| exception.fits(tenant, family, model));
         exception.map_or(&self.rules, |exception| &exception.rules)
     }
 }
 
 impl ScreenException {
-    fn fits(&self, principal: Option<&Principal>, model: &ModelName) -> bool {
-        let Some(principal) = principal else { return false };
-        let (tenant, family) = (principal.tenant().as_str(), principal.family());
+    fn fits(&self, tenant: &str, family: Option<&FamilyId>, model: Option<&ModelName>) -> bool {
         (self.tenants.is_empty() || self.tenants.iter().any(|one| one == tenant))
-            && (self.families.is_empty() || self.families.contains(family))
-            && (self.models.is_empty() || self.models.contains(model))
+            && (self.families.is_empty() || family.is_some_and(|family| self.families.contains(family)))
+            && (self.models.is_empty() || model.is_some_and(|model| self.models.contains(model)))
     }
 }
 

@@ -4,6 +4,7 @@ mod first_start;
 mod here;
 mod inspect;
 mod keys;
+mod screen;
 mod serve;
 mod setup;
 mod terms;
@@ -33,6 +34,7 @@ Examples:
   portcullis config check --config FILE        say what is wrong with a file, without starting
   portcullis keys issue --name ci --model 'llama-*' --operation chat --requests '5/second burst 10'
   portcullis explain 0198c1de-...              why a request was refused, by its x-request-id
+  portcullis screen --jsonl prompts.jsonl      what the rules make of texts, before they hold for requests
 
 A running gateway is administered over its admin listener, with the key in PORTCULLIS_ADMIN_KEY.
 Exit codes: 0 done, 1 failed, 2 wrong arguments or a tampered trail, 3 an incomplete trail."
@@ -77,6 +79,8 @@ enum Command {
     Setup(setup::SetupArguments),
     /// Issue a demo key, and the first admin key if there is none, and show commands to try.
     Welcome(setup::WelcomeArguments),
+    /// Screen a text as requests or answers are, and say what was found and how long it took.
+    Screen(screen::ScreenArguments),
     /// Ask the gateway on this machine whether it is ready; exit code 0 if so. For containers.
     Healthcheck,
     /// Say what happened to a request: which step, which rule, which limit.
@@ -143,6 +147,7 @@ impl Arguments {
             Command::Audit(AuditCommand::Verify { key }) => {
                 inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref()).await
             }
+            Command::Screen(command) => screen::run(&arguments.load().map_err(Failure::new)?, &command),
             Command::Healthcheck => inspect::healthcheck(&arguments.load().map_err(Failure::new)?).await,
             Command::Setup(command) => setup::make(&command),
             Command::Welcome(command) => setup::welcome(&arguments.load().map_err(Failure::new)?, &command).await,

@@ -1,0 +1,198 @@
+//! `portcullis screen`: what the rules make of texts, for people who tune them.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use core_validate::ModelName;
+use pipeline::{ScreenRules, TextDigest};
+use sanitize::{Action, Finding, Mode, Sanitizer, Severity, Verdict};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::cli::{Failure, print};
+use crate::config::Settings;
+
+/// Longest line of JSON lines, in bytes.
+const MAX_LINE: u64 = 64 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct ScreenArguments {
+    /// The text, or JSON lines with a field `text` in each; standard input if there is none.
+    file: Option<PathBuf>,
+    /// Screen as what is sent to a model, or as what comes from it.
+    #[arg(long, value_enum, default_value_t = Direction::Input)]
+    direction: Direction,
+    /// Read JSON lines, each with a field `text`, and answer each with a line of JSON.
+    #[arg(long)]
+    jsonl: bool,
+    /// Screen as for this tenant.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Screen as for this model.
+    #[arg(long)]
+    model: Option<ModelName>,
+    /// Only say the digest of the text, for screening.input.trusted_texts.
+    #[arg(long, conflicts_with = "jsonl")]
+    digest: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Direction {
+    Input,
+    Output,
+}
+
+/// A line of JSON lines; what else is in it is given back.
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    #[serde(default)]
+    id: Value,
+}
+
+/// `portcullis screen`
+pub(super) fn run(settings: &Settings, arguments: &ScreenArguments) -> Result<(), Failure> {
+    let policy = crate::rules::policy(settings).map_err(Failure::new)?;
+    let tenant = arguments.tenant.as_deref().unwrap_or_default();
+    let rules = policy.screening.rules_for(tenant, None, arguments.model.as_ref());
+    let mut input = open(arguments)?;
+    if arguments.jsonl {
+        return lines(&mut input, rules, arguments.direction);
+    }
+    let mut text = String::new();
+    input.read_to_string(&mut text).map_err(|error| Failure::new(format!("the text cannot be read: {error}")))?;
+    if arguments.digest {
+        print(&format!("sha256:{}", TextDigest::of(&text)));
+        return Ok(());
+    }
+    for line in told(&screen(rules, arguments.direction, &text)) {
+        print(&line);
+    }
+    Ok(())
+}
+
+fn open(arguments: &ScreenArguments) -> Result<Box<dyn BufRead>, Failure> {
+    let Some(path) = &arguments.file else { return Ok(Box::new(BufReader::new(io::stdin()))) };
+    let file = File::open(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// Answers every line; those that cannot be read are said, and the command fails in the end.
+fn lines(input: &mut dyn BufRead, rules: &ScreenRules, direction: Direction) -> Result<(), Failure> {
+    let (mut number, mut unread) = (0_u64, 0_u64);
+    loop {
+        let mut line = Vec::new();
+        let read = input.take(MAX_LINE).read_until(b'\n', &mut line).map_err(Failure::new)?;
+        if read == 0 {
+            break;
+        }
+        number += 1;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<Line>(&line) {
+            Ok(Line { text, id }) => print(&answer(&screen(rules, direction, &text), number, &id).to_string()),
+            Err(_) => {
+                unread += 1;
+                print(&json!({"line": number, "error": "no JSON object with a text"}).to_string());
+            }
+        }
+    }
+    if unread == 0 { Ok(()) } else { Err(Failure::new(format!("{unread} lines cannot be read"))) }
+}
+
+/// A text that was screened.
+struct Screened<'t> {
+    verdict: Verdict<'t>,
+    text: &'t str,
+    took: Duration,
+}
+
+fn screen<'t>(rules: &ScreenRules, direction: Direction, text: &'t str) -> Screened<'t> {
+    let sanitizer: &Sanitizer = match direction {
+        Direction::Input => &rules.input,
+        Direction::Output => &rules.output,
+    };
+    let started = Instant::now();
+    let verdict = sanitizer.check(text);
+    Screened { verdict, text, took: started.elapsed() }
+}
+
+/// What is said of a text to a person: the verdict, each finding with the place it is at, the text that is left.
+fn told(screened: &Screened<'_>) -> Vec<String> {
+    let Screened { verdict, text, took } = screened;
+    let size = text.len();
+    let mut said = vec![format!("{}, {size} bytes in {} us", action_word(verdict.action()), took.as_micros())];
+    for finding in verdict.findings() {
+        let shown = finding.range().and_then(|range| text.get(range)).map(excerpt).unwrap_or_default();
+        let place = finding.range().map(|range| format!(" at {}..{}", range.start, range.end)).unwrap_or_default();
+        let (action, mode) = (action_word(finding.action()), mode_word(finding.mode()));
+        let severity = severity_word(finding.severity());
+        said.push(format!(
+            "  {} ({}, {severity}): {action}, {mode}{place}{shown}",
+            finding.rule(),
+            finding.label().as_str()
+        ));
+    }
+    if verdict.action() == Action::Redact {
+        said.push(verdict.clone().into_text().into_owned());
+    }
+    said
+}
+
+/// The start of what was found, with everything that does not print escaped.
+fn excerpt(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    let more = if text.chars().nth(SHOWN).is_some() { "..." } else { "" };
+    format!(": {shown}{more}")
+}
+
+fn answer(screened: &Screened<'_>, line: u64, id: &Value) -> Value {
+    let Screened { verdict, took, .. } = screened;
+    json!({
+        "line": line,
+        "id": id,
+        "action": action_word(verdict.action()),
+        "is_flagged": !verdict.findings().is_empty(),
+        "findings": verdict.findings().iter().map(finding).collect::<Vec<_>>(),
+        "microseconds": u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "rule": finding.rule(),
+        "label": finding.label().as_str(),
+        "severity": severity_word(finding.severity()),
+        "action": action_word(finding.action()),
+        "mode": mode_word(finding.mode()),
+        "range": finding.range().map(|range| [range.start, range.end]),
+    })
+}
+
+fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::Block => "block",
+        Action::Redact => "redact",
+        _ => "allow",
+    }
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        _ => "enforce",
+    }
+}
+
+fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        _ => "high",
+    }
+}
