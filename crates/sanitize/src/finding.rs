@@ -104,8 +104,12 @@ pub(crate) enum Rest {
 pub(crate) enum Class {
     /// `A-Z`, `0-9`
     Upper,
+    /// `a-f`, `0-9`
+    Hex,
     /// `A-Z`, `a-z`, `0-9`
     Alnum,
+    /// [`Class::Alnum`], `+`, `/` and `=`
+    Base64,
     /// [`Class::Alnum`] and `_`
     Word,
     /// [`Class::Word`] and `-`
@@ -120,7 +124,9 @@ impl Class {
     pub(crate) const fn contains(self, byte: u8) -> bool {
         match self {
             Self::Upper => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+            Self::Hex => matches!(byte, b'a'..=b'f' | b'0'..=b'9'),
             Self::Alnum => byte.is_ascii_alphanumeric(),
+            Self::Base64 => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='),
             Self::Word => byte.is_ascii_alphanumeric() || byte == b'_',
             Self::Dashed => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
             Self::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'),

@@ -31,6 +31,7 @@ mod repetition;
 mod rules;
 mod sanitizer;
 mod secret_rules;
+mod secret_values;
 mod secrets;
 mod sink;
 mod squeezed;

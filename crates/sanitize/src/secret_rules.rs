@@ -17,6 +17,8 @@ pub(crate) struct Form {
     pub(crate) rule: &'static str,
     pub(crate) prefix: &'static str,
     pub(crate) body: Body,
+    /// A word that must stand shortly before it, in lower case.
+    pub(crate) near: Option<&'static str>,
 }
 
 /// What follows the prefix.
@@ -26,8 +28,10 @@ pub(crate) enum Body {
     Exactly(usize, Class),
     /// At least so many characters; the rest of them belong to it.
     AtLeast(usize, Class),
-    /// 16 characters, an underscore, 60 characters.
-    Portcullis,
+    /// So many characters, the last six of which are a checksum; or any larger number of them.
+    Checked(usize),
+    /// At least so many characters, and at this place this one.
+    Parted(usize, u8, usize, Class),
     /// The rest of a header with `alg`, and a dot (RFC 7519).
     Jwt,
     /// The rest of a header line and the start of a body (RFC 7468).
@@ -35,35 +39,73 @@ pub(crate) enum Body {
 }
 
 const fn form(rule: &'static str, prefix: &'static str, body: Body) -> Form {
-    Form { rule, prefix, body }
+    Form { rule, prefix, body, near: None }
 }
 
 pub(crate) const FORMS: &[Form] = &[
     form("secret.aws", "AKIA", Body::Exactly(16, Class::Upper)),
     form("secret.aws", "ASIA", Body::Exactly(16, Class::Upper)),
-    form("secret.github", "ghp_", Body::AtLeast(36, Class::Alnum)),
-    form("secret.github", "gho_", Body::AtLeast(36, Class::Alnum)),
-    form("secret.github", "ghs_", Body::AtLeast(36, Class::Alnum)),
-    form("secret.github", "ghu_", Body::AtLeast(36, Class::Alnum)),
-    form("secret.github", "ghr_", Body::AtLeast(36, Class::Alnum)),
+    form("secret.github", "ghp_", Body::Checked(36)),
+    form("secret.github", "gho_", Body::Checked(36)),
+    form("secret.github", "ghs_", Body::Checked(36)),
+    form("secret.github", "ghu_", Body::Checked(36)),
+    form("secret.github", "ghr_", Body::Checked(36)),
     form("secret.github", "github_pat_", Body::AtLeast(82, Class::Word)),
     form("secret.gitlab", "glpat-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "gldt-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glrt-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glrtr-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glcbt-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glptt-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glft-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glimt-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glagent-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glsoat-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glffct-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "gloas-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.gitlab", "glwt-", Body::AtLeast(20, Class::Dashed)),
     form("secret.slack", "xoxb-", Body::AtLeast(20, Class::Dashed)),
     form("secret.slack", "xoxa-", Body::AtLeast(20, Class::Dashed)),
     form("secret.slack", "xoxp-", Body::AtLeast(20, Class::Dashed)),
     form("secret.slack", "xoxr-", Body::AtLeast(20, Class::Dashed)),
     form("secret.slack", "xoxs-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.slack", "xoxe-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.slack", "xapp-", Body::AtLeast(20, Class::Dashed)),
+    form("secret.slack", "https://hooks.slack.com/services/T", Body::AtLeast(30, Class::Link)),
     form("secret.stripe", "sk_live_", Body::AtLeast(24, Class::Alnum)),
     form("secret.stripe", "rk_live_", Body::AtLeast(24, Class::Alnum)),
     form("secret.openai", "sk-proj-", Body::AtLeast(40, Class::Dashed)),
     form("secret.openai", "sk-svcacct-", Body::AtLeast(40, Class::Dashed)),
     form("secret.openai", "sk-admin-", Body::AtLeast(40, Class::Dashed)),
     form("secret.openai", "sk-", Body::AtLeast(40, Class::Alnum)),
+    form("secret.openrouter", "sk-or-v1-", Body::AtLeast(64, Class::Hex)),
     form("secret.anthropic", "sk-ant-", Body::AtLeast(40, Class::Dashed)),
     form("secret.google", "AIza", Body::Exactly(35, Class::Dashed)),
-    form("secret.portcullis", "pck1_", Body::Portcullis),
+    form("secret.google", "GOCSPX-", Body::Exactly(28, Class::Dashed)),
+    form("secret.google", "ya29.", Body::AtLeast(60, Class::Dashed)),
+    form("secret.npm", "npm_", Body::Checked(36)),
+    form("secret.pypi", "pypi-AgEIcHlwaS5vcmc", Body::AtLeast(50, Class::Dashed)),
+    form("secret.pypi", "pypi-AgENdGVzdC5weXBpLm9yZw", Body::AtLeast(50, Class::Dashed)),
+    form("secret.hugging_face", "hf_", Body::AtLeast(34, Class::Alnum)),
+    form("secret.sendgrid", "SG.", Body::Parted(22, b'.', 66, Class::Dotted)),
+    form("secret.digitalocean", "dop_v1_", Body::Exactly(64, Class::Hex)),
+    form("secret.digitalocean", "doo_v1_", Body::Exactly(64, Class::Hex)),
+    form("secret.digitalocean", "dor_v1_", Body::Exactly(64, Class::Hex)),
+    form("secret.databricks", "dapi", Body::Exactly(32, Class::Hex)),
+    form("secret.azure", "AccountKey=", Body::AtLeast(80, Class::Base64)),
+    form("secret.azure", "SharedAccessKey=", Body::AtLeast(40, Class::Base64)),
+    form("secret.groq", "gsk_", Body::AtLeast(48, Class::Alnum)),
+    form("secret.xai", "xai-", Body::AtLeast(70, Class::Alnum)),
+    form("secret.replicate", "r8_", Body::AtLeast(37, Class::Alnum)),
+    form("secret.docker", "dckr_pat_", Body::AtLeast(27, Class::Dashed)),
+    form("secret.vault", "hvs.", Body::AtLeast(90, Class::Dashed)),
+    form("secret.grafana", "glsa_", Body::AtLeast(32, Class::Word)),
+    form("secret.shopify", "shpat_", Body::Exactly(32, Class::Hex)),
+    form("secret.age", "AGE-SECRET-KEY-1", Body::Exactly(58, Class::Upper)),
+    form("secret.portcullis", "pck1_", Body::Parted(16, b'_', 77, Class::Word)),
     form("secret.jwt", "eyJ", Body::Jwt),
     form("secret.private_key", "-----BEGIN ", Body::KeyBlock),
+    Form { rule: "secret.twilio", prefix: "SK", body: Body::Exactly(32, Class::Hex), near: Some("twilio") },
 ];
 
 /// What stands behind a prefix.
@@ -78,6 +120,12 @@ pub(crate) enum Probe {
 }
 
 impl Form {
+    /// Whether a credential of this form starts here.
+    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
+        let is_sure = || matches!(self.probe(text), Probe::Match(..) | Probe::Open(Some(_)));
+        text.starts_with(self.prefix.as_bytes()) && is_sure()
+    }
+
     /// Looks at `text`, which starts with the prefix.
     pub(crate) fn probe(&self, text: &[u8]) -> Probe {
         let from = self.prefix.len();
@@ -94,9 +142,10 @@ impl Form {
                 }
             }
             Body::AtLeast(len, class) => at_least(from, body, len, class),
-            Body::Portcullis => match body.get(16) {
-                Some(b'_') | None => at_least(from, body, 77, Class::Word),
-                Some(_) => Probe::No,
+            Body::Checked(len) => checked(from, body, len),
+            Body::Parted(place, byte, len, class) => match body.get(place) {
+                Some(found) if *found != byte => Probe::No,
+                _ => at_least(from, body, len, class),
             },
             Body::Jwt => jwt(text),
             Body::KeyBlock => key_block(from, text),
@@ -117,6 +166,32 @@ fn at_least(from: usize, body: &[u8], len: usize, class: Class) -> Probe {
     }
 }
 
+/// Tokens of GitHub and npm: 30 characters and their CRC-32 in base 62 (GitHub, "Behind GitHub's new authentication
+/// token formats", 2021). Longer ones are taken as they are.
+fn checked(from: usize, body: &[u8], len: usize) -> Probe {
+    let run = run(body, Class::Alnum, len + 1);
+    let is_proved = || body.get(..len).is_some_and(|body| has_checksum(body) && !is_placeholder(body));
+    match (run, body.len() > run) {
+        (run, _) if run > len => at_least(from, body, len + 1, Class::Alnum),
+        (run, true) if run == len && is_proved() => Probe::Match(from + len, None),
+        (run, false) if run == len && is_proved() => Probe::Open(Some(from + len)),
+        (_, false) => Probe::Open(None),
+        (_, true) => Probe::No,
+    }
+}
+
+fn has_checksum(token: &[u8]) -> bool {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let (body, sum) = token.split_at_checked(token.len().saturating_sub(6)).unwrap_or_default();
+    let mut left = crc32fast::hash(body);
+    let is_next = |byte: &u8| {
+        let digit = DIGITS.get(left as usize % DIGITS.len());
+        left /= DIGITS.len() as u32;
+        digit == Some(byte)
+    };
+    sum.iter().rev().all(is_next)
+}
+
 fn jwt(text: &[u8]) -> Probe {
     let header = run(text, Class::Dashed, MAX_JWT_HEADER + 1);
     if header > MAX_JWT_HEADER {
@@ -128,8 +203,20 @@ fn jwt(text: &[u8]) -> Probe {
         None => return Probe::Open(None),
     }
     let decoded = URL_SAFE_NO_PAD.decode(text.get(..header).unwrap_or_default());
-    let has_alg = decoded.is_ok_and(|json| json.windows(5).any(|word| word == b"\"alg\""));
+    let has_alg = decoded.is_ok_and(|json| is_jwt_header(&json));
     if has_alg { Probe::Match(header + 4, Some(Rest::While(Class::Dotted))) } else { Probe::No }
+}
+
+/// Whether this is a JSON object with a text as `alg` (RFC 7515, 4.1.1).
+fn is_jwt_header(json: &[u8]) -> bool {
+    let Some(inner) = json.strip_prefix(b"{").and_then(|json| json.trim_ascii_end().strip_suffix(b"}")) else {
+        return false;
+    };
+    let name = b"\"alg\"";
+    let at = inner.windows(name.len()).position(|word| word == name);
+    let behind = at.and_then(|at| inner.get(at + name.len()..)).map(<[u8]>::trim_ascii_start);
+    let value = behind.and_then(|behind| behind.strip_prefix(b":")).map(<[u8]>::trim_ascii_start);
+    std::str::from_utf8(inner).is_ok() && value.is_some_and(|value| value.starts_with(b"\""))
 }
 
 fn key_block(from: usize, text: &[u8]) -> Probe {
@@ -192,7 +279,7 @@ fn run(text: &[u8], class: Class, most: usize) -> usize {
 }
 
 /// Whether this looks like a stand-in for a credential in documentation.
-fn is_placeholder(body: &[u8]) -> bool {
+pub(crate) fn is_placeholder(body: &[u8]) -> bool {
     let lower = body.to_ascii_lowercase();
     let says = |word: &[u8]| lower.windows(word.len()).any(|part| part == word);
     let distinct = (0..=u8::MAX).filter(|byte| body.contains(byte)).count();

@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
-use crate::detector::Detector;
+use crate::detector::{Detector, LEFT_CONTEXT};
 use crate::finding::{Finding, Label, Severity};
 use crate::normalize::Normalized;
 use crate::secret_rules::{FORMS, Form, Probe};
+use crate::secret_values::{self, Value};
 
 /// Longer than any form needs from its first byte to be certain, in bytes.
 const WINDOW: usize = 192;
@@ -41,7 +42,7 @@ impl Secrets {
 
     /// The ids of the rules.
     pub fn rules() -> impl Iterator<Item = &'static str> {
-        FORMS.iter().map(|form| form.rule)
+        FORMS.iter().map(|form| form.rule).chain(secret_values::RULES)
     }
 }
 
@@ -52,14 +53,22 @@ impl Detector for Secrets {
 
     fn detect(&self, text: &Normalized<'_>, found: &mut Vec<Finding>) {
         let bytes = text.original().as_bytes();
-        for (at, form, rest) in prefixed(bytes) {
-            let (len, rest) = match form.probe(rest) {
+        let mut file = |at: usize, rule, severity, probe| {
+            let (len, rest) = match probe {
                 Probe::Match(len, rest) => (len, rest),
                 Probe::Open(Some(len)) => (len, None),
-                Probe::Open(None) | Probe::No => continue,
+                Probe::Open(None) | Probe::No => return,
             };
-            let finding = Finding::new(Label::Secret, form.rule, Severity::High);
-            found.push(finding.at(at..at + len).with_rest(rest));
+            found.push(Finding::new(Label::Secret, rule, severity).at(at..at + len).with_rest(rest));
+        };
+        for (at, form, rest) in prefixed(bytes) {
+            file(at, form.rule, Severity::High, form.probe(rest));
+        }
+        for value in secret_values::values(bytes) {
+            let has_form = || forms_at(bytes, value.at).any(|(_, form, rest)| form.is_match(rest));
+            if !has_form() {
+                file(value.at, value.rule, value.severity, value.probe(bytes));
+            }
         }
     }
 
@@ -75,9 +84,11 @@ impl Detector for Secrets {
             }
             rest.starts_with(form.prefix.as_bytes()) && matches!(form.probe(rest), Probe::Open(_))
         };
-        starts(bytes, bytes.len().saturating_sub(WINDOW))
-            .find(|(_, form, rest)| is_open(form, rest))
-            .map_or(bytes.len(), |(at, _, _)| at)
+        let least = bytes.len().saturating_sub(WINDOW);
+        let form = starts(bytes, least).find(|(_, form, rest)| is_open(form, rest)).map(|(at, _, _)| at);
+        let is_open = |value: &Value| value.at >= least && matches!(value.probe(bytes), Probe::Open(_));
+        let value = secret_values::values(bytes).find(is_open).map(|value| value.at);
+        form.into_iter().chain(value).min().unwrap_or(bytes.len())
     }
 }
 
@@ -107,12 +118,20 @@ fn forms_at(bytes: &[u8], at: usize) -> impl Iterator<Item = (usize, &'static Fo
     let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied();
     let rest = bytes.get(at..).unwrap_or_default();
     let first = rest.first().copied().filter(|first| may_follow(*first, before));
+    let left = bytes.get(at.saturating_sub(LEFT_CONTEXT)..at).unwrap_or_default();
+    let is_near = move |word: &str| left.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
     let fits = move |form: &&'static Form| first.is_some() && form.prefix.as_bytes().first().copied() == first;
-    FORMS.iter().filter(fits).map(move |form| (at, form, rest))
+    FORMS.iter().filter(fits).filter(move |form| form.near.is_none_or(is_near)).map(move |form| (at, form, rest))
 }
 
-const fn is_first(byte: u8) -> bool {
-    matches!(byte, b'A' | b'g' | b'x' | b's' | b'r' | b'p' | b'e' | b'-')
+/// The first bytes of all prefixes.
+static FIRSTS: LazyLock<[bool; 256]> = LazyLock::new(|| {
+    let is_first = |byte: u8| FORMS.iter().any(|form| form.prefix.as_bytes().first() == Some(&byte));
+    std::array::from_fn(|byte| u8::try_from(byte).is_ok_and(is_first))
+});
+
+fn is_first(byte: u8) -> bool {
+    FIRSTS.get(usize::from(byte)).copied().unwrap_or(true)
 }
 
 /// Whether a form may start with `first` behind `before`: at the start of a word, and a key block
