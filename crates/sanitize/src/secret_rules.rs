@@ -17,8 +17,6 @@ pub(crate) struct Form {
     pub(crate) rule: &'static str,
     pub(crate) prefix: &'static str,
     pub(crate) body: Body,
-    /// A word that must stand shortly before it, in lower case.
-    pub(crate) near: Option<&'static str>,
 }
 
 /// What follows the prefix.
@@ -39,7 +37,7 @@ pub(crate) enum Body {
 }
 
 const fn form(rule: &'static str, prefix: &'static str, body: Body) -> Form {
-    Form { rule, prefix, body, near: None }
+    Form { rule, prefix, body }
 }
 
 pub(crate) const FORMS: &[Form] = &[
@@ -105,7 +103,6 @@ pub(crate) const FORMS: &[Form] = &[
     form("secret.portcullis", "pck1_", Body::Parted(16, b'_', 77, Class::Word)),
     form("secret.jwt", "eyJ", Body::Jwt),
     form("secret.private_key", "-----BEGIN ", Body::KeyBlock),
-    Form { rule: "secret.twilio", prefix: "SK", body: Body::Exactly(32, Class::Hex), near: Some("twilio") },
 ];
 
 /// What stands behind a prefix.

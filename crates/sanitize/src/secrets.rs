@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
-use crate::detector::{Detector, LEFT_CONTEXT};
+use crate::detector::Detector;
 use crate::finding::{Finding, Label, Severity};
 use crate::normalize::Normalized;
 use crate::secret_rules::{FORMS, Form, Probe};
@@ -118,10 +118,8 @@ fn forms_at(bytes: &[u8], at: usize) -> impl Iterator<Item = (usize, &'static Fo
     let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied();
     let rest = bytes.get(at..).unwrap_or_default();
     let first = rest.first().copied().filter(|first| may_follow(*first, before));
-    let left = bytes.get(at.saturating_sub(LEFT_CONTEXT)..at).unwrap_or_default();
-    let is_near = move |word: &str| left.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
     let fits = move |form: &&'static Form| first.is_some() && form.prefix.as_bytes().first().copied() == first;
-    FORMS.iter().filter(fits).filter(move |form| form.near.is_none_or(is_near)).map(move |form| (at, form, rest))
+    FORMS.iter().filter(fits).map(move |form| (at, form, rest))
 }
 
 /// The first bytes of all prefixes.
