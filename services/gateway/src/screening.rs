@@ -8,7 +8,8 @@ use core_validate::ModelName;
 use keys::FamilyId;
 use pipeline::{Judge, Model, Planted, ScreenException, ScreenRules, Screening, TextDigest};
 use sanitize::{
-    Action, ControlTokens, Detector, Injection, Links, Mode, Personal, Rule, Sanitizer, SanitizerBuilder, Secrets,
+    Action, ControlTokens, Detector, Injection, Links, Mode, Personal, Repetition, Rule, Sanitizer, SanitizerBuilder,
+    Secrets,
 };
 
 use crate::config::{
@@ -100,7 +101,8 @@ impl Parts {
         };
         let builder = add(builder, Arc::clone(&self.injection), settings.injection);
         let builder = add(builder, Secrets::new(), settings.secrets);
-        build(at, add(builder, Personal::new(), settings.personal))
+        let builder = add(builder, Personal::new(), settings.personal);
+        build(at, add(builder, Repetition::new(), settings.repetition))
     }
 
     fn output(&self, at: &str, settings: &OutputSettings) -> Result<Sanitizer, InvalidSettings> {
@@ -112,13 +114,14 @@ impl Parts {
         let builder = add(builder, Arc::clone(&self.injection), settings.injection);
         let builder = add(builder, Secrets::new(), settings.secrets);
         let builder = add(builder, Personal::new(), settings.personal);
-        build(at, add(builder, Links::new(&settings.link_hosts), settings.links))
+        let builder = add(builder, Links::new(&settings.link_hosts), settings.links);
+        build(at, add(builder, Repetition::new(), settings.repetition))
     }
 
     fn known(&self) -> Vec<&str> {
         let injection = self.injection.rules().iter().map(Rule::id);
         let own = ControlTokens::rules().chain(Secrets::rules()).chain(Personal::rules()).chain(Links::rules());
-        let per_request = ["canary", "leak.system_prompt"];
+        let per_request = ["canary", "leak.system_prompt", "repetition.run"];
         injection.chain(own).chain(per_request).collect()
     }
 

@@ -36,6 +36,7 @@ pub struct InputSettings {
     pub control_tokens: Reaction,
     pub secrets: Reaction,
     pub personal: Reaction,
+    pub repetition: Reaction,
     pub rules: BTreeMap<String, Reaction>,
     pub trusted_texts: Vec<String>,
 }
@@ -51,6 +52,7 @@ pub struct OutputSettings {
     pub personal: Reaction,
     pub links: Reaction,
     pub link_hosts: Vec<String>,
+    pub repetition: Reaction,
     pub prompt_leak: Reaction,
     pub canary: Reaction,
     pub rules: BTreeMap<String, Reaction>,
