@@ -31,6 +31,7 @@ mod redis_places;
 mod respond;
 mod revocation;
 mod screen;
+mod screening_reports;
 mod screening_rules;
 mod specs;
 mod stream;
