@@ -7,6 +7,8 @@
 
 #[cfg(feature = "requests")]
 mod answer;
+#[cfg(feature = "requests")]
+mod answer_numbers;
 #[cfg(feature = "formats")]
 mod formats;
 mod invalid;
@@ -31,6 +33,8 @@ mod validator;
 
 #[cfg(feature = "requests")]
 pub use answer::{AnswerChunk, InferenceAnswer, Slot, Usage};
+#[cfg(feature = "requests")]
+pub use answer_numbers::NumbersAt;
 #[cfg(feature = "formats")]
 pub use formats::{FileLimits, Npy, SafeTensors, StoredTensor};
 pub use invalid::{Invalid, InvalidCode, Pointer};

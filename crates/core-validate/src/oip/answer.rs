@@ -63,12 +63,7 @@ pub(crate) fn parse_answer(
     if let Some(spec) = spec {
         spec.check_outputs(&outputs, &asked.classified)?;
     }
-    let mut places = Vec::new();
-    for (i, tensor) in outputs.iter().enumerate() {
-        for j in 0..tensor.texts() {
-            places.push(SlotPlace { steps: vec![i, j], slot: Slot::Element(i as u32, j as u32) });
-        }
-    }
+    let places = places(&outputs);
     let word = |key: &&str| {
         let word = root.get(key).and_then(|value| value.as_str());
         word.is_some_and(|word| is_tensor_name(&word) || (*key == "id" && asked.id() == Some(&*word)))
@@ -79,7 +74,33 @@ pub(crate) fn parse_answer(
     Ok(InferenceAnswer { content: AnswerContent::Tensors(answer), places, usage: None })
 }
 
+fn places(outputs: &[Tensor]) -> Vec<SlotPlace> {
+    let mut places = Vec::new();
+    for (i, tensor) in outputs.iter().enumerate() {
+        for j in 0..tensor.texts() {
+            places.push(SlotPlace { steps: vec![i, j], slot: Slot::Element(i as u32, j as u32) });
+        }
+    }
+    places
+}
+
 impl TensorAnswer {
+    /// Lets `change` replace the values of each tensor of a floating point type, by name and shape.
+    pub(crate) fn map_numbers(&mut self, mut change: impl FnMut(&str, &[u64], &mut [f64])) {
+        for tensor in &mut self.outputs {
+            tensor.map_numbers(&mut change);
+        }
+    }
+
+    /// Leaves out other outputs, unless none would be left; where texts stand then.
+    pub(crate) fn keep_outputs(&mut self, keep: impl Fn(&str) -> bool) -> Option<Vec<SlotPlace>> {
+        if !self.outputs.iter().any(|tensor| keep(&tensor.head.name)) {
+            return None;
+        }
+        self.outputs.retain(|tensor| keep(&tensor.head.name));
+        Some(places(&self.outputs))
+    }
+
     /// Lets `change` replace one element.
     pub(crate) fn map_text(&mut self, steps: &[usize], change: impl FnOnce(&mut String)) {
         let [tensor, element] = *steps else { return };

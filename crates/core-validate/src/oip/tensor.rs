@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
+use crate::answer_numbers::{map_binary, map_json};
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{Cursor, Document, Field, Json, Kind, Span, Value};
 use crate::limits::Limits;
@@ -153,6 +154,18 @@ impl Tensor {
 
     pub(super) fn set_text(&mut self, element: usize, text: String) {
         self.edits.insert(element, text);
+    }
+
+    /// Lets `change` replace the values of a floating point type.
+    pub(super) fn map_numbers(&mut self, change: &mut impl FnMut(&str, &[u64], &mut [f64])) {
+        let TensorHead { name, shape, dtype, .. } = &self.head;
+        let change = |values: &mut [f64]| change(name, shape, values);
+        match &mut self.data {
+            _ if dtype.overflow().is_none() => {}
+            Data::Json(bytes, _) => *bytes = map_json(bytes, *dtype, change),
+            Data::Binary(bytes) => *bytes = map_binary(bytes, *dtype, change),
+            Data::Texts(..) | Data::Framed(..) => {}
+        }
     }
 
     /// How many elements may hold text.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::answer::{AnswerChunk, AnswerContent, InferenceAnswer, Slot, SlotPlace, Usage};
+use crate::answer_numbers::is_sound_embedding;
 use crate::invalid::{Invalid, Pointer};
 use crate::json::{Document, Json, Kind};
 use crate::limits::Limits;
@@ -21,6 +22,12 @@ pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Resu
     };
     for (i, item) in items.iter_mut().enumerate() {
         item.set("index", Json::Uint(i as u64));
+        if let Some(Json::Text(base64)) = item.get("embedding")
+            && !is_sound_embedding(base64)
+        {
+            let at = Pointer::root().key(list).index(i).key("embedding");
+            return Err(wrong_type(at, "finite numbers of four bytes in base64"));
+        }
     }
     let (places, usage) = (places(&root), usage(&root));
     Ok(InferenceAnswer { content: AnswerContent::Json(root), places, usage })

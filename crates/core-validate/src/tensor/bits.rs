@@ -83,6 +83,35 @@ fn value(dtype: Dtype, bytes: &[u8]) -> f64 {
     }
 }
 
+/// Writes a value that its floating point type holds exactly, see [`Dtype::nearest`]; nothing of other types.
+pub(crate) fn write(dtype: Dtype, value: f64, element: &mut [u8]) {
+    fn put<const N: usize>(element: &mut [u8], bytes: [u8; N]) {
+        if let Some(place) = element.first_chunk_mut() {
+            *place = bytes;
+        }
+    }
+    match dtype {
+        Dtype::Fp64 => put(element, value.to_le_bytes()),
+        Dtype::Fp32 => put(element, (value as f32).to_le_bytes()),
+        Dtype::Bf16 => put(element, (((value as f32).to_bits() >> 16) as u16).to_le_bytes()),
+        Dtype::Fp16 => put(element, half_bits(value).to_le_bytes()),
+        _ => {}
+    }
+}
+
+/// The bits of a value that FP16 holds.
+fn half_bits(value: f64) -> u16 {
+    let sign = if value.is_sign_negative() { 1 << 15 } else { 0 };
+    // Below its normal numbers FP16 counts in units of 2^-24.
+    let units = value.abs() * 2_f64.powi(24);
+    if units < 1_024.0 {
+        return sign | units as u16;
+    }
+    let bits = value.to_bits();
+    let exponent = (bits >> 52 & 0x7ff) as u16 - (1_023 - 15);
+    sign | exponent << 10 | (bits >> 42 & 0x3ff) as u16
+}
+
 fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let exponent = i32::from((bits >> 10) & 0x1f);

@@ -114,6 +114,17 @@ impl Dtype {
             _ => value,
         }
     }
+
+    /// As [`narrow`](Self::narrow), but the largest finite value in the place of an infinite one.
+    pub(crate) fn nearest(self, value: f64) -> f64 {
+        let largest = match self {
+            Self::Fp16 => 65_504.0,
+            Self::Bf16 => (2.0 - 1.0 / 128.0) * TWO_TO_127,
+            Self::Fp32 => f64::from(f32::MAX),
+            _ => f64::MAX,
+        };
+        self.narrow(value).clamp(-largest, largest)
+    }
 }
 
 /// Rounds to so many bits behind the point, of numbers no smaller than two to the power of `least`.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use core_validate::*;
 use proptest::prelude::*;
 
+mod answer_numbers;
 mod bad_inputs;
 mod bad_shapes;
 mod json_suite;
