@@ -24,6 +24,7 @@ mod normalize;
 mod offsets;
 mod overlap;
 mod personal;
+mod personal_context;
 mod personal_forms;
 mod placeholders;
 mod redactor;

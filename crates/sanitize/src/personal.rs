@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::detector::Detector;
 use crate::finding::{Finding, Label, Severity};
 use crate::normalize::Normalized;
+use crate::personal_context::told;
 use crate::personal_forms::{card, email_around, iban, social_security};
 
 /// Longer than any form needs from its first byte to be certain, in bytes.
@@ -13,10 +14,11 @@ const WINDOW: usize = 192;
 pub(crate) const MAX_LOCAL: usize = 64;
 
 /// Finds payment cards (Luhn, issuer and length), IBANs (country, length, ISO 7064 mod 97-10), dashed social security
-/// numbers of the United States, mail addresses, telephone numbers with `+` (E.164) and public IP addresses.
+/// numbers of the United States, mail addresses, telephone numbers with `+` (E.164) and public IP addresses; and behind
+/// a word such as `phone` or `SSN`, telephone numbers without `+` and undashed social security numbers.
 ///
 /// It looks at the text as it is: what is encoded, spelled out or split otherwise than people write it is not found,
-/// nor are names, streets and numbers that need their surroundings to be told. A number is not looked for inside a
+/// nor are names, streets and other numbers that need their surroundings to be told. A number is not looked for inside a
 /// longer one.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
@@ -54,9 +56,8 @@ impl Detector for Personal {
         for (at, byte) in bytes.iter().enumerate() {
             let hit = match byte {
                 b'@' => email_around(bytes, at).map(|range| (range, "personal.email")),
-                b'+' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'f' => {
-                    let here = bytes.get(at..).unwrap_or_default();
-                    at_start(here, before).map(|(length, rule)| (at..at + length, rule))
+                b'+' | b'(' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'f' => {
+                    at_start(bytes, at, before).map(|(length, rule)| (at..at + length, rule))
                 }
                 _ => None,
             };
@@ -97,7 +98,8 @@ fn is_grouped(byte: &u8) -> bool {
 }
 
 /// A form that starts here, its length and its rule.
-fn at_start(here: &[u8], before: Option<u8>) -> Option<(usize, &'static str)> {
+fn at_start(text: &[u8], at: usize, before: Option<u8>) -> Option<(usize, &'static str)> {
+    let here = text.get(at..)?;
     let first = here.first().copied()?;
     let in_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if in_word {
@@ -112,7 +114,9 @@ fn at_start(here: &[u8], before: Option<u8>) -> Option<(usize, &'static str)> {
             .map(|length| (length, "personal.card"))
             .or_else(|| social_security(here).map(|length| (length, "personal.social_security")))
             .or_else(|| v4(here).map(|length| (length, "personal.address")))
-            .or_else(|| v6(here, before)),
+            .or_else(|| v6(here, before))
+            .or_else(|| told(text, at)),
+        b'(' => told(text, at),
         b'a'..=b'f' => v6(here, before),
         _ => None,
     }

@@ -168,12 +168,21 @@ pub(crate) fn social_security(here: &[u8]) -> Option<usize> {
         3 | 6 => *byte == b'-',
         _ => byte.is_ascii_digit(),
     });
-    let number =
-        |range: Range<usize>| read.get(range).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    let (area, group, serial): (u32, u32, u32) = (number(0..3)?, number(4..6)?, number(7..11)?);
-    let is_given = !matches!(area, 0 | 666 | 900..) && group != 0 && serial != 0;
+    let digits: Vec<u8> = read.iter().copied().filter(u8::is_ascii_digit).collect();
     let ends = here.get(LENGTH).is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
-    (fits && is_given && ends).then_some(LENGTH)
+    (fits && ends && is_social_security(&digits)).then_some(LENGTH)
+}
+
+/// Whether nine digits are a number that may be given (Social Security Administration, POMS RM 10201.035).
+pub(crate) fn is_social_security(digits: &[u8]) -> bool {
+    let number = |range: Range<usize>| {
+        let digits = digits.get(range)?;
+        Some(digits.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit.wrapping_sub(b'0'))))
+    };
+    let (area, group, serial) = (number(0..3), number(3..5), number(5..9));
+    !matches!(area, None | Some(0 | 666 | 900..))
+        && !matches!(group, None | Some(0))
+        && !matches!(serial, None | Some(0))
 }
 
 /// The mail address around the `@` at `at`.
