@@ -22,7 +22,8 @@ pub(crate) struct Automaton {
     ascii: Vec<usize>,
     beyond: BTreeMap<char, usize>,
     width: usize,
-    next: Vec<usize>,
+    /// Half as wide as an index: the table of the built-in tokens has to stay in a cache.
+    next: Vec<u32>,
     depth: Vec<usize>,
     word: Vec<Option<usize>>,
 }
@@ -60,12 +61,12 @@ impl Automaton {
         if class == 0 {
             return ROOT;
         }
-        read(&self.next, state * self.width + class)
+        follow(&self.next, state * self.width + class)
     }
 
     /// How many characters of a word are open in this state.
     pub(crate) fn depth(&self, state: usize) -> usize {
-        read(&self.depth, state)
+        self.depth.get(state).copied().unwrap_or(0)
     }
 
     /// The longest word that ends in this state.
@@ -104,23 +105,27 @@ fn insert(nodes: &mut Vec<Node>, classes: &mut BTreeMap<char, usize>, kind: Kind
 }
 
 /// The transition table and the word that ends in each state, by breadth-first search.
-fn link(nodes: &[Node], width: usize, kind: Kind) -> (Vec<usize>, Vec<Option<usize>>) {
-    let mut next = vec![ROOT; nodes.len() * width];
+fn link(nodes: &[Node], width: usize, kind: Kind) -> (Vec<u32>, Vec<Option<usize>>) {
+    let mut next = vec![0; nodes.len() * width];
     let mut fail = vec![ROOT; nodes.len()];
     let mut word: Vec<Option<usize>> = nodes.iter().map(|node| node.word).collect();
     let mut queue = VecDeque::from([ROOT]);
     while let Some(state) = queue.pop_front() {
         let Some(node) = nodes.get(state) else { continue };
-        let back = read(&fail, state);
+        let back = fail.get(state).copied().unwrap_or(ROOT);
         for class in 1..width {
-            let through =
-                if state == ROOT || kind == Kind::Anchored { ROOT } else { read(&next, back * width + class) };
+            let is_first = state == ROOT || kind == Kind::Anchored;
+            let through = if is_first { ROOT } else { follow(&next, back * width + class) };
             let target = node.children.get(&class).copied();
             if let Some(child) = target {
-                write(&mut fail, child, through);
+                if let Some(slot) = fail.get_mut(child) {
+                    *slot = through;
+                }
                 queue.push_back(child);
             }
-            write(&mut next, state * width + class, target.unwrap_or(through));
+            if let Some(slot) = next.get_mut(state * width + class) {
+                *slot = u32::try_from(target.unwrap_or(through)).unwrap_or(0);
+            }
         }
         let inherited = word.get(back).copied().flatten();
         if let Some(own) = word.get_mut(state) {
@@ -130,12 +135,6 @@ fn link(nodes: &[Node], width: usize, kind: Kind) -> (Vec<usize>, Vec<Option<usi
     (next, word)
 }
 
-fn read(table: &[usize], at: usize) -> usize {
-    table.get(at).copied().unwrap_or(ROOT)
-}
-
-fn write(table: &mut [usize], at: usize, value: usize) {
-    if let Some(slot) = table.get_mut(at) {
-        *slot = value;
-    }
+fn follow(table: &[u32], at: usize) -> usize {
+    table.get(at).map_or(ROOT, |state| *state as usize)
 }

@@ -1,89 +1,21 @@
 //! Control tokens of the common chat templates, and role headers.
 
+use std::borrow::Cow;
+
+use crate::control_families::{HEADERS, TOKENS};
 use crate::detector::Detector;
 use crate::finding::{Finding, Label};
 use crate::normalize::Normalized;
 use crate::tokens::TokenSet;
 
-/// `(rule, token)`. `<s>` and `<image>` are left out: they are ordinary markup.
-const TOKENS: &[(&str, &str)] = &[
-    ("control.chatml", "<|im_start|>"),
-    ("control.chatml", "<|im_end|>"),
-    ("control.chatml", "<|im_sep|>"),
-    ("control.chatml", "<|endoftext|>"),
-    ("control.llama2", "[INST]"),
-    ("control.llama2", "[/INST]"),
-    ("control.llama2", "<<SYS>>"),
-    ("control.llama2", "<</SYS>>"),
-    ("control.llama3", "<|begin_of_text|>"),
-    ("control.llama3", "<|end_of_text|>"),
-    ("control.llama3", "<|start_header_id|>"),
-    ("control.llama3", "<|end_header_id|>"),
-    ("control.llama3", "<|eot_id|>"),
-    ("control.llama3", "<|eom_id|>"),
-    ("control.llama3", "<|python_tag|>"),
-    ("control.llama3", "<|finetune_right_pad_id|>"),
-    ("control.mistral", "[SYSTEM_PROMPT]"),
-    ("control.mistral", "[/SYSTEM_PROMPT]"),
-    ("control.mistral", "[AVAILABLE_TOOLS]"),
-    ("control.mistral", "[/AVAILABLE_TOOLS]"),
-    ("control.mistral", "[TOOL_CALLS]"),
-    ("control.mistral", "[TOOL_RESULTS]"),
-    ("control.mistral", "[/TOOL_RESULTS]"),
-    ("control.gemma", "<start_of_turn>"),
-    ("control.gemma", "<end_of_turn>"),
-    ("control.phi", "<|system|>"),
-    ("control.phi", "<|user|>"),
-    ("control.phi", "<|assistant|>"),
-    ("control.phi", "<|end|>"),
-    ("control.deepseek", "<｜begin▁of▁sentence｜>"),
-    ("control.deepseek", "<｜end▁of▁sentence｜>"),
-    ("control.deepseek", "<｜User｜>"),
-    ("control.deepseek", "<｜Assistant｜>"),
-    ("control.command", "<|START_OF_TURN_TOKEN|>"),
-    ("control.command", "<|END_OF_TURN_TOKEN|>"),
-    ("control.command", "<|SYSTEM_TOKEN|>"),
-    ("control.command", "<|USER_TOKEN|>"),
-    ("control.command", "<|CHATBOT_TOKEN|>"),
-    ("control.harmony", "<|start|>"),
-    ("control.harmony", "<|channel|>"),
-    ("control.harmony", "<|message|>"),
-    ("control.harmony", "<|return|>"),
-    ("control.harmony", "<|call|>"),
-    ("control.harmony", "<|constrain|>"),
-    // They stand for media that is not there: engines have crashed looking for it (CVE-2026-44222). `[IMG]` of Pixtral
-    // is left out, since it is how forums write an image.
-    ("control.media", "<|image|>"),
-    ("control.media", "<|image_pad|>"),
-    ("control.media", "<|image_1|>"),
-    ("control.media", "<|image_2|>"),
-    ("control.media", "<|image_3|>"),
-    ("control.media", "<|image_4|>"),
-    ("control.media", "<|video|>"),
-    ("control.media", "<|video_pad|>"),
-    ("control.media", "<|audio|>"),
-    ("control.media", "<|audio_pad|>"),
-    ("control.media", "<|audio_bos|>"),
-    ("control.media", "<|audio_eos|>"),
-    ("control.media", "<|vision_start|>"),
-    ("control.media", "<|vision_end|>"),
-    ("control.media", "<|vision_pad|>"),
-    ("control.media", "<image_soft_token>"),
-    ("control.media", "<audio_soft_token>"),
-    ("control.media", "<start_of_image>"),
-    ("control.media", "<end_of_image>"),
-];
-
-/// `(rule, header)`. Upper case only: `System: Ubuntu` at the start of a line is honest prose.
-const HEADERS: &[(&str, &str)] = &[("role.system", "SYSTEM:"), ("role.assistant", "ASSISTANT:")];
-
-/// Finds control tokens of the common chat templates (ChatML, Llama 2 and 3, Mistral, Gemma, Phi,
-/// DeepSeek, Command, harmony), tokens that stand for media, and the role headers `SYSTEM:` and `ASSISTANT:`.
+/// Finds control tokens of the common chat templates (ChatML, Llama 2 to 4, Mistral, Gemma, Phi, GLM, Qwen, DeepSeek,
+/// Command, Granite, EXAONE, InternLM, Kimi, harmony), of code to fill in and of media, and the role headers `SYSTEM:`
+/// and `ASSISTANT:`. A family is one rule; a token that several share belongs to the first.
 ///
 /// Tokens are matched literally, without regard to ASCII case: spelled any other way they are not
-/// tokens to the model either, unless its tokenizer normalizes first. Headers are matched in upper
-/// case at the start of a line. With [`Action::Redact`](crate::Action::Redact) both are erased to
-/// nothing and to a fixed point (see [`TokenSet`]).
+/// tokens to the model either, unless its tokenizer normalizes first; so those in `<|` and `|>` are also found with
+/// wide bars, which normalization makes plain. Headers are matched in upper case at the start of a line. With
+/// [`Action::Redact`](crate::Action::Redact) both are erased to nothing and to a fixed point (see [`TokenSet`]).
 #[derive(Debug, Clone)]
 pub struct ControlTokens {
     set: TokenSet,
@@ -92,17 +24,17 @@ pub struct ControlTokens {
 impl ControlTokens {
     /// Tokens and role headers.
     pub fn new() -> Self {
-        Self::from_set(TokenSet::new(TOKENS.iter().copied(), HEADERS.iter().copied()))
+        Self::from_set(TokenSet::new(tokens(), headers()))
     }
 
     /// Tokens alone.
     pub fn tokens_only() -> Self {
-        Self::from_set(TokenSet::new(TOKENS.iter().copied(), []))
+        Self::from_set(TokenSet::new(tokens(), []))
     }
 
     /// Role headers alone.
     pub fn headers_only() -> Self {
-        Self::from_set(TokenSet::new([], HEADERS.iter().copied()))
+        Self::from_set(TokenSet::new([], headers()))
     }
 
     /// Tokens and headers of your own.
@@ -119,6 +51,23 @@ impl ControlTokens {
     pub fn built_in() -> impl Iterator<Item = &'static str> {
         TOKENS.iter().chain(HEADERS).map(|(_, text)| *text)
     }
+}
+
+type Pair = (&'static str, Cow<'static, str>);
+
+/// The tokens, and those in `<|` and `|>` with wide bars where no family has that as a token of its own.
+fn tokens() -> impl Iterator<Item = Pair> {
+    let is_own = |wide: &str| TOKENS.iter().any(|(_, token)| token.eq_ignore_ascii_case(wide));
+    let wide = TOKENS.iter().filter_map(move |(rule, token)| {
+        let name = token.strip_prefix("<|")?.strip_suffix("|>")?;
+        let wide = format!("<｜{name}｜>");
+        (!is_own(&wide)).then_some((*rule, Cow::Owned(wide)))
+    });
+    TOKENS.iter().map(|(rule, token)| (*rule, Cow::Borrowed(*token))).chain(wide)
+}
+
+fn headers() -> impl Iterator<Item = Pair> {
+    HEADERS.iter().map(|(rule, header)| (*rule, Cow::Borrowed(*header)))
 }
 
 impl Default for ControlTokens {

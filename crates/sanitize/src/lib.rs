@@ -5,6 +5,7 @@ mod canary;
 mod canary_forms;
 mod classifier;
 mod control;
+mod control_families;
 mod decode;
 mod detector;
 mod eraser;

@@ -18,11 +18,15 @@ mod repetition;
 mod secrets;
 mod stream;
 
+use std::sync::LazyLock;
+
 use sanitize::{Action, Blocked, ControlTokens, Sanitizer, Secrets};
+
+static OUTPUT: LazyLock<Sanitizer> = LazyLock::new(|| Sanitizer::output_default().unwrap());
 
 /// Control tokens are erased, secrets redacted.
 fn output() -> Sanitizer {
-    Sanitizer::output_default().unwrap()
+    OUTPUT.clone()
 }
 
 fn tokens_and_secrets(action: Action) -> Sanitizer {
