@@ -33,6 +33,9 @@ pub enum BuildError {
         /// The longest window there is, in bytes.
         limit: usize,
     },
+    /// A weight file of the score cannot be used.
+    #[error("weight file: {0}")]
+    Weights(&'static str),
     /// The placeholder is empty, has no letter or digit, has a control character, or could become
     /// part of a token that is to be removed.
     #[error("this placeholder could form a token or a header with the text beside it")]

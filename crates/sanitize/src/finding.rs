@@ -31,6 +31,8 @@ pub enum Label {
     PromptLeak,
     /// The same few words over and over.
     Repetition,
+    /// A text that looks like an attack as a whole.
+    Score,
     /// A label of a detector outside this crate.
     Custom(&'static str),
 }
@@ -51,6 +53,7 @@ impl Label {
             Self::Canary => "canary",
             Self::PromptLeak => "prompt_leak",
             Self::Repetition => "repetition",
+            Self::Score => "score",
             Self::Custom(name) => name,
         }
     }

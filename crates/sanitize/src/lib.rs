@@ -32,6 +32,7 @@ mod redactor;
 mod repetition;
 mod rules;
 mod sanitizer;
+mod score;
 mod secret_rules;
 mod secret_values;
 mod secrets;
@@ -41,6 +42,8 @@ mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
+#[cfg(feature = "training")]
+pub mod training;
 mod verdict;
 
 pub use canary::Canary;
@@ -60,6 +63,7 @@ pub use placeholders::{Placeholders, Restorer};
 pub use repetition::Repetition;
 pub use rules::Rule;
 pub use sanitizer::{DEFAULT_MAX_BYTES, PANIC_RULE, Sanitizer, SanitizerBuilder};
+pub use score::Score;
 pub use secrets::Secrets;
 pub use sink::TRUNCATION_MARK;
 pub use stream::StreamSanitizer;

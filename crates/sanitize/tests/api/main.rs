@@ -15,6 +15,7 @@ mod placeholders;
 mod ranges;
 mod reactions;
 mod repetition;
+mod score;
 mod secrets;
 mod stream;
 
