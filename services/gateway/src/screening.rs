@@ -8,8 +8,8 @@ use core_validate::ModelName;
 use keys::FamilyId;
 use pipeline::{Judge, Model, Planted, ScreenException, ScreenRules, Screening, TextDigest};
 use sanitize::{
-    Action, ControlTokens, Detector, Injection, Links, Mode, Personal, Repetition, Rule, Sanitizer, SanitizerBuilder,
-    Secrets,
+    Action, BuildError, ControlTokens, Detector, Injection, Links, Mode, Personal, Repetition, Rule, Sanitizer,
+    SanitizerBuilder, Score, Secrets,
 };
 
 use crate::config::{
@@ -30,9 +30,11 @@ pub(crate) fn screening(
     models: &BTreeMap<ModelName, Arc<Model>>,
 ) -> Result<Screening, InvalidSettings> {
     let all = &settings.screening;
-    let injection = Injection::new().map_err(|error| InvalidSettings::new("screening", error.to_string()))?;
+    let broken = |error: BuildError| InvalidSettings::new("screening", error.to_string());
+    let injection = Arc::new(Injection::new().map_err(broken)?);
+    let score = Score::new().map_err(broken)?;
     let whole = settings.limits.max_string_bytes.max(settings.limits.max_body_bytes);
-    let parts = Parts { injection: Arc::new(injection), judge: judge(all)?, canary: canary(all)?, whole };
+    let parts = Parts { injection, score, judge: judge(all)?, canary: canary(all)?, whole };
     let rules = parts.rules("screening", &all.input, &all.output)?;
     let mut exceptions = Vec::with_capacity(all.exceptions.len());
     for (at, exception) in all.exceptions.iter().enumerate() {
@@ -67,6 +69,7 @@ pub(crate) fn screening(
 /// What all rules are made of.
 struct Parts {
     injection: Arc<Injection>,
+    score: Score,
     judge: Option<Judge>,
     canary: Option<Arc<[u8]>>,
     /// The longest text of a request.
@@ -100,6 +103,7 @@ impl Parts {
             _ => builder.observe(ControlTokens::headers_only(), Action::Block),
         };
         let builder = add(builder, Arc::clone(&self.injection), settings.injection);
+        let builder = add(builder, self.score(at, settings.score_threshold)?, settings.score);
         let builder = add(builder, Secrets::new(), settings.secrets);
         let builder = add(builder, Personal::new(), settings.personal);
         build(at, add(builder, Repetition::new(), settings.repetition))
@@ -118,10 +122,18 @@ impl Parts {
         build(at, add(builder, Repetition::new(), settings.repetition))
     }
 
+    fn score(&self, at: &str, threshold: f32) -> Result<Score, InvalidSettings> {
+        match threshold {
+            0.0 => Ok(self.score.clone()),
+            threshold if threshold > 0.0 && threshold < 1.0 => Ok(self.score.clone().with_threshold(threshold)),
+            _ => Err(InvalidSettings::new(format!("{at}.score_threshold"), "expected 0, or a number below 1")),
+        }
+    }
+
     fn known(&self) -> Vec<&str> {
         let injection = self.injection.rules().iter().map(Rule::id);
         let own = ControlTokens::rules().chain(Secrets::rules()).chain(Personal::rules()).chain(Links::rules());
-        let per_request = ["canary", "leak.system_prompt", "repetition.run"];
+        let per_request = ["canary", "leak.system_prompt", "repetition.run", "score.ngram"];
         injection.chain(own).chain(per_request).collect()
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use core_validate::ModelName;
 use pipeline::{ScreenRules, TextDigest};
-use sanitize::{Action, Finding, Mode, Sanitizer, Severity, Verdict};
+use sanitize::{Action, Finding, Mode, Normalized, Sanitizer, Score, Severity, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -58,9 +58,10 @@ pub(super) fn run(settings: &Settings, arguments: &ScreenArguments) -> Result<()
     let policy = crate::rules::policy(settings).map_err(Failure::new)?;
     let tenant = arguments.tenant.as_deref().unwrap_or_default();
     let rules = policy.screening.rules_for(tenant, None, arguments.model.as_ref());
+    let score = Score::new().map_err(Failure::new)?;
     let mut input = open(arguments)?;
     if arguments.jsonl {
-        return lines(&mut input, rules, arguments.direction);
+        return lines(&mut input, rules, &score, arguments.direction);
     }
     let mut text = String::new();
     input.read_to_string(&mut text).map_err(|error| Failure::new(format!("the text cannot be read: {error}")))?;
@@ -68,7 +69,7 @@ pub(super) fn run(settings: &Settings, arguments: &ScreenArguments) -> Result<()
         print(&format!("sha256:{}", TextDigest::of(&text)));
         return Ok(());
     }
-    for line in told(&screen(rules, arguments.direction, &text)) {
+    for line in told(&screen(rules, &score, arguments.direction, &text)) {
         print(&line);
     }
     Ok(())
@@ -81,7 +82,7 @@ fn open(arguments: &ScreenArguments) -> Result<Box<dyn BufRead>, Failure> {
 }
 
 /// Answers every line; those that cannot be read are said, and the command fails in the end.
-fn lines(input: &mut dyn BufRead, rules: &ScreenRules, direction: Direction) -> Result<(), Failure> {
+fn lines(input: &mut dyn BufRead, rules: &ScreenRules, score: &Score, direction: Direction) -> Result<(), Failure> {
     let (mut number, mut unread) = (0_u64, 0_u64);
     loop {
         let mut line = Vec::new();
@@ -94,7 +95,7 @@ fn lines(input: &mut dyn BufRead, rules: &ScreenRules, direction: Direction) -> 
             continue;
         }
         match serde_json::from_slice::<Line>(&line) {
-            Ok(Line { text, id }) => print(&answer(&screen(rules, direction, &text), number, &id).to_string()),
+            Ok(Line { text, id }) => print(&answer(&screen(rules, score, direction, &text), number, &id).to_string()),
             Err(_) => {
                 unread += 1;
                 print(&json!({"line": number, "error": "no JSON object with a text"}).to_string());
@@ -108,24 +109,28 @@ fn lines(input: &mut dyn BufRead, rules: &ScreenRules, direction: Direction) -> 
 struct Screened<'t> {
     verdict: Verdict<'t>,
     text: &'t str,
+    /// How much it looks like an attack, from 0 to 1.
+    score: f32,
     took: Duration,
 }
 
-fn screen<'t>(rules: &ScreenRules, direction: Direction, text: &'t str) -> Screened<'t> {
+fn screen<'t>(rules: &ScreenRules, score: &Score, direction: Direction, text: &'t str) -> Screened<'t> {
     let sanitizer: &Sanitizer = match direction {
         Direction::Input => &rules.input,
         Direction::Output => &rules.output,
     };
     let started = Instant::now();
     let verdict = sanitizer.check(text);
-    Screened { verdict, text, took: started.elapsed() }
+    let took = started.elapsed();
+    Screened { verdict, text, score: score.value(&Normalized::new(text)), took }
 }
 
 /// What is said of a text to a person: the verdict, each finding with the place it is at, the text that is left.
 fn told(screened: &Screened<'_>) -> Vec<String> {
-    let Screened { verdict, text, took } = screened;
+    let Screened { verdict, text, score, took } = screened;
     let size = text.len();
-    let mut said = vec![format!("{}, {size} bytes in {} us", action_word(verdict.action()), took.as_micros())];
+    let action = action_word(verdict.action());
+    let mut said = vec![format!("{action}, score {score:.3}, {size} bytes in {} us", took.as_micros())];
     for finding in verdict.findings() {
         let shown = finding.range().and_then(|range| text.get(range)).map(excerpt).unwrap_or_default();
         let place = finding.range().map(|range| format!(" at {}..{}", range.start, range.end)).unwrap_or_default();
@@ -152,12 +157,13 @@ fn excerpt(text: &str) -> String {
 }
 
 fn answer(screened: &Screened<'_>, line: u64, id: &Value) -> Value {
-    let Screened { verdict, took, .. } = screened;
+    let Screened { verdict, score, took, .. } = screened;
     json!({
         "line": line,
         "id": id,
         "action": action_word(verdict.action()),
         "is_flagged": !verdict.findings().is_empty(),
+        "score": (f64::from(*score) * 1e4).round() / 1e4,
         "findings": verdict.findings().iter().map(finding).collect::<Vec<_>>(),
         "microseconds": u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
     })

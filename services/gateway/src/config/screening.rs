@@ -33,6 +33,8 @@ pub struct ScreeningSettings {
 #[expect(missing_docs, reason = "explained in config/default.toml")]
 pub struct InputSettings {
     pub injection: Reaction,
+    pub score: Reaction,
+    pub score_threshold: f32,
     pub control_tokens: Reaction,
     pub secrets: Reaction,
     pub personal: Reaction,

@@ -39,7 +39,7 @@ async fn an_exception_holds_for_its_models_and_keys_only() {
         operations = ["chat"]
         [[screening.exceptions]]
         models = ["other"]
-        input = {{ injection = "observe", rules = {{ "control.llama2" = "off" }} }}
+        input = {{ injection = "observe", score = "off", rules = {{ "control.llama2" = "off" }} }}
         [[screening.exceptions]]
         models = ["fake"]
         tenants = ["nobody"]
@@ -197,7 +197,7 @@ async fn a_system_text_that_is_known_is_not_screened_and_the_trail_says_so() {
     let response = app.post("/v1/chat/completions", &key).body(body(&prompt).to_string()).send().await.unwrap();
     assert_eq!(response.status(), 200);
     let request_id = header(&response, "x-request-id").to_owned();
-    assert_eq!(noted(&app, &request_id, 1).await, ["not_scanned trusted_text observe"]);
+    assert_eq!(noted(&app, &request_id, 1).await, ["not_scanned trusted_text observe"], "nor scored");
     let changed = app.post("/v1/chat/completions", &key).body(body(&format!("{prompt} ")).to_string()).send().await;
     assert_eq!(changed.unwrap().status(), 400);
     assert_eq!(app.chat(&key, "fake", &prompt).await.status(), 400, "a user's text is another matter");
