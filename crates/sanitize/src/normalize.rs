@@ -33,7 +33,7 @@ impl<'t> Normalized<'t> {
     /// and Greek look-alikes as Latin letters in words that have a Latin letter, curly quotes as
     /// straight ones.
     ///
-    /// Linear in the length of the text; at most about eleven times as long.
+    /// Linear in the length of the text; single signs of Unicode that stand for whole words stay what they are.
     pub fn folded(&self) -> &str {
         self.folded.get_or_init(|| fold(self.original))
     }

@@ -74,12 +74,16 @@ pub(crate) fn read_reversed(text: &str, pieces: &mut Vec<Piece>) {
 /// Reads each word of folded text backwards.
 pub(crate) fn read_reversed_words(text: &str, pieces: &mut Vec<Piece>) {
     around_words(text, &REVERSED, pieces, |part| {
-        let words = part.split_inclusive(|ch: char| !ch.is_alphanumeric()).map(|word| {
-            let (word, end) = word.split_at(word.trim_end_matches(|ch: char| !ch.is_alphanumeric()).len());
-            word.chars().rev().chain(end.chars()).collect::<String>()
-        });
-        words.collect()
+        let words: Vec<String> = part.split(' ').map(reversed_word).collect();
+        words.join(" ")
     });
+}
+
+/// The word backwards; marks behind it stay there, those before it were behind it.
+fn reversed_word(word: &str) -> String {
+    let core = word.trim_end_matches(|ch: char| !ch.is_alphanumeric());
+    let (core, marks) = word.split_at(core.len());
+    core.chars().rev().chain(marks.chars()).collect()
 }
 
 const fn rotated(ch: char) -> char {

@@ -51,7 +51,15 @@ pub(crate) fn read(text: &str, pieces: &mut Vec<Piece>) {
         let has_gaps =
             |run: &Range<usize>| bytes.get(run.clone()).is_some_and(|run| run.iter().any(|b| hex(*b).is_none()));
         if run.start >= behind && has_gaps(&run) {
-            behind = try_each(bytes, first_pair(bytes, run), &[&BINARY, &HEX], pieces);
+            behind = run.end;
+            for start in first_groups(bytes, &run) {
+                let before = pieces.len();
+                let end = try_each(bytes, start..start + 1, &[&BINARY, &HEX], pieces);
+                if pieces.len() > before {
+                    behind = end;
+                    break;
+                }
+            }
         }
     }
     behind = 0;
@@ -169,13 +177,17 @@ fn readable(mut bytes: Vec<u8>) -> Option<String> {
     (text.len() >= MIN_DECODED && odd * 10 <= all).then_some(text)
 }
 
-/// Cuts what stands before the first two digits that stand by themselves.
-fn first_pair(bytes: &[u8], run: Range<usize>) -> Range<usize> {
-    let part = bytes.get(run.clone()).unwrap_or_default();
-    let is_digit = |at: usize| part.get(at).is_some_and(|byte| hex(*byte).is_some());
-    let is_start = |at: &usize| is_digit(*at) && is_digit(at + 1) && (*at == 0 || !is_digit(at - 1));
-    let skipped = (0..part.len()).find(is_start).unwrap_or(0);
-    run.start + skipped..run.end
+/// Where the first groups of two or eight digits start: words may stand before them.
+fn first_groups(bytes: &[u8], run: &Range<usize>) -> impl Iterator<Item = usize> {
+    let is_digit = |at: usize| bytes.get(at).is_some_and(|byte| hex(*byte).is_some());
+    let is_part = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+    let is_start = move |at: &usize| {
+        let is_behind =
+            at.checked_sub(1).is_some_and(is_part) && at.checked_sub(1).and_then(|at| bytes.get(at)) != Some(&b'x');
+        let len = (*at..run.end).take(9).take_while(|at| is_digit(*at)).count();
+        !is_behind && matches!(len, 2 | 8) && !is_part(at + len)
+    };
+    (run.start..run.end).filter(is_start).take(MAX_MARKS)
 }
 
 /// Three groups of base64 digits of one length, at least four, of which two have a capital behind a small letter.

@@ -2,6 +2,7 @@
 //! know are mended, so that code and product names stay what they are.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -26,37 +27,52 @@ pub(crate) fn read(text: &str, pieces: &mut Vec<Piece>) {
     read_accented(text, pieces);
 }
 
-/// Reads words with numbers for letters.
+/// Reads words with numbers for letters: all such words, once one of them is known.
 fn read_numbers(text: &str, pieces: &mut Vec<Piece>) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(sign) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| is_number_sign(*byte))) {
-        let sign = at + sign;
-        let is_part = |byte: &&u8| byte.is_ascii_alphabetic() || is_number_sign(**byte);
-        let head = bytes.get(at..sign).unwrap_or_default().iter().rev().take_while(is_part).count();
-        let tail = bytes.get(sign..).unwrap_or_default().iter().take_while(is_part).count();
-        let range = sign - head..sign + tail;
-        at = range.end;
-        let word = bytes.get(range.clone()).unwrap_or_default();
-        let mark = word.iter().rev().take_while(|byte| **byte == b'!').count();
-        let range = range.start..range.end - mark;
-        let word = bytes.get(range.clone()).unwrap_or_default();
-        if let Some(text) = spelled(word, 'i').or_else(|| spelled(word, 'l')) {
-            pieces.push(Piece { range, text });
-        }
+    let before = pieces.len();
+    let mut has_known = false;
+    for range in number_words(text.as_bytes()) {
+        let word = text.get(range.clone()).unwrap_or_default();
+        let (is_known, text) = spelled(word);
+        has_known |= is_known;
+        pieces.push(Piece { range, text });
+    }
+    if !has_known {
+        pieces.truncate(before);
     }
 }
 
-/// The known word that this is meant for, with `one` for the number.
-fn spelled(word: &[u8], one: char) -> Option<String> {
-    if word.len() > MAX_WORD || !word.iter().any(u8::is_ascii_alphabetic) {
-        return None;
+/// The words of letters and signs for letters, with at least one of the latter.
+fn number_words(bytes: &[u8]) -> Vec<Range<usize>> {
+    let is_part = |byte: &&u8| byte.is_ascii_alphabetic() || is_number_sign(**byte);
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+    let mut words = Vec::new();
+    let mut at = 0;
+    while let Some(sign) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| is_number_sign(*byte))) {
+        let sign = at + sign;
+        let head = bytes.get(at..sign).unwrap_or_default().iter().rev().take_while(is_part).count();
+        let tail = bytes.get(sign..).unwrap_or_default().iter().take_while(is_part).count();
+        let (start, end) = (sign - head, sign + tail);
+        at = end;
+        let word = bytes.get(start..end).unwrap_or_default();
+        let marks = word.iter().rev().take_while(|byte| **byte == b'!').count();
+        let is_apart = !is_letter(bytes.get(end)) && !is_letter(start.checked_sub(1).and_then(|at| bytes.get(at)));
+        if is_apart && marks < word.len() && word.len() <= MAX_WORD {
+            words.push(start..end - marks);
+        }
     }
-    let letter = |byte: &u8| match char::from(*byte) {
-        '1' | '!' => one,
-        ch => letter_for(ch).unwrap_or(ch),
+    words
+}
+
+/// The word that this is meant for, and whether it is known.
+fn spelled(word: &str) -> (bool, String) {
+    let with = |one: char| -> String {
+        let letter = |ch| if ch == '1' { one } else { letter_for(ch).unwrap_or(ch) };
+        word.chars().map(letter).collect()
     };
-    Some(word.iter().map(letter).collect::<String>()).filter(|word| KNOWN.contains(word.as_str()))
+    let has_letters = word.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let known = ['i', 'l'].map(with).into_iter().find(|word| has_letters && KNOWN.contains(word.as_str()));
+    known.map_or_else(|| (false, with('i')), |word| (true, word))
 }
 
 const fn is_number_sign(byte: u8) -> bool {
@@ -78,7 +94,7 @@ pub(super) const fn letter_for(ch: char) -> Option<char> {
     Some(letter)
 }
 
-/// Reads words that have accents they do not need.
+/// Reads words that have accents they do not need: known ones, and those with one on every other letter.
 fn read_accented(text: &str, pieces: &mut Vec<Piece>) {
     if text.is_ascii() {
         return;
@@ -87,8 +103,14 @@ fn read_accented(text: &str, pieces: &mut Vec<Piece>) {
     for part in text.split_inclusive(|ch: char| !ch.is_alphabetic()) {
         let word = part.trim_end_matches(|ch: char| !ch.is_alphabetic());
         if !word.is_ascii() && word.len() <= 2 * MAX_WORD {
-            let plain: String = word.nfd().filter(|ch| canonical_combining_class(*ch) == 0).collect();
-            if KNOWN.contains(plain.as_str()) {
+            let (mut plain, mut accents) = (String::new(), 0);
+            for ch in word.nfd() {
+                match canonical_combining_class(ch) {
+                    0 => plain.push(ch),
+                    _ => accents += 1,
+                }
+            }
+            if plain.is_ascii() && (2 * accents >= plain.len() || KNOWN.contains(plain.as_str())) {
                 pieces.push(Piece { range: at..at + word.len(), text: plain });
             }
         }
