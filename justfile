@@ -77,6 +77,15 @@ bench-validate:
     cargo run --release --locked --package bench-validate --bin bench-validate
     cargo run --release --locked --package bench-validate --bin bench-validate-memory
 
+# what screening costs on honest and on hostile text, and what memory a stream takes; four minutes
+bench-sanitize:
+    cargo run --release --locked --package bench-sanitize --bin bench-sanitize
+    cargo run --release --locked --package bench-sanitize --bin bench-sanitize-memory
+
+# whether a disguise changes the verdict of a text
+eval-disguises:
+    cargo run --release --locked --package bench-sanitize --bin eval-disguises
+
 # whether other JSON readers read what is accepted, and what is sent on, as it was read here
 differential count="1000000" *seed:
     ./scripts/differential {{count}} {{seed}}

@@ -1,0 +1,58 @@
+//! S4: what a byte costs of texts made to be slow, beside a byte of honest text, at two sizes.
+
+use std::hint::black_box;
+
+use bench_sanitize::{at_most, texts};
+use sanitize::{Action, ControlTokens, Injection, Personal, Sanitizer, SanitizerBuilder, Secrets};
+
+use crate::best;
+
+const SMALL: usize = 1_000_000;
+const LARGE: usize = 10_000_000;
+
+/// What `Sanitizer::input_default` runs, without its limit of 1 MiB.
+fn input() -> SanitizerBuilder {
+    Sanitizer::builder()
+        .max_bytes(usize::MAX)
+        .detector(ControlTokens::tokens_only(), Action::Block)
+        .detector(Injection::new().unwrap(), Action::Block)
+        .detector(Secrets::new(), Action::Allow)
+        .observe(ControlTokens::headers_only(), Action::Block)
+}
+
+pub(crate) fn measure() {
+    let sanitizer = input().build().unwrap();
+    let with_personal = input().detector(Personal::new(), Action::Allow).build().unwrap();
+    println!(
+        "S4 nanoseconds a byte at {} and {} MB, and times that of honest text",
+        SMALL / 1_000_000,
+        LARGE / 1_000_000
+    );
+    let (one, other) = (table(&sanitizer, |_| true), table(&with_personal, |name| name.contains('@')));
+    at_most("S4", one.max(other), 2.0);
+}
+
+/// Prints a line for each text; returns the worst ratio.
+fn table(sanitizer: &Sanitizer, is_wanted: impl Fn(&str) -> bool) -> f64 {
+    let each = |text: &str, times| {
+        best(times, || {
+            let _ = black_box(sanitizer.check(black_box(text)));
+        }) / text.len() as f64
+            * 1e9
+    };
+    let line = |name: &str, small: f64, large: f64, ratio: f64| {
+        println!("  {name:<28} {small:>7.2} {large:>7.2} {ratio:>6.2}");
+    };
+    let normal = [each(&texts::normal(SMALL), 9), each(&texts::normal(LARGE), 3)];
+    line("honest text", normal[0], normal[1], 1.0);
+    let mut worst = 0_f64;
+    for ((name, small), (_, large)) in texts::hostile(SMALL).into_iter().zip(texts::hostile(LARGE)) {
+        if is_wanted(name) {
+            let (small, large) = (each(&small, 3), each(&large, 2));
+            let ratio = (small / normal[0]).max(large / normal[1]);
+            line(name, small, large, ratio);
+            worst = worst.max(ratio);
+        }
+    }
+    worst
+}
