@@ -108,7 +108,11 @@ impl Reader {
                 && is_seen(letters + FEW + distance)
         };
         let (_, distance) = runs.into_iter().zip(1..).find(is_part)?;
-        (!is_filling(self.bytes.get(..distance)?, letters)).then_some(start..end)
+        let is_first = |back: &usize| self.recent.back(*back).is_some_and(|letter| letter.is_first);
+        // Characters of three bytes are words or syllables rather than letters.
+        let is_letter = distance <= 2 && (1..=distance).filter(is_first).count() == 1;
+        let is_padding = is_letter && letters * 4 >= WINDOW * 3;
+        (!is_padding && !is_filling(self.bytes.get(..distance)?)).then_some(start..end)
     }
 
     /// Where a window may start that is not yet full.
@@ -148,8 +152,8 @@ const FILLINGS: [&[u8]; 17] = [
     b"div",
 ];
 
-/// Whether data is filled with this part, which may start anywhere; `letters` of it fill a window.
-fn is_filling(part: &[u8], letters: usize) -> bool {
+/// Whether data is filled with this part, which may start anywhere.
+fn is_filling(part: &[u8]) -> bool {
     let is_in_order = |word: &&[u8]| {
         let twice = word.iter().chain(*word).rev();
         let starts = 0..word.len();
@@ -157,8 +161,7 @@ fn is_filling(part: &[u8], letters: usize) -> bool {
     };
     let has_digit = part.iter().any(u8::is_ascii_digit);
     let is_number = has_digit && part.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'x' | b'u'));
-    let is_padding = part.len() == 1 && letters * 4 >= WINDOW * 3;
-    is_number || is_padding || FILLINGS.iter().any(is_in_order)
+    is_number || FILLINGS.iter().any(is_in_order)
 }
 
 impl Detector for Repetition {

@@ -78,6 +78,8 @@ fn what_repeats_itself_for_a_reason_stays() {
         "00 ff 00 ff ".repeat(100),
         "A".repeat(600),
         "AAAA\n".repeat(100),
+        "é".repeat(4000),
+        "ЖЖж".repeat(200),
         "&nbsp;".repeat(100),
         "<td></td>".repeat(40),
         "<br>\n".repeat(100),
