@@ -8,7 +8,7 @@ use sanitize::{Action, BuildError, Canary, Sanitizer};
 
 use crate::{clean, single, streamed};
 
-fn word() -> String {
+pub(crate) fn word() -> String {
     Canary::derive(b"a secret of thirty-two bytes, say", "acme")
 }
 
@@ -22,7 +22,7 @@ fn joined(word: &str, each: impl Fn(char) -> String) -> String {
 }
 
 /// Every way to write a word that is to be found.
-fn written(word: &str) -> Vec<String> {
+pub(crate) fn written(word: &str) -> Vec<String> {
     let rot13 = |ch: char| match ch {
         'a'..='z' => char::from((ch as u8 - b'a' + 13) % 26 + b'a'),
         _ => ch,

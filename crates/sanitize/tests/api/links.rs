@@ -17,7 +17,7 @@ fn rules(text: &str) -> Vec<String> {
 }
 
 /// A text, what is left of it, and the rule.
-const CARRIERS: &[(&str, &str, &str)] = &[
+pub(crate) const CARRIERS: &[(&str, &str, &str)] = &[
     ("a ![pic](https://evil.test/p.png) b", "a ![pic]([x]) b", "link.image"),
     ("![](<https://evil.test/a b?q=1>)", "![](<[x]>)", "link.image"),
     ("![p](  https://evil.test/(a)/b \"title\")", "![p](  [x] \"title\")", "link.image"),

@@ -19,7 +19,7 @@ fn hex(length: usize) -> String {
 }
 
 /// Credentials of every form, put together here so that no scanner takes this file for a leak.
-fn credentials() -> Vec<String> {
+pub(crate) fn credentials() -> Vec<String> {
     let random = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V2w3X4y5Z6a7B8c9D0e1F2g3H4i5J6k7L8m9N0p1Q2";
     let body = |len: usize| &random[..len];
     vec![

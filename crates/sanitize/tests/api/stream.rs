@@ -65,7 +65,7 @@ pub(crate) fn fragments() -> impl Strategy<Value = String> {
 }
 
 /// Chunks of the text at these places.
-fn cut_at(text: &str, places: &[Index]) -> Vec<String> {
+pub(crate) fn cut_at(text: &str, places: &[Index]) -> Vec<String> {
     let ends: Vec<_> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let mut cuts: Vec<_> = places.iter().map(|place| ends[place.index(ends.len())]).collect();
     cuts.push(text.len());
