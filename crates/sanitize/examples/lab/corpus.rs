@@ -20,6 +20,8 @@ const TWINS: [&[&str]; FOLDS] = [
 pub(crate) struct Row {
     pub(crate) source: String,
     pub(crate) label: String,
+    /// Direct, jailbreak, extraction, indirect, obfuscated; benign, benign-hard.
+    pub(crate) kind: String,
     pub(crate) text: String,
 }
 

@@ -61,13 +61,15 @@ pub(crate) fn odds(scored: &[(f32, bool)]) -> (f32, f32) {
     (slope as f32, offset as f32)
 }
 
-/// The threshold that no family's honest texts reach more often than this: the worst of the
-/// families with at least `least` of them, as an unseen source may be like any.
-pub(crate) fn shipped_threshold(rows: &[Row], scores: &[f32], share: f64, least: usize) -> f32 {
+/// The threshold that at most one in a hundred honest texts of any family reaches, unseen: the worst of the families,
+/// as a new source may be like any. Families with few of them say too little about their tail.
+pub(crate) fn shipped_threshold(rows: &[Row], scores: &[f32]) -> f32 {
+    const SHARE: f64 = 0.01;
+    const LEAST: usize = 200;
     let mut families: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     for (row, score) in rows.iter().zip(scores).filter(|(row, _)| !row.is_attack()) {
         families.entry(row.family()).or_default().push(*score);
     }
-    let enough = families.values().filter(|honest| honest.len() >= least);
-    enough.map(|honest| threshold(honest, share)).fold(f32::NEG_INFINITY, f32::max)
+    let enough = families.values().filter(|honest| honest.len() >= LEAST);
+    enough.map(|honest| threshold(honest, SHARE)).fold(f32::NEG_INFINITY, f32::max)
 }

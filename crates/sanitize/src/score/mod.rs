@@ -21,7 +21,7 @@ const BUILT_IN: &[u8] = include_bytes!("../../weights/score.bin");
 /// How much a text looks like an injection, a jailbreak or a request for hidden instructions.
 ///
 /// Logistic regression over hashed n-grams of characters, words and concepts (words of many
-/// languages that mean one thing), in windows of 320 bytes; the value of a text is that of its worst
+/// languages that mean one thing), in windows of 192 bytes; the value of a text is that of its worst
 /// window, in the folded text and in what it contains in encoded form. It judges whole texts and its
 /// findings have no range. Use it with [`SanitizerBuilder::observe`](crate::SanitizerBuilder::observe).
 ///
