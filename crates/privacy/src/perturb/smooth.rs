@@ -1,0 +1,42 @@
+//! Noise on a row of scores: on the logits, and the order stays.
+
+use super::rank::{best, put_in_order, ranked, value};
+use super::row::Kind;
+
+/// Adds noise to the logarithms of probabilities, to the log-odds of shares, or to the values as they are.
+pub(super) fn blur(row: &mut [f64], kind: Kind, noise: &[f64]) {
+    let ranked = ranked(row);
+    let noisy = match kind {
+        Kind::Distribution => blur_parts(row, noise),
+        Kind::Shares => row.iter().zip(noise).map(|(share, noise)| blur_share(*share, *noise)).collect(),
+        Kind::Values => row.iter().zip(noise).map(|(value, noise)| (value + noise).clamp(f64::MIN, f64::MAX)).collect(),
+    };
+    put_in_order(row, &ranked, noisy);
+    let Some(top) = ranked.first().copied().filter(|top| *top != best(row)) else { return };
+    // Noise, or what precision is left, made one before the best equal to it.
+    let level = value(row, top);
+    if kind == Kind::Values && level < f64::MAX {
+        row.get_mut(top).into_iter().for_each(|value| *value = level.next_up());
+    } else {
+        let others = row.iter_mut().enumerate().filter(|(at, value)| *at != top && **value >= level);
+        others.for_each(|(_, value)| *value = level.next_down());
+    }
+}
+
+/// What is 0 stays 0, and the sum stays.
+fn blur_parts(row: &[f64], noise: &[f64]) -> Vec<f64> {
+    let logits: Vec<f64> = row.iter().zip(noise).map(|(part, noise)| part.ln() + noise).collect();
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut parts: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let scale = row.iter().sum::<f64>() / parts.iter().sum::<f64>();
+    parts.iter_mut().for_each(|part| *part *= scale);
+    parts
+}
+
+/// Stays on its side of one half: a threshold there decides as before.
+fn blur_share(share: f64, noise: f64) -> f64 {
+    let log_odds = (share / (1.0 - share)).ln();
+    let noisy = log_odds + noise;
+    let magnitude = if log_odds < 0.0 { -noisy.abs() } else { noisy.abs() };
+    1.0 / (1.0 + (-magnitude).exp())
+}

@@ -1,0 +1,6 @@
+//! The crate through its public API.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod perturb;
+mod perturb_noise;
+mod perturb_vectors;
