@@ -3,3 +3,4 @@
 mod perturb;
 
 pub use perturb::{Input, NoiseSecret, NotFinite, Perturb, PerturbBuilder, PerturbError, PerturbVectors};
+pub mod distinct;

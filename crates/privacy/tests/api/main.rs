@@ -4,3 +4,6 @@
 mod perturb;
 mod perturb_noise;
 mod perturb_vectors;
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod distinct;
