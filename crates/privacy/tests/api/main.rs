@@ -1,9 +1,7 @@
 //! The crate through its public API.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod distinct;
 mod perturb;
 mod perturb_noise;
 mod perturb_vectors;
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod distinct;
