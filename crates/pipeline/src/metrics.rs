@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use backend::BackendError;
 use core_validate::Usage;
+use privacy::distinct::Tally;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -68,6 +69,12 @@ struct Denied {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Counted {
+    model: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Ending {
     within: &'static str,
 }
@@ -87,6 +94,7 @@ pub struct Metrics {
     refused: Family<Refused, Counter>,
     denied: Family<Denied, Counter>,
     found: Family<Found, Counter>,
+    queries: Family<Counted, Counter>,
     backend_errors: Family<Failed, Counter>,
     audit_failures: Counter,
     keys_ending: Family<Ending, Gauge>,
@@ -113,6 +121,7 @@ impl Metrics {
         let refused = Family::default();
         let denied = Family::default();
         let found = Family::default();
+        let queries = Family::default();
         let backend_errors = Family::default();
         let audit_failures = Counter::default();
         let keys_ending = Family::default();
@@ -127,6 +136,8 @@ impl Metrics {
         registry.register("refusals", "Refused requests", refused.clone());
         registry.register("quota_denials", "Requests that a quota did not hold", denied.clone());
         registry.register("findings", "What detectors saw", found.clone());
+        let help = "Queries to models with a budget, by whether they were asked before";
+        registry.register("queries", help, queries.clone());
         registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
         registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
@@ -146,6 +157,7 @@ impl Metrics {
             refused,
             denied,
             found,
+            queries,
             backend_errors,
             audit_failures,
             keys_ending,
@@ -223,6 +235,15 @@ impl Metrics {
                 let labels = Tokens { model: model.clone(), direction };
                 self.estimates.get_or_create(&labels).observe(estimate as f64 / reported as f64);
             }
+        }
+    }
+
+    /// What the queries of a request were, for its tenant.
+    pub(crate) fn counted(&self, model: &str, counted: &privacy::distinct::Counted) {
+        let Some(standing) = counted.standings().first() else { return };
+        let Tally { repeats, near, new } = standing.call;
+        for (kind, count) in [("repeat", repeats), ("near", near), ("new", new)] {
+            self.queries.get_or_create(&Counted { model: model.to_owned(), kind }).inc_by(count);
         }
     }
 

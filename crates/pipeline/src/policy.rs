@@ -13,6 +13,7 @@ use ratelimit_redis::OnOutage;
 
 use crate::about::About;
 use crate::convert::to_operation;
+use crate::disclosure::Disclosure;
 use crate::estimate::{History, Price};
 use crate::plan::{Plan, QuotaRule};
 use crate::screening::Screening;
@@ -59,6 +60,7 @@ pub struct Model {
     /// They said it when they were asked last, or nobody asked yet.
     is_told: AtomicBool,
     price: Option<Price>,
+    disclosure: Disclosure,
     history: History,
     servers: Vec<Server>,
     created: u64,
@@ -128,6 +130,7 @@ impl Model {
         let created = crate::about::unix_millis() / 1_000;
         let rules = ArcSwap::from_pointee(rules);
         let (described, price, history) = (None, None, History::default());
+        let disclosure = Disclosure::default();
         let (is_told, only_version) = (AtomicBool::new(true), ArcSwapOption::empty());
         Ok(Self {
             name,
@@ -138,6 +141,7 @@ impl Model {
             only_version,
             is_told,
             price,
+            disclosure,
             history,
             servers,
             created,
@@ -148,6 +152,12 @@ impl Model {
     #[must_use]
     pub fn priced(self, price: Price) -> Self {
         Self { price: Some(price), ..self }
+    }
+
+    /// The same, of which answers tell this much.
+    #[must_use]
+    pub fn disclosing(self, disclosure: Disclosure) -> Self {
+        Self { disclosure, ..self }
     }
 
     /// The same, whose tensors are what its servers say they are; see [`Model::learn`]. `optional` inputs may be
@@ -220,6 +230,11 @@ impl Model {
     /// What its tokens cost, if the settings say.
     pub fn price(&self) -> Option<Price> {
         self.price
+    }
+
+    /// What its answers tell.
+    pub(crate) fn disclosure(&self) -> &Disclosure {
+        &self.disclosure
     }
 
     /// How its estimates turned out.

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
 use core_validate::ModelName;
 use keys::{Principal, Verifier};
+use privacy::distinct::QueryLedger;
 use ratelimit_redis::{Charge, Decision, Limiter, LimiterError, MAX_CHARGES, Quota, Standing};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
@@ -34,6 +35,8 @@ pub struct Parts {
     pub verifier: Arc<Verifier>,
     /// Keeps quotas.
     pub limiter: Arc<dyn Limiter>,
+    /// Counts distinct queries.
+    pub queries: Arc<dyn QueryLedger>,
     /// Keeps the audit trail.
     pub log: Log,
     /// Makes digests for the audit trail.
@@ -56,6 +59,7 @@ pub struct Stand {
 pub struct Pipeline {
     verifier: Arc<Verifier>,
     limiter: Arc<dyn Limiter>,
+    queries: Arc<dyn QueryLedger>,
     log: Log,
     digests: DigestKey,
     policy: ArcSwap<Policy>,
@@ -72,7 +76,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// Starts the closer task, so call it inside a runtime that outlives every request.
     pub fn start(parts: Parts) -> Self {
-        let Parts { verifier, limiter, log, digests, policy, max_buffered_bytes } = parts;
+        let Parts { verifier, limiter, queries, log, digests, policy, max_buffered_bytes } = parts;
         let room = Room::new(max_buffered_bytes);
         let metrics = Metrics::new();
         let refusals = Arc::<Refusals>::default();
@@ -81,7 +85,21 @@ impl Pipeline {
         let policy = ArcSwap::from_pointee(policy);
         let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let schemas = Schemas::default();
-        Self { verifier, limiter, log, digests, policy, metrics, refusals, schemas, tickets, room, cores, closer }
+        Self {
+            verifier,
+            limiter,
+            queries,
+            log,
+            digests,
+            policy,
+            metrics,
+            refusals,
+            schemas,
+            tickets,
+            room,
+            cores,
+            closer,
+        }
     }
 
     /// Walks the line. A refusal has been counted and recorded when it is returned.
@@ -112,7 +130,7 @@ impl Pipeline {
             Ok(admitted) => admitted,
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
-        let screened = admitted.screen_in(&policy.screening, &self.cores).await?;
+        let screened = admitted.screen_in(&policy.screening, &*self.queries, &self.cores, &self.metrics).await?;
         let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
         let answering = committed.infer(&self.metrics).await?;
         answering.screen_out(policy, self.digests.clone()).await

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use core_validate::{InferenceRequest, Pointer};
+use privacy::distinct::{MAX_QUERIES, QueryLedger};
 use ratelimit_redis::Standing;
 use sanitize::{ClassifierError, Judgement, Mode};
 use tokio::sync::Semaphore;
 
-use crate::about::About;
+use crate::about::{About, unix_millis};
 use crate::admit::Admitted;
 use crate::code::{Code, Step};
+use crate::disclosure::{NotAsked, count, past_soft};
 use crate::look::{Caller, Looked, judged, look, not_scanned, said};
+use crate::metrics::Metrics;
 use crate::policy::Model;
 use crate::rejection::Rejection;
 use crate::screening::{AnswerScreen, Judge, ScreenRules, Screening};
@@ -32,7 +35,14 @@ pub struct Screened {
 
 impl Admitted {
     /// Screens every text. System texts are left alone when the key holds `trust:system`, or their digest is known.
-    pub(crate) async fn screen_in(self, screening: &Screening, cores: &Arc<Semaphore>) -> Result<Screened, Rejection> {
+    /// Then the queries are counted that are left.
+    pub(crate) async fn screen_in(
+        self,
+        screening: &Screening,
+        queries: &dyn QueryLedger,
+        cores: &Arc<Semaphore>,
+        metrics: &Metrics,
+    ) -> Result<Screened, Rejection> {
         let Self { mut ticket, request, model, standings, body_bytes } = self;
         let principal = ticket.about.principal();
         let caller = Caller {
@@ -66,6 +76,9 @@ impl Admitted {
         }
         if let Some(code) = ask_judge(&request, &rules, &caller, &mut ticket).await {
             return Err(refuse(ticket, code, None));
+        }
+        if let Err(not_asked) = count_queries(&mut ticket, &model, queries, &request, metrics).await {
+            return Err(refuse_queries(ticket, not_asked));
         }
         Ok(Screened { ticket, request, model, standings, body_bytes, answer })
     }
@@ -110,6 +123,44 @@ async fn judgement(judge: &Judge, texts: &[&str]) -> Result<Judgement, Classifie
     asked.unwrap_or(Err(ClassifierError::TimedOut))
 }
 
+/// Counts the queries of a model that has a budget of them.
+async fn count_queries(
+    ticket: &mut Ticket,
+    model: &Model,
+    ledger: &dyn QueryLedger,
+    request: &InferenceRequest,
+    metrics: &Metrics,
+) -> Result<(), NotAsked> {
+    let Some(principal) = ticket.about.principal.clone() else { return Ok(()) };
+    let name = model.name().as_str();
+    let counting = count(model.disclosure(), ledger, request, &principal, name);
+    if let Some(counted) = ticket.during(counting).await? {
+        metrics.counted(name, &counted);
+        ticket.about.findings.extend(past_soft(&counted));
+    }
+    Ok(())
+}
+
+/// The budget of distinct queries does not hold those of the request, or nobody knows whether it does.
+fn refuse_queries(ticket: Ticket, not_asked: NotAsked) -> Rejection {
+    let now = unix_millis();
+    match not_asked {
+        NotAsked::Spent(standing) => {
+            let (most, ends) = (standing.budget.hard_limit(), standing.ends.saturating_sub(now));
+            let message = format!("the budget of {most} distinct queries is spent for {} s", ends.div_ceil(1_000));
+            refuse(ticket, Code::InsufficientQuota, None).message_of(message).limits_of("queries", Vec::new())
+        }
+        NotAsked::TooMany(asked) => {
+            let message = format!("the request asks {asked} queries, at most {MAX_QUERIES} are counted at once");
+            refuse(ticket, Code::CostExceedsQuota, None).message_of(message).limits_of("queries", Vec::new())
+        }
+        NotAsked::Unknown(error) => {
+            tracing::warn!(request_id = ticket.about.request_id, %error, "the queries are not counted");
+            refuse(ticket, Code::LimitsUnavailable, None)
+        }
+    }
+}
+
 /// Gives the tokens back and keeps the request: nothing was sent. The refusal is recorded by the
 /// pipeline's one exit.
 fn refuse(ticket: Ticket, code: Code, at: Option<Pointer>) -> Rejection {
@@ -118,7 +169,7 @@ fn refuse(ticket: Ticket, code: Code, at: Option<Pointer>) -> Rejection {
     ticket.close(End { ended: Some(ended), status: code.status(), code: Some(code.as_str()) });
     let rejection = Rejection::new(about, Step::ScreenIn, code).at_of(at.unwrap_or_default());
     match code {
-        Code::ScreeningUnavailable => rejection.retry_after_of(Duration::from_secs(1)),
+        Code::ScreeningUnavailable | Code::LimitsUnavailable => rejection.retry_after_of(Duration::from_secs(1)),
         _ => rejection,
     }
 }

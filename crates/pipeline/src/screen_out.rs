@@ -7,7 +7,7 @@ use std::sync::Arc;
 use audit::{DigestKey, Ended};
 use backend::{BackendError, InferenceResponse};
 use bytes::Bytes;
-use core_validate::{Encoded, Head, InferenceAnswer, InferenceRequest, ModelName, Operation, Slot};
+use core_validate::{Encoded, Head, InferenceAnswer, InferenceRequest, Operation, Slot};
 use futures_core::Stream;
 use keys::Principal;
 use ratelimit_redis::Standing;
@@ -15,7 +15,7 @@ use ratelimit_redis::Standing;
 use crate::code::{Code, Step};
 use crate::infer::{Answering, refuse};
 use crate::look::{note, passes};
-use crate::policy::Policy;
+use crate::policy::{Model, Policy};
 use crate::rejection::Rejection;
 use crate::screening::AnswerScreen;
 use crate::stream::Screening;
@@ -53,7 +53,7 @@ impl Answering {
         let body = match response {
             InferenceResponse::Full(head, bytes) => {
                 let _busy = in_flight;
-                let whole = Whole { ticket, asked, head, bytes, name: model.name().clone(), answer };
+                let whole = Whole { ticket, asked, head, bytes, model, answer };
                 whole.screened(policy, digests).await?
             }
             InferenceResponse::Stream(events) => {
@@ -63,6 +63,7 @@ impl Answering {
                     validator: policy.validator.clone(),
                     answer,
                     digest: digests.digester(tenant.as_deref().unwrap_or_default()),
+                    logprobs: model.disclosure().logprobs,
                     name: model.name().clone(),
                     wants_usage,
                     choices: asked.choices(),
@@ -79,7 +80,7 @@ struct Whole {
     asked: InferenceRequest,
     head: Head,
     bytes: Bytes,
-    name: ModelName,
+    model: Arc<Model>,
     answer: AnswerScreen,
 }
 
@@ -95,7 +96,7 @@ impl Whole {
     }
 
     fn screen(self, policy: &Policy, digests: &DigestKey) -> Result<AnswerBody, Rejection> {
-        let Self { mut ticket, asked, head, bytes, name, answer: screen } = self;
+        let Self { mut ticket, asked, head, bytes, model, answer: screen } = self;
         let mut answer = match policy.validator.parse_answer(&asked, &head, &bytes) {
             Ok(answer) => answer,
             Err(error) => {
@@ -107,7 +108,10 @@ impl Whole {
             }
         };
         ticket.used.reported = answer.usage();
-        answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), &name);
+        answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), model.name());
+        if !model.disclosure().withhold(&asked, &mut answer) {
+            return Err(refuse_blocked(ticket));
+        }
         let blocked = screen_texts(&mut answer, &screen, asked.operation(), &mut ticket);
         let is_filtered = blocked.iter().all(|choice| answer.filter_choice(*choice));
         if !is_filtered {

@@ -30,6 +30,8 @@ pub(crate) struct Screening {
     pub(crate) validator: Validator,
     pub(crate) answer: AnswerScreen,
     pub(crate) digest: Digester,
+    /// Most alternatives of a token, and decimals of log-probabilities.
+    pub(crate) logprobs: Option<(usize, u32)>,
     pub(crate) name: ModelName,
     pub(crate) wants_usage: bool,
     pub(crate) choices: u32,
@@ -122,6 +124,9 @@ impl Screened {
             return self.fail(&BackendError::Protocol);
         }
         chunk.rename(&self.id, &self.screening.name);
+        if let Some((most, decimals)) = self.screening.logprobs {
+            chunk.limit_logprobs(most, decimals);
+        }
         if let (Some(usage), Some(ticket)) = (chunk.usage(), &mut self.ticket) {
             ticket.used.reported = Some(usage);
         }

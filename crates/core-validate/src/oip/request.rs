@@ -232,6 +232,24 @@ impl TensorRequest {
         self.inputs.iter().map(Tensor::summary).collect()
     }
 
+    /// See [`InferenceRequest::number_rows`](crate::InferenceRequest::number_rows).
+    pub(crate) fn number_rows(&self) -> Vec<Vec<f64>> {
+        let batch =
+            |tensor: &Tensor| tensor.head.shape.first().copied().filter(|_| tensor.head.dtype.width().is_some());
+        let first = self.inputs.first().and_then(batch).unwrap_or_default();
+        let is_shared = first > 1 && self.inputs.iter().all(|tensor| batch(tensor) == Some(first));
+        let count = if is_shared { usize::try_from(first).unwrap_or(1) } else { 1 };
+        let mut rows = vec![Vec::new(); count];
+        for tensor in &self.inputs {
+            let values = tensor.numbers();
+            let width = (values.len() / count).max(1);
+            for (row, values) in rows.iter_mut().zip(values.chunks(width)) {
+                row.extend_from_slice(values);
+            }
+        }
+        rows
+    }
+
     pub(crate) fn to_body(&self) -> Encoded {
         let mut fields = self.rest.clone();
         let mut tail = BytesMut::new();

@@ -156,6 +156,15 @@ impl Tensor {
         self.edits.insert(element, text);
     }
 
+    /// The values of a type of numbers; none of `BYTES`.
+    pub(super) fn numbers(&self) -> Vec<f64> {
+        match &self.data {
+            Data::Json(bytes, _) => numbers(self.head.dtype, std::str::from_utf8(bytes).unwrap_or_default()).collect(),
+            Data::Binary(bytes) => bits::values(self.head.dtype, bytes).collect(),
+            Data::Texts(..) | Data::Framed(..) => Vec::new(),
+        }
+    }
+
     /// Lets `change` replace the values of a floating point type.
     pub(super) fn map_numbers(&mut self, change: &mut impl FnMut(&str, &[u64], &mut [f64])) {
         let TensorHead { name, shape, dtype, .. } = &self.head;
