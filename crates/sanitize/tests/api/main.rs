@@ -6,6 +6,7 @@ mod custom;
 mod disguises;
 mod input;
 mod json;
+mod known_reports;
 mod leaks;
 mod limits;
 mod links;
