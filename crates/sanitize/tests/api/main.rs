@@ -2,6 +2,9 @@
 #![expect(clippy::indexing_slicing, clippy::string_slice, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod canary;
+#[path = "../../examples/checksums/types.rs"]
+mod checked_types;
+mod checksums;
 mod custom;
 mod disguises;
 mod input;

@@ -4,15 +4,8 @@ use proptest::prelude::*;
 use sanitize::testing::suite;
 use sanitize::{Action, Label, Sanitizer, Secrets, Severity};
 
+use crate::checked_types::with_checksum;
 use crate::{clean, output, single, streamed};
-
-/// A token with the checksum that GitHub and npm give theirs.
-fn checked(prefix: &str, body: &str) -> String {
-    let digits: Vec<char> = ('0'..='9').chain('A'..='Z').chain('a'..='z').collect();
-    let sum = crc32fast::hash(body.as_bytes()) as usize;
-    let sum: String = (0..6).rev().map(|place| digits[sum / 62_usize.pow(place) % 62]).collect();
-    format!("{prefix}{body}{sum}")
-}
 
 fn hex(length: usize) -> String {
     "0f1e2d3c4b5a69788796a5b4c3d2e1f0".chars().cycle().take(length).collect()
@@ -25,8 +18,8 @@ pub(crate) fn credentials() -> Vec<String> {
     vec![
         ["AKIA", "J3QWZ7T2MPL5RXKV"].concat(),
         ["ASIA", "J3QWZ7T2MPL5RXKV"].concat(),
-        checked("ghp_", body(30)),
-        checked("ghs_", body(30)),
+        with_checksum("ghp_", body(30)),
+        with_checksum("ghs_", body(30)),
         ["ghr_", body(76)].concat(),
         ["github_pat_", body(82)].concat(),
         ["glpat-", body(20)].concat(),
@@ -41,7 +34,7 @@ pub(crate) fn credentials() -> Vec<String> {
         ["sk-or-v1-", &hex(64)].concat(),
         ["AIza", body(35)].concat(),
         ["GOCSPX-", body(28)].concat(),
-        checked("npm_", body(30)),
+        with_checksum("npm_", body(30)),
         ["pypi-AgEIcHlwaS5vcmc", body(60)].concat(),
         ["hf_", body(34)].concat(),
         ["SG.", body(22), ".", body(43)].concat(),
@@ -210,7 +203,7 @@ fn what_is_assigned_and_no_credential_stays() {
 
 #[test]
 fn a_credential_is_told_once() {
-    let text = format!("GITHUB_TOKEN={}", checked("ghp_", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5"));
+    let text = format!("GITHUB_TOKEN={}", with_checksum("ghp_", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5"));
     let verdict = output().check(&text);
     assert_eq!(verdict.findings().len(), 1);
     assert_eq!(verdict.findings()[0].rule(), "secret.github");
@@ -230,7 +223,7 @@ fn found(text: &str) -> Vec<String> {
 proptest! {
     #[test]
     fn a_token_with_a_checksum_is_told_by_it(body in "[0-9A-Za-z]{30}", place in 0_usize..36, off in 1_usize..62) {
-        let token = checked("ghp_", &body);
+        let token = with_checksum("ghp_", &body);
         prop_assume!(!token.to_lowercase().contains("xxxx"));
         prop_assert_eq!(found(&token), ["secret.github"], "{}", &token);
         let digits: Vec<char> = ('0'..='9').chain('A'..='Z').chain('a'..='z').collect();
