@@ -1,4 +1,4 @@
-//! Credentials with a known prefix.
+//! Credentials with a known prefix or a telling name.
 
 use std::sync::LazyLock;
 
@@ -19,14 +19,14 @@ static PREFIXES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(prefixes).ok()
 });
 
-/// Finds credentials that are written with a known prefix: AWS access key ids, GitHub, GitLab,
-/// Slack, Stripe, OpenAI, Anthropic and Google keys, JSON Web Tokens, private key blocks and
-/// Portcullis keys.
+/// Finds credentials that are written with a known prefix (those of clouds, code hosts, model services and chats, JSON
+/// Web Tokens, private key blocks, Portcullis keys), what is assigned to a name such as `password` or `api_key`, and
+/// passwords in URLs.
 ///
-/// Lengths and alphabets are checked, a JWT by its header; stand-ins such as `AKIAIOSFODNN7EXAMPLE`
-/// or `glpat-XXXXXXXXXXXXXXXXXXXX` are passed over. A prefix counts only at the start of a word.
-/// It looks at the text as it is: an encoded, spaced or split credential is not found, nor one
-/// without a prefix. What was found is credential-shaped; no checksum or issuer is asked.
+/// Lengths and alphabets are checked, GitHub and npm tokens by their checksum, a JWT by its header, what is assigned by
+/// its entropy; stand-ins such as `AKIAIOSFODNN7EXAMPLE` or `glpat-XXXXXXXXXXXXXXXXXXXX` are passed over. A prefix
+/// counts only at the start of a word. What only a name tells is `secret.assigned`, of medium severity; all others are
+/// high. It looks at the text as it is: an encoded, spaced or split credential is not found. No issuer is asked.
 ///
 /// A key block is redacted from its header through its footer, or to the end of the text if there
 /// is none.
