@@ -64,6 +64,7 @@ pub use repetition::Repetition;
 pub use rules::Rule;
 pub use sanitizer::{DEFAULT_MAX_BYTES, PANIC_RULE, Sanitizer, SanitizerBuilder};
 pub use score::Score;
+pub use score::calibration::Calibration;
 pub use secrets::Secrets;
 pub use sink::TRUNCATION_MARK;
 pub use stream::StreamSanitizer;

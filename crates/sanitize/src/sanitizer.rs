@@ -15,6 +15,7 @@ use crate::injection::Injection;
 use crate::json::JsonStream;
 use crate::normalize::Normalized;
 use crate::placeholders::{self, Placeholders};
+use crate::score::Score;
 use crate::secrets::Secrets;
 use crate::stream::StreamSanitizer;
 use crate::tokens::TokenSet;
@@ -144,7 +145,7 @@ impl Sanitizer {
     }
 
     /// For texts on their way to a model: control tokens and injections block, secrets are
-    /// reported, role headers are observed (`SYSTEM: Ubuntu` is honest in a bug report).
+    /// reported, role headers (`SYSTEM: Ubuntu` is honest in a bug report) and the score are observed.
     ///
     /// # Errors
     /// If the rules compiled into this crate are broken, which its tests rule out.
@@ -154,6 +155,7 @@ impl Sanitizer {
             .detector(Injection::new()?, Action::Block)
             .detector(Secrets::new(), Action::Allow)
             .observe(ControlTokens::headers_only(), Action::Block)
+            .observe(Score::new()?, Action::Block)
             .build()
     }
 

@@ -11,6 +11,11 @@ pub const SLOTS: usize = 1 << BITS;
 /// How many blocks make a window; shorter texts are one window.
 pub const WINDOW_BLOCKS: usize = WINDOW;
 
+/// What a window's sum of weights is divided by, from the number of its features.
+pub fn norm(count: usize) -> f32 {
+    features::norm(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// Makes features of folded texts.
 #[derive(Debug)]
 pub struct Extractor {
@@ -35,8 +40,8 @@ impl Extractor {
         blocks
     }
 
-    /// The weight file for weights trained on these features. A window's sum of weights by the root
-    /// of their number, times `scale`, plus `bias`, is the logarithm of the odds of an attack.
+    /// The weight file for weights trained on these features. A window's sum of weights by
+    /// [`norm`], times `scale`, plus `bias`, is the logarithm of the odds of an attack.
     ///
     /// # Errors
     /// [`BuildError::Weights`] if there are not [`SLOTS`] weights or a number is out of range.

@@ -4,12 +4,7 @@
 //! `cargo run --release -p sanitize --example evaluate -- CORPUS.jsonl[.gz] ... [--honest PATH ...]`
 //! `cargo run --release -p sanitize --example evaluate -- --speed CORPUS.jsonl[.gz] ...`
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
-#![expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are small"
-)]
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "counts are small")]
 
 mod honest;
 #[path = "../lab/mod.rs"]
@@ -63,6 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn attacks(rows: &[Row]) -> Result<(), Box<dyn Error>> {
     let samples = dataset::build(rows)?;
     let mut scores = rehearsal::scores(&samples, dataset::SETTINGS);
+    let shipped = rehearsal::shipped_threshold(rows, &samples, &scores);
     let own = scores.split_off(rows.len());
     let plain = rehearsal::scores(&peers::plain(rows), peers::PLAIN);
     let list = peers::List::new()?;
@@ -72,7 +68,6 @@ fn attacks(rows: &[Row]) -> Result<(), Box<dyn Error>> {
     let is_blocked = |row: &Row| sanitizer.check(&row.text).action() == Action::Block;
     let rules = Column { name: "default rules", flagged: rows.iter().map(is_blocked).collect() };
     let both = rules.flagged.iter().zip(&score.flagged).map(|(rule, score)| *rule || *score).collect();
-    let shipped = rehearsal::shipped_threshold(rows, &scores);
     let columns = [
         Column { name: "13 expressions", flagged: rows.iter().map(|row| list.has(&row.text)).collect() },
         Column::at("n-grams at 1 %", rows, &plain, SHARE),
@@ -83,15 +78,16 @@ fn attacks(rows: &[Row]) -> Result<(), Box<dyn Error>> {
     ];
     println!("Every row is judged by a model that has not seen its family. {} samples.", samples.len());
     table::print(rows, &columns);
-    let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, bool), (usize, usize)> = BTreeMap::new();
     for (sample, score) in samples.iter().skip(rows.len()).zip(&own) {
-        let group = groups.entry(&sample.group).or_default();
+        let group = groups.entry((&sample.group, sample.is_attack)).or_default();
         group.0 += 1;
         group.1 += usize::from(*score >= shipped);
     }
     println!("own texts, each line judged by a model that has not seen it, at the shipped threshold:");
-    for (group, (count, flagged)) in groups {
-        println!("{group:<36}{count:>6}{:>16.1}", flagged as f64 / count.max(1) as f64 * 100.0);
+    for ((group, is_attack), (count, flagged)) in groups {
+        let side = if is_attack { "attack" } else { "honest" };
+        println!("{side} {group:<29}{count:>6}{:>16.1}", flagged as f64 / count.max(1) as f64 * 100.0);
     }
     let [_, _, score, ..] = &columns;
     goal("S5", score.share(rows, Row::is_attack), true, GOALS.0);

@@ -2,6 +2,8 @@
 //! it looks worst and at one window by chance (multiple-instance learning; Andrews, Tsochantaridis
 //! and Hofmann, "Support vector machines for multiple-instance learning").
 
+use sanitize::training::norm;
+
 use super::Random;
 
 /// Slots of the features of the windows of one text.
@@ -91,7 +93,7 @@ impl Model {
 
     fn sum(&self, window: &[u32]) -> f32 {
         let sum: f32 = window.iter().filter_map(|slot| self.weights.get(*slot as usize)).sum();
-        sum / (window.len().max(1) as f32).sqrt() + self.bias
+        sum / norm(window.len()) + self.bias
     }
 
     fn step(&mut self, example: &Example<'_>, index: usize, weight: f32, settings: Settings, squares: &mut [f32]) {
@@ -101,7 +103,7 @@ impl Model {
         if error.abs() < 1e-4 {
             return;
         }
-        let value = 1.0 / (window.len().max(1) as f32).sqrt();
+        let value = 1.0 / norm(window.len());
         for slot in window {
             let at = *slot as usize;
             if let (Some(one), Some(square)) = (self.weights.get_mut(at), squares.get_mut(at)) {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use sanitize::Calibration;
+
 use super::FOLDS;
 use super::corpus::Row;
 use super::dataset::{self, Sample};
@@ -34,10 +36,7 @@ pub(crate) fn scores(samples: &[Sample], settings: Settings) -> Vec<f32> {
 
 /// The least threshold that at most `share` of these honest scores reach.
 pub(crate) fn threshold(honest: &[f32], share: f64) -> f32 {
-    let mut sorted = honest.to_vec();
-    sorted.sort_by(|one, other| other.total_cmp(one));
-    let allowed = (share * sorted.len() as f64) as usize;
-    sorted.get(allowed).map_or(f32::NEG_INFINITY, |score| score.next_up())
+    Calibration::new(honest, share).map_or(f32::NEG_INFINITY, |found| found.threshold())
 }
 
 /// Slope and offset that make scores into the logarithm of odds, attacks and honest texts counting
@@ -61,15 +60,23 @@ pub(crate) fn odds(scored: &[(f32, bool)]) -> (f32, f32) {
     (slope as f32, offset as f32)
 }
 
-/// The threshold that at most one in a hundred honest texts of any family reaches, unseen: the worst of the families,
-/// as a new source may be like any. Families with few of them say too little about their tail.
-pub(crate) fn shipped_threshold(rows: &[Row], scores: &[f32]) -> f32 {
-    const SHARE: f64 = 0.01;
+/// The threshold for texts of any kind, from scores of texts that the models had not seen: at most 3 in 1000 honest rows
+/// reach it, 2 in 100 of any family, as a new source may be like the worst of them, and 3 in 100 of our own honest
+/// texts, which are written to be hard.
+pub(crate) fn shipped_threshold(rows: &[Row], samples: &[Sample], scores: &[f32]) -> f32 {
+    /// Families with fewer texts say too little about their tail.
     const LEAST: usize = 200;
+    let (mut all, mut own) = (Vec::new(), Vec::new());
     let mut families: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
-    for (row, score) in rows.iter().zip(scores).filter(|(row, _)| !row.is_attack()) {
-        families.entry(row.family()).or_default().push(*score);
+    for (index, (sample, score)) in samples.iter().zip(scores).enumerate().filter(|(_, (sample, _))| !sample.is_attack)
+    {
+        if index < rows.len() {
+            all.push(*score);
+            families.entry(&sample.group).or_default().push(*score);
+        } else {
+            own.push(*score);
+        }
     }
-    let enough = families.values().filter(|honest| honest.len() >= LEAST);
-    enough.map(|honest| threshold(honest, SHARE)).fold(f32::NEG_INFINITY, f32::max)
+    let of_families = families.values().filter(|honest| honest.len() >= LEAST).map(|honest| threshold(honest, 0.02));
+    of_families.chain([threshold(&all, 0.003), threshold(&own, 0.03)]).fold(f32::NEG_INFINITY, f32::max)
 }

@@ -9,13 +9,16 @@ use std::collections::BTreeMap;
 
 use super::{FOLDS, Random};
 
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 12] = [
     ("override", include_str!("templates/override.txt")),
     ("jailbreak", include_str!("templates/jailbreak.txt")),
     ("extraction", include_str!("templates/extraction.txt")),
     ("indirect", include_str!("templates/indirect.txt")),
+    ("tricks", include_str!("templates/tricks.txt")),
     ("languages", include_str!("templates/languages.txt")),
     ("benign-requests", include_str!("templates/benign-requests.txt")),
+    ("benign-short", include_str!("templates/benign-short.txt")),
+    ("benign-chat", include_str!("templates/benign-chat.txt")),
     ("benign-security", include_str!("templates/benign-security.txt")),
     ("benign-prompts", include_str!("templates/benign-prompts.txt")),
     ("benign-documents", include_str!("templates/benign-documents.txt")),

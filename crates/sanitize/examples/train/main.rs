@@ -3,12 +3,7 @@
 //!
 //! `cargo run --release -p sanitize --example train -- CORPUS.jsonl[.gz] ...`
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
-#![expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are small"
-)]
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "counts are small")]
 
 #[path = "../lab/mod.rs"]
 #[expect(dead_code, reason = "some of it is for the evaluator")]
@@ -33,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let of_rows = || rows.iter().zip(&scores);
     let scored: Vec<_> = of_rows().map(|(row, score)| (*score, row.is_attack())).collect();
     let (slope, offset) = rehearsal::odds(&scored);
-    let threshold = rehearsal::shipped_threshold(&rows, &scores);
+    let threshold = rehearsal::shipped_threshold(&rows, &samples, &scores);
 
     let model = dataset::learn(&samples, None, dataset::SETTINGS);
     let largest = model.weights.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));

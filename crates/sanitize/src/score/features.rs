@@ -15,6 +15,15 @@ const CONCEPT_WORTH: usize = 4;
 /// The furthest that two concepts of one feature stand apart, in bytes of folded text.
 const REACH: usize = 96;
 
+/// A text of fewer features is divided by this many: a greeting says too little to be far from the middle.
+const LEAST: u32 = 128;
+
+/// What a sum of weights is divided by: texts of any length become comparable.
+#[expect(clippy::cast_precision_loss, reason = "a window has fewer than 2^24 features")]
+pub(crate) fn norm(count: u32) -> f32 {
+    (count.max(LEAST) as f32).sqrt()
+}
+
 /// Kinds of features, so that equal contents of two kinds fall into different slots.
 #[derive(Clone, Copy)]
 enum Kind {

@@ -1,6 +1,7 @@
 //! A statistical score for how much a text looks like an attack: logistic regression over hashed
 //! n-grams, the highest of all windows. Advice, not a wall.
 
+pub(crate) mod calibration;
 pub(crate) mod features;
 pub(crate) mod lexicon;
 pub(crate) mod weights;
@@ -56,7 +57,8 @@ impl Score {
         Ok(Self { lexicon: Arc::new(lexicon), weights: Arc::new(weights), threshold })
     }
 
-    /// The same with another threshold: see the example `calibrate`. Never reached if above one.
+    /// The same with another threshold, such as that of a [`Calibration`](crate::Calibration). Never reached if above
+    /// one.
     #[must_use]
     pub fn with_threshold(mut self, threshold: f32) -> Self {
         self.threshold = threshold;
@@ -79,7 +81,7 @@ impl Score {
         1.0 / (1.0 + (-odds).exp())
     }
 
-    /// The highest sum of weights of a window, by the root of how many there are.
+    /// The highest sum of weights of a window, made comparable.
     fn worst(&self, folded: &str) -> f32 {
         let mut blocks = vec![Block::default(); folded.len() / BLOCK + 1];
         features::visit(folded, &self.lexicon, |block, slot| {
@@ -136,8 +138,8 @@ impl Block {
     }
 
     fn mean(self) -> f32 {
-        #[expect(clippy::cast_precision_loss, reason = "both stay below 2^24 in a window")]
-        let (sum, count) = (self.sum as f32, self.count.max(1) as f32);
-        sum / count.sqrt()
+        #[expect(clippy::cast_precision_loss, reason = "it stays below 2^24 in a window")]
+        let sum = self.sum as f32;
+        sum / features::norm(self.count)
     }
 }
