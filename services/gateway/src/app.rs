@@ -1,6 +1,7 @@
 //! The gateway, put together: bound first, then run until it is told to stop.
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use keys::{AWAY_TTL, Issuer, Verifier};
 use pipeline::{Parts, Pipeline};
+use privacy::distinct::MemoryQueryLedger;
 use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisLimiter};
 
 use crate::admin::{self, Admin, Reloader};
@@ -20,6 +22,9 @@ use crate::key_store::Stored;
 use crate::tls::{Tls, TlsError};
 use crate::trail::{Opened, Trail};
 use crate::upkeep::{self, Upkeep};
+
+/// Budgets of queries that are counted in memory: of key families and tenants, for each model.
+const BUCKETS: usize = 4_096;
 
 /// The gateway cannot start.
 #[non_exhaustive]
@@ -105,7 +110,8 @@ impl Gateway {
         // Last, so that a start that fails holds no part of the trail.
         let Opened { trail, log, digests } = Trail::open(&settings, &data_dir).await?;
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
-        let parts = Parts { verifier: verifier.clone(), limiter, log, digests, policy, max_buffered_bytes };
+        let queries = Arc::new(MemoryQueryLedger::new(NonZeroUsize::MIN.saturating_add(BUCKETS)));
+        let parts = Parts { verifier: verifier.clone(), limiter, queries, log, digests, policy, max_buffered_bytes };
         let pipeline = Arc::new(Pipeline::start(parts));
         // What has ended is settled from this runtime.
         pipeline.warm_up().await;

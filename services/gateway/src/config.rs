@@ -1,5 +1,6 @@
 //! Settings: typed, layered, checked before anything starts. The only reader of the environment.
 
+mod disclosure;
 mod models;
 mod screening;
 mod words;
@@ -14,12 +15,13 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+pub use disclosure::{DisclosureSettings, ModelDisclosureSettings};
 pub use models::{BackendSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
 pub use screening::{
     CanarySettings, ExceptionSettings, InputSettings, JudgeSettings, OutputSettings, ScreeningSettings,
 };
 pub use words::{
-    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, OperationSetting, QuotaCounts, QuotaOf,
+    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, OperationSetting, Preset, QuotaCounts, QuotaOf,
     QuotaOnOutage, Reaction, TensorsFrom,
 };
 
@@ -49,6 +51,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// What is screened.
     pub screening: ScreeningSettings,
+    /// What answers tell of models.
+    pub disclosure: DisclosureSettings,
     /// What the audit trail keeps.
     pub audit: AuditSettings,
     /// What is logged.
@@ -302,8 +306,20 @@ fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
         "screening.input.trusted_texts",
         "screening.output.link_hosts",
     ];
-    const SECTIONS: [&str; 11] =
-        ["SERVER", "LIMITS", "REDIS", "DATABASE", "KEYS", "SCREENING", "AUDIT", "LOG", "BACKENDS", "MODELS", "QUOTAS"];
+    const SECTIONS: [&str; 12] = [
+        "SERVER",
+        "LIMITS",
+        "REDIS",
+        "DATABASE",
+        "KEYS",
+        "SCREENING",
+        "DISCLOSURE",
+        "AUDIT",
+        "LOG",
+        "BACKENDS",
+        "MODELS",
+        "QUOTAS",
+    ];
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     // Other names belong to others: Kubernetes sets PORTCULLIS_SERVICE_HOST, for one.
     let is_meant = |name: &str| {

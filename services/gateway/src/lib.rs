@@ -8,6 +8,7 @@ mod app;
 pub mod cli;
 pub mod config;
 mod data_dir;
+mod disclosure;
 mod edge;
 mod http;
 mod judge;

@@ -15,6 +15,7 @@ use crate::config::{
     BackendKind, BackendSettings, InvalidSettings, ModelSettings, OperationSetting, PriceSettings, Settings,
     TensorSettings, TensorsFrom, nearest,
 };
+use crate::disclosure::disclosure;
 
 /// The models that the settings describe.
 ///
@@ -118,6 +119,7 @@ fn model(
     let rules = rules(all, &at, settings)?;
     let mut model = Model::new(alias, operations.collect(), settings.max_output_tokens, rules, servers?)
         .map_err(|error| InvalidSettings::new(at, error.to_string()))?;
+    model = model.disclosing(disclosure(&all.disclosure, name, settings)?);
     if settings.tensors == TensorsFrom::Servers && settings.inputs.is_empty() {
         model = model.described_by_servers(settings.optional_inputs.clone());
     }

@@ -129,6 +129,8 @@ pub(crate) fn verifying_key(settings: &Settings) -> Result<VerifyingKey, StartEr
 pub(crate) fn make_keys(folder: &Path) -> Result<(), KeyError> {
     SigningKey::load_or_create(&folder.join(SIGNING_KEY))?;
     DigestKey::load_or_create(&folder.join(DIGEST_KEY))?;
+    // Another secret of the same form, for `disclosure.secret_file`.
+    DigestKey::load_or_create(&folder.join("disclosure-key"))?;
     Ok(())
 }
 

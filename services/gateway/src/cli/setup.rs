@@ -15,7 +15,7 @@ use crate::{tls, trail};
 
 #[derive(Debug, Args)]
 pub(super) struct SetupArguments {
-    /// The folder for ca.pem, cert.pem, key.pem, peppers, audit-key and digest-key. What is there stays.
+    /// The folder for ca.pem, cert.pem, key.pem, peppers, audit-key, digest-key and disclosure-key. What is there stays.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// A name or address that clients use, besides those of this machine. May be given again.

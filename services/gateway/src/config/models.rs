@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{BackendKind, OperationSetting, QuotaCounts, QuotaOf, QuotaOnOutage, Secret, TensorsFrom};
+use crate::config::{
+    BackendKind, ModelDisclosureSettings, OperationSetting, QuotaCounts, QuotaOf, QuotaOnOutage, Secret, TensorsFrom,
+};
 
 /// `[backends.NAME]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -77,6 +79,8 @@ pub struct ModelSettings {
     pub outputs: Vec<TensorSettings>,
     #[serde(default)]
     pub optional_inputs: Vec<String>,
+    #[serde(default)]
+    pub disclosure: Option<ModelDisclosureSettings>,
 }
 
 /// `price` of a model

@@ -45,6 +45,18 @@ words! {
 }
 
 words! {
+    /// How much the answers of a model tell.
+    Preset {
+        /// All that the server tells.
+        Open = "open",
+        /// Rounded.
+        Scores = "scores",
+        /// Only which is best.
+        Labels = "labels",
+    }
+}
+
+words! {
     /// How a judge elsewhere is asked.
     JudgeApi {
         /// `moderations` of OpenAI's API.

@@ -20,6 +20,7 @@ mod cli_keys;
 mod cluster;
 mod codes;
 mod config;
+mod disclosure;
 mod edge;
 mod errors;
 mod helpers;
