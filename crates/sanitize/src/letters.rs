@@ -27,6 +27,7 @@ impl Recent {
         Self { letters: [Letter::default(); REMEMBERED], count: 0 }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, letter: Letter) {
         if let Some(slot) = self.letters.get_mut(self.count % REMEMBERED) {
             *slot = letter;

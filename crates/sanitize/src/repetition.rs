@@ -45,8 +45,7 @@ impl Repetition {
 /// What is known while a text is read.
 struct Reader {
     recent: Recent,
-    /// The last bytes, latest first.
-    bytes: [u8; LONGEST],
+    latest: Latest,
     gram: u64,
     /// For each hash of [`FEW`] bytes, how many there were when it was last seen.
     seen: [usize; SLOTS],
@@ -58,10 +57,10 @@ struct Reader {
 
 impl Reader {
     fn new() -> Self {
-        let (recent, bytes, seen) = (Recent::new(), [0; LONGEST], [0; SLOTS]);
-        Self { recent, bytes, gram: 0, seen, streak: 0, runs: None }
+        Self { recent: Recent::new(), latest: Latest::new(), gram: 0, seen: [0; SLOTS], streak: 0, runs: None }
     }
 
+    #[inline]
     fn take(&mut self, letter: Letter) {
         self.recent.push(letter);
         self.gram = self.gram << 8 | u64::from(letter.byte);
@@ -70,15 +69,20 @@ impl Reader {
         let count = self.recent.count();
         let before = self.seen.get_mut(slot).map_or(0, |seen| std::mem::replace(seen, count));
         self.streak = if count - before > LONGEST { 0 } else { self.streak + 1 };
+        match self.streak < STREAK {
+            true => self.runs = None,
+            false => self.follow(letter.byte),
+        }
+        self.latest.push(letter.byte);
+    }
+
+    /// Goes on in a streak. Apart from [`Self::take`], which is small without it.
+    #[inline(never)]
+    fn follow(&mut self, byte: u8) {
         self.runs = match self.runs {
-            _ if self.streak < STREAK => None,
-            Some(runs) => Some(further(runs, self.bytes, letter.byte)),
+            Some(runs) => Some(further(runs, self.latest.bytes(), byte)),
             None => Some(std::array::from_fn(|at| self.run(at + 1))),
         };
-        self.bytes.copy_within(..LONGEST - 1, 1);
-        if let Some(first) = self.bytes.first_mut() {
-            *first = letter.byte;
-        }
     }
 
     /// How many of the last bytes are the same as those at this distance before them.
@@ -93,7 +97,8 @@ impl Reader {
 
     /// The window that ends here, if it holds one part over and over.
     fn hit(&self) -> Option<Range<usize>> {
-        let runs = self.runs?;
+        // In a run of the same bytes all but the first [`FEW`] are in a streak.
+        let runs = self.runs.filter(|_| self.streak >= LEAST)?;
         if usize::from(runs.into_iter().max()?) < LEAST + FEW {
             return None;
         }
@@ -112,13 +117,44 @@ impl Reader {
         // Characters of three bytes are words or syllables rather than letters.
         let is_letter = distance <= 2 && (1..=distance).filter(is_first).count() == 1;
         let is_padding = is_letter && letters * 4 >= WINDOW * 3;
-        (!is_padding && !is_filling(self.bytes.get(..distance)?)).then_some(start..end)
+        (!is_padding && !is_filling(self.latest.bytes().get(..distance)?)).then_some(start..end)
     }
 
     /// Where a window may start that is not yet full.
     fn open(&self) -> Option<usize> {
         let longest = usize::from(self.runs?.into_iter().max()?);
         (longest > FEW).then(|| self.recent.back(longest - FEW).map_or(0, |letter| letter.start))
+    }
+}
+
+/// The last bytes, latest first. They grow towards the front of a buffer, so that only few of them are ever moved.
+struct Latest {
+    buffer: [u8; 1024],
+    start: usize,
+}
+
+impl Latest {
+    const FRESH: usize = 1024 - LONGEST;
+
+    fn new() -> Self {
+        Self { buffer: [0; 1024], start: Self::FRESH }
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        if self.start == 0 {
+            self.buffer.copy_within(..LONGEST, Self::FRESH);
+            self.start = Self::FRESH;
+        }
+        self.start -= 1;
+        if let Some(first) = self.buffer.get_mut(self.start) {
+            *first = byte;
+        }
+    }
+
+    fn bytes(&self) -> [u8; LONGEST] {
+        let latest = self.buffer.get(self.start..).and_then(<[u8]>::first_chunk);
+        latest.copied().unwrap_or([0; LONGEST])
     }
 }
 
