@@ -135,7 +135,9 @@ fn phone(here: &[u8]) -> Option<usize> {
                     return None;
                 }
             }
-            b' ' if digits > 0 && here.get(at - 1) == Some(&b' ') => break,
+            // As in `open_from`: only between groups.
+            b' ' if !here.get(at - 1).is_some_and(is_grouped) => break,
+            b' ' if !here.get(at + 1).is_some_and(|next| next.is_ascii_digit() || *next == b'(') => break,
             b' ' | b'-' | b'.' | b'(' | b')' if digits > 0 && between < 2 => between += 1,
             _ => break,
         }

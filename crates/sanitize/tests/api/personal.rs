@@ -89,6 +89,13 @@ fn what_a_word_tells_is_found_once_however_it_is_cut() {
 }
 
 #[test]
+fn a_telephone_number_ends_where_its_groups_do() {
+    let text = "+4111 1111 -4111 1111 ";
+    assert_eq!(clean(&redacting(), text), "[x] -4111 1111 ");
+    assert_eq!(streamed(&redacting(), single(text)).unwrap(), "[x] -4111 1111 ");
+}
+
+#[test]
 fn a_word_does_not_make_any_number_personal() {
     for text in [
         "phone calls on 2024-11-05 and 05.11.2024",
