@@ -1,6 +1,6 @@
 //! What answers tell of a model, and how many distinct questions it is asked.
 
-use keys::{InferenceScopes, NewKey, Operation, Principal, Scopes, TenantId, Terms};
+use keys::{InferenceScopes, NewKey, Operation, Principal, Scopes, Tenant, Terms};
 use serde_json::{Value, json};
 use testkit::{FakeServer, Say};
 
@@ -195,7 +195,7 @@ async fn settings_that_mean_nothing_stop_the_start() {
         String::from_utf8(ended.stderr).unwrap()
     };
     for (operation, secret, disclosure, problem) in [
-        ("infer", SECRET, "preset = \"closed\"", "expected one of `open`, `scores`, `labels`"),
+        ("infer", SECRET, "preset = \"closed\"", "expected one of open, scores, labels"),
         ("infer", SECRET, "preset = \"labels\"\ndecimals = 2", "labels are not rounded"),
         ("embed", SECRET, "preset = \"labels\"", "an embedding is no score"),
         ("infer", SECRET, "decimals = 4", "models.m.disclosure.decimals"),
@@ -221,7 +221,7 @@ async fn keys_of_other_tenants_have_budgets_of_their_own() {
     let server = FakeServer::start(Say::json(&scores(&[[0.2, 0.5, 0.3]]))).await;
     let app = tensors(&server, "queries = \"1/day\"").await;
     told(&app, &app.key().await, &[[1.0, 0.0]]).await;
-    let tenant: TenantId = "other".parse().unwrap();
+    let tenant: Tenant = "other".parse().unwrap();
     let (system, now) = (Principal::system(), unix_millis());
     app.issuer.add_tenant(&system, tenant.clone(), String::new(), now).await.unwrap();
     let scopes = Scopes::Inference(InferenceScopes::new(["*"], [Operation::Infer]).unwrap());
