@@ -17,6 +17,9 @@ use crate::tokens::{Hit, State, TokenSet};
 /// them; if it does, the rest of that token is erased, so that it is never completed.
 pub(crate) const MAX_HELD: usize = 64;
 
+/// For how many more characters there is room when there was none: a stream is to stay small.
+const HELD_AT_ONCE: usize = 16;
+
 #[derive(Debug)]
 pub(crate) struct Eraser {
     set: Arc<TokenSet>,
@@ -75,6 +78,9 @@ impl Eraser {
         self.seen += ch.len_utf8();
         let state = self.set.step(self.state(), ch);
         let anchor = self.anchor_of(state);
+        if self.held.len() == self.held.capacity() {
+            self.held.reserve_exact(HELD_AT_ONCE);
+        }
         self.held.push_back(Held { ch, state, anchor, at });
         self.held_bytes += ch.len_utf8();
         let set = Arc::clone(&self.set);

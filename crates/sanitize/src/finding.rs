@@ -99,7 +99,7 @@ pub(crate) enum Rest {
     /// Bytes of this class that follow directly.
     While(Class),
     /// All that follows, through the first occurrence of this literal.
-    Through(&'static str),
+    Through(&'static &'static str),
 }
 
 /// A set of characters that credentials and links are written in.

@@ -15,6 +15,9 @@ pub(crate) struct Mapped {
     expected: usize,
 }
 
+/// How much room is kept for text to come, in bytes.
+const MOST_SPARE: usize = 1024;
+
 impl Mapped {
     /// Appends `text`, which stands at `original`.
     pub(crate) fn push_str(&mut self, text: &str, original: usize) {
@@ -77,6 +80,7 @@ impl Mapped {
     pub(crate) fn forget(&mut self, at: usize) {
         let gone = self.floor(at) - self.start;
         self.text.drain(..gone);
+        self.text.shrink_to(MOST_SPARE);
         self.start += gone;
         while self.breaks.get(1).is_some_and(|(here, _)| *here <= self.start) {
             self.breaks.pop_front();

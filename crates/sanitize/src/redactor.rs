@@ -18,7 +18,7 @@ use crate::sink::Sink;
 use crate::verdict::Report;
 
 /// How many judged bytes pile up before they are forgotten.
-const SLACK: usize = 4096;
+const SLACK: usize = 256;
 
 pub(crate) struct Redactor {
     pub(crate) buffer: Mapped,
@@ -214,7 +214,7 @@ impl Redactor {
                 let run = behind.bytes().take_while(|byte| class.contains(*byte)).count();
                 (removal.at + run, run == behind.len())
             }
-            Rest::Through(footer) => match behind.find(footer) {
+            Rest::Through(footer) => match behind.find(*footer) {
                 Some(at) => (removal.at + at + footer.len(), false),
                 None => {
                     let read = end.saturating_sub(footer.len() - 1);

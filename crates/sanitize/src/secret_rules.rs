@@ -227,9 +227,9 @@ fn key_block(from: usize, text: &[u8]) -> Probe {
     }
     let label = label.get(..len).unwrap_or_default();
     let footer = if label.ends_with(b"PRIVATE KEY") {
-        "PRIVATE KEY-----"
+        &"PRIVATE KEY-----"
     } else if label.ends_with(b"PRIVATE KEY BLOCK") {
-        "PRIVATE KEY BLOCK-----"
+        &"PRIVATE KEY BLOCK-----"
     } else {
         return Probe::No;
     };
