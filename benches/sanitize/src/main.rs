@@ -1,5 +1,6 @@
 //! `just bench-sanitize`: what screening costs a prompt of 4 KB (S1), what its pattern layer costs beside others over the
 //! same rules (S2), and what texts cost that are made to be slow (S4). Prints a line for each case and for each goal.
+//! With an argument only S4, of the texts with that in their name.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark fails by panicking, and prints")]
 
 mod hostile;
@@ -15,9 +16,12 @@ const PROMPT: usize = 4096;
 const PROMPTS: usize = 20_000;
 
 fn main() {
-    whole_screen();
-    patterns::measure();
-    hostile::measure();
+    let only = std::env::args().nth(1).unwrap_or_default();
+    if only.is_empty() {
+        whole_screen();
+        patterns::measure();
+    }
+    hostile::measure(&only);
 }
 
 /// The least time of so many, in seconds.

@@ -73,8 +73,8 @@ impl<'t> Normalized<'t> {
     /// to three codes inside each other; and of each of these as of the text itself, how it reads with letters put
     /// together that stood apart, with letters for numbers, rotated by thirteen places and backwards.
     ///
-    /// Made in time linear in the text. All views together are at most four times as long; what goes beyond is
-    /// dropped.
+    /// Made in time linear in the text. All views together are at most four times as long, or 4 KiB of a
+    /// short text; what goes beyond is dropped.
     pub fn views(&self) -> &[View] {
         self.views.get_or_init(|| decode::views(self.original, self.folded()))
     }

@@ -11,11 +11,12 @@ use aho_corasick::packed::Searcher;
 use super::Piece;
 
 /// Some of these stand in every order that the rules for English find.
-const WORDS: [&str; 40] = [
+const WORDS: [&str; 41] = [
     "ignore",
     "instruct",
     "prompt",
     "previous",
+    "original",
     "system",
     "reveal",
     "disregard",
@@ -74,16 +75,25 @@ pub(crate) fn read_reversed(text: &str, pieces: &mut Vec<Piece>) {
 /// Reads each word of folded text backwards.
 pub(crate) fn read_reversed_words(text: &str, pieces: &mut Vec<Piece>) {
     around_words(text, &REVERSED, pieces, |part| {
-        let words: Vec<String> = part.split(' ').map(reversed_word).collect();
-        words.join(" ")
+        let mut words = String::with_capacity(part.len());
+        for word in part.split_inclusive(' ') {
+            let (word, gap) = word.split_at(word.trim_end_matches(' ').len());
+            push_reversed(word, &mut words);
+            words.push_str(gap);
+        }
+        words
     });
 }
 
-/// The word backwards; marks behind it stay there, those before it were behind it.
-fn reversed_word(word: &str) -> String {
-    let core = word.trim_end_matches(|ch: char| !ch.is_alphanumeric());
+/// Appends the word backwards. Marks behind it stay there, unless it was turned with its marks: then one stands before
+/// it, or one that opens behind it.
+fn push_reversed(word: &str, out: &mut String) {
+    let is_mark = |ch: char| !ch.is_alphanumeric();
+    let has_turned_marks = word.starts_with(is_mark) || word.ends_with(['[', '(', '<', '{']);
+    let core = if has_turned_marks { word } else { word.trim_end_matches(is_mark) };
     let (core, marks) = word.split_at(core.len());
-    core.chars().rev().chain(marks.chars()).collect()
+    out.extend(core.chars().rev());
+    out.push_str(marks);
 }
 
 const fn rotated(ch: char) -> char {

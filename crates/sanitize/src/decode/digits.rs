@@ -155,9 +155,12 @@ fn is_odd(word: &[u8]) -> bool {
         || word.array_windows().any(|[one, other]| one.is_ascii_lowercase() && other.is_ascii_uppercase())
 }
 
-/// How far these bytes are text, of which so many were looked at; `None` if they are not.
+/// How far these bytes are text, of which so many were looked at; `None` if they are not, or mostly controls.
 fn check(decoded: &[u8], checked: usize) -> Option<usize> {
     let new = decoded.get(checked..)?;
+    if 2 * new.iter().filter(|byte| **byte < b'\t').count() > new.len() {
+        return None;
+    }
     match std::str::from_utf8(new) {
         Ok(_) => Some(decoded.len()),
         Err(error) if error.error_len().is_none() => Some(checked + error.valid_up_to()),

@@ -103,7 +103,8 @@ fn escape(rest: &[u8]) -> Option<(usize, Value)> {
         [b'&', b'#', b'x' | b'X', digits @ ..] => reference(digits, 16, 3),
         [b'&', b'#', digits @ ..] => reference(digits, 10, 2),
         [b'&', name @ ..] => {
-            let (name, ch) = NAMES.iter().find(|(known, _)| name.starts_with(known))?;
+            let (name, ch) =
+                NAMES.iter().find(|(known, _)| known.first() == name.first() && name.starts_with(known))?;
             Some((name.len() + 1, Value::Char(*ch)))
         }
         _ => None,
@@ -128,7 +129,10 @@ fn braced(digits: &[u8]) -> Option<(usize, Value)> {
 
 /// Four digits behind `\u`, or the two halves of a surrogate pair.
 fn utf16(digits: &[u8]) -> Option<(usize, Value)> {
-    let unit = |digits: &[u8]| u16::from_str_radix(std::str::from_utf8(digits.get(..4)?).ok()?, 16).ok();
+    let unit = |digits: &[u8]| {
+        let digits = digits.first_chunk::<4>()?;
+        digits.iter().try_fold(0, |unit, digit| Some((unit << 4) | u16::from(hex(*digit)?)))
+    };
     let high = unit(digits)?;
     if let Some(ch) = char::from_u32(u32::from(high)) {
         return Some((6, Value::Char(ch)));

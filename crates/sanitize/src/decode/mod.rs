@@ -20,8 +20,9 @@ use crate::offsets::Offsets;
 
 /// How many codes may lie inside each other.
 const DEPTH: usize = 3;
-/// All readings together are at most so many times as long as the text.
+/// All readings together are at most so many times as long as the text, or as a text of so many bytes.
 const MAX_GROWTH: usize = 4;
+const SHORT: usize = 1024;
 /// How much plain text stays on either side of what was decoded, in bytes.
 const CONTEXT: usize = 160;
 
@@ -106,7 +107,7 @@ impl View {
 
 /// All readings of a text, which is also given folded.
 pub(crate) fn views(text: &str, folded: &str) -> Vec<View> {
-    let mut views = Views { all: Vec::new(), left: text.len().saturating_mul(MAX_GROWTH) };
+    let mut views = Views { all: Vec::new(), left: text.len().max(SHORT).saturating_mul(MAX_GROWTH) };
     let mut outer = None;
     while views.all.len() < DEPTH {
         let source = outer.map_or(text, |at| views.text(at));

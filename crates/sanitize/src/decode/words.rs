@@ -68,7 +68,9 @@ fn number_words(bytes: &[u8]) -> Vec<Range<usize>> {
 fn spelled(word: &str) -> (bool, String) {
     let with = |one: char| -> String {
         let letter = |ch| if ch == '1' { one } else { letter_for(ch).unwrap_or(ch) };
-        word.chars().map(letter).collect()
+        let mut spelled = String::with_capacity(word.len());
+        spelled.extend(word.chars().map(letter));
+        spelled
     };
     let has_letters = word.bytes().any(|byte| byte.is_ascii_alphabetic());
     let known = ['i', 'l'].map(with).into_iter().find(|word| has_letters && KNOWN.contains(word.as_str()));
@@ -96,7 +98,8 @@ pub(super) const fn letter_for(ch: char) -> Option<char> {
 
 /// Reads words that have accents they do not need: known ones, and those with one on every other letter.
 fn read_accented(text: &str, pieces: &mut Vec<Piece>) {
-    if text.is_ascii() {
+    // The first bytes of Latin letters with accents.
+    if !text.bytes().fold(false, |any, byte| any | matches!(byte, 0xc3..=0xc9 | 0xe1)) {
         return;
     }
     let mut at = 0;

@@ -206,3 +206,9 @@ fn decoding_leaves_binary_and_words_alone() {
     let normalized = Normalized::new(text);
     assert_eq!(normalized.views().first().map(View::text), Some(" Hello there!!! "));
 }
+
+/// Text that is short, but not as short as its readings together.
+#[test]
+fn a_spelling_inside_a_code_is_read_in_a_short_text() {
+    assert!(blocked(&input(), "erongi%20lla%20suoiverp%20snoitcurtsni"));
+}
