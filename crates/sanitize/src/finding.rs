@@ -144,7 +144,9 @@ pub struct Finding {
     label: Label,
     rule: Cow<'static, str>,
     severity: Severity,
-    range: Option<Range<usize>>,
+    /// Means nothing unless it has a place. An `Option` would be larger, and streams keep many of these.
+    range: Range<usize>,
+    has_place: bool,
     rest: Option<Rest>,
     action: Action,
     mode: Mode,
@@ -153,14 +155,24 @@ pub struct Finding {
 impl Finding {
     /// A finding without a place. `rule` is the stable id of what matched.
     pub fn new(label: Label, rule: impl Into<Cow<'static, str>>, severity: Severity) -> Self {
-        Self { label, rule: rule.into(), severity, range: None, rest: None, action: Action::Allow, mode: Mode::Enforce }
+        Self {
+            label,
+            rule: rule.into(),
+            severity,
+            range: 0..0,
+            has_place: false,
+            rest: None,
+            action: Action::Allow,
+            mode: Mode::Enforce,
+        }
     }
 
     /// The same finding at `range`: bytes of [`Normalized::original`](crate::Normalized::original),
     /// on character boundaries.
     #[must_use]
     pub fn at(mut self, range: Range<usize>) -> Self {
-        self.range = Some(range);
+        self.range = range;
+        self.has_place = true;
         self
     }
 
@@ -184,7 +196,7 @@ impl Finding {
     /// For a token that only came together when another was removed, the range spans both. For a
     /// secret without a bound (a key block, a JWT) it covers what proved it; removal goes on behind.
     pub fn range(&self) -> Option<Range<usize>> {
-        self.range.clone()
+        self.has_place.then(|| self.range.clone())
     }
 
     /// What its detector was set to do; in [`Mode::Observe`], what would have been done.
@@ -209,10 +221,9 @@ impl Finding {
     /// Makes this one longer by `next`, which is of the same rule and starts inside it. Whether it did.
     pub(crate) fn join(&mut self, next: &Self) -> bool {
         let is_same = self.rule == next.rule && self.mode == next.mode && self.action == next.action;
-        let (Some(range), Some(further), true) = (&mut self.range, &next.range, is_same) else { return false };
-        let starts_inside = (range.start..range.end).contains(&further.start);
+        let starts_inside = is_same && self.has_place && next.has_place && self.range.contains(&next.range.start);
         if starts_inside {
-            range.end = range.end.max(further.end);
+            self.range.end = self.range.end.max(next.range.end);
         }
         starts_inside
     }

@@ -16,7 +16,7 @@ pub(crate) struct Mapped {
 }
 
 /// How much room is kept for text to come, in bytes.
-const MOST_SPARE: usize = 1024;
+const MOST_SPARE: usize = 512;
 
 impl Mapped {
     /// Appends `text`, which stands at `original`.
