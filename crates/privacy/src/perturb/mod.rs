@@ -70,17 +70,17 @@ impl Perturb {
         match &self.0 {
             Form::Labels => row::label(row),
             Form::Scores { best, decimals, smooth } => {
-                let kind = Kind::of(row);
+                let (kind, ranked) = (Kind::of(row), rank::ranked(row));
                 if let Some((strength, noise)) = smooth {
                     let mut noise = noise.of(input, row.len());
                     noise.iter_mut().for_each(|noise| *noise *= strength);
-                    smooth::blur(row, kind, &noise);
+                    smooth::blur(row, kind, &ranked, &noise);
                 }
                 if let Some(best) = best {
-                    row::keep_best(row, kind, *best);
+                    row::keep_best(row, kind, &ranked, *best);
                 }
                 if let Some(decimals) = decimals {
-                    round::round(row, kind, *decimals);
+                    round::round(row, kind, &ranked, *decimals);
                 }
             }
         }
@@ -114,7 +114,8 @@ impl PerturbBuilder {
     }
 
     /// Adds noise of standard deviation `strength` (above 0, at most 5) to the logits: logarithms of probabilities,
-    /// log-odds of single ones, or the values themselves. `model` is the name and version: a new version has new noise.
+    /// log-odds of single ones, or the values themselves. Where those lie further apart than 2 from their mean, the noise
+    /// grows as they do, so that large inputs do not drown it. `model` is the name and version: a new version has new noise.
     ///
     /// It is one function of secret, model and input. Asking again, or asking nearby, does not average it away; neither
     /// do more keys.

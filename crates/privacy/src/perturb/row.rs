@@ -1,6 +1,6 @@
 //! What a row of scores is, and the two forms that keep only the best of it.
 
-use super::rank::{best, ranked, value};
+use super::rank::{best, value};
 
 /// How far from 1 the sum of probabilities may be: what rounding to 16 bits leaves of a thousand of them.
 const SUM_TOLERANCE: f64 = 1e-3;
@@ -43,11 +43,10 @@ pub(super) fn label(row: &mut [f64]) {
 
 /// Keeps the best `count`. The others become 0, or one less than the least that is kept where that is not above 0:
 /// they stay behind it. Probabilities of classes grow so that their sum stays.
-pub(super) fn keep_best(row: &mut [f64], kind: Kind, count: usize) {
+pub(super) fn keep_best(row: &mut [f64], kind: Kind, ranked: &[usize], count: usize) {
     if count >= row.len() {
         return;
     }
-    let ranked = ranked(row);
     let (kept, others) = ranked.split_at_checked(count).unwrap_or_default();
     let least = kept.last().map_or(0.0, |at| value(row, *at));
     let rest =

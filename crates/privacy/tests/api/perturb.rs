@@ -34,7 +34,8 @@ fn best(row: &[f64]) -> Option<usize> {
 
 fn keeps_order(before: &[f64], after: &[f64]) -> bool {
     let mut places: Vec<usize> = (0..before.len()).collect();
-    places.sort_by(|a, b| before[*b].total_cmp(&before[*a]).then(after[*b].total_cmp(&after[*a])));
+    // Both zeros are equal.
+    places.sort_by(|a, b| (before[*b] + 0.0).total_cmp(&(before[*a] + 0.0)).then(after[*b].total_cmp(&after[*a])));
     places.windows(2).all(|pair| after[pair[0]] >= after[pair[1]])
 }
 

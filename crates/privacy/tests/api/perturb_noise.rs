@@ -5,16 +5,21 @@ use proptest::prelude::*;
 
 const CLASSES: usize = 10;
 
-/// Noise of strength one on ten logits.
+/// Noise of variance one on ten values.
 struct Noise(Perturb);
+
+/// Values of 0, 1000, 2000 and so on are so far apart that noise cannot change their order. It grows with how far they
+/// lie from their mean, 250 for each, when that is more than 2.
+fn strength(values: usize) -> f64 {
+    2.0 / (250.0 * values as f64)
+}
 
 impl Noise {
     fn new(secret: u8, model: &str) -> Self {
         let secret = NoiseSecret::from_bytes([secret; 32]);
-        Self(Perturb::builder().smooth(1.0, &secret, model).build().unwrap())
+        Self(Perturb::builder().smooth(strength(CLASSES), &secret, model).build().unwrap())
     }
 
-    /// What is added to values so far apart that their order cannot change.
     fn on(&self, input: Input<'_>) -> Vec<f64> {
         let logits: Vec<f64> = (0..CLASSES).map(|class| 1000.0 * class as f64).collect();
         let mut row = logits.clone();
@@ -109,6 +114,20 @@ fn classes_have_noise_of_their_own() {
 }
 
 #[test]
+fn it_grows_with_the_logits() {
+    let secret = NoiseSecret::from_bytes([1; 32]);
+    let perturb = Perturb::builder().smooth(0.01, &secret, "m@1").build().unwrap();
+    let moved_by = |factor: f64| {
+        let logits = [-factor, factor];
+        let mut row = logits;
+        perturb.scores(Input::Text("a prompt"), &mut row).unwrap();
+        (row[0] - logits[0]).abs() + (row[1] - logits[1]).abs()
+    };
+    assert!((moved_by(2.0) - moved_by(1.0)).abs() < 1e-9, "not below 2");
+    assert!((moved_by(40.0) / moved_by(2.0) - 20.0).abs() < 1e-6);
+}
+
+#[test]
 fn texts_that_say_the_same_have_the_same_noise() {
     let noise = Noise::new(1, "m@1");
     let text = |text: &str| noise.on(Input::Text(text));
@@ -121,7 +140,7 @@ fn texts_that_say_the_same_have_the_same_noise() {
 #[test]
 fn a_row_of_thousands_has_its_noise() {
     let secret = NoiseSecret::from_bytes([1; 32]);
-    let perturb = Perturb::builder().smooth(1.0, &secret, "m@1").build().unwrap();
+    let perturb = Perturb::builder().smooth(strength(5000), &secret, "m@1").build().unwrap();
     let logits: Vec<f64> = (0..5000).map(|class| 1000.0 * f64::from(class)).collect();
     let mut row = logits.clone();
     perturb.scores(Input::Text("a prompt"), &mut row).unwrap();
