@@ -72,6 +72,10 @@ bench-keys:
 bench-keys-timing:
     cargo run --release --locked --package bench-keys timing
 
+# attacks on a model behind perturbed answers, and whether monitors see them; two minutes
+bench-privacy *part:
+    cargo run --release --locked --package bench-privacy {{part}}
+
 # what reading and checking a request costs beside others, and what memory a refused one takes; two minutes
 bench-validate:
     cargo run --release --locked --package bench-validate --bin bench-validate

@@ -2,5 +2,7 @@
 
 pub mod distinct;
 mod perturb;
+mod secret;
 
-pub use perturb::{Input, NoiseSecret, NotFinite, Perturb, PerturbBuilder, PerturbError, PerturbVectors};
+pub use perturb::{Input, NotFinite, Perturb, PerturbBuilder, PerturbError, PerturbVectors};
+pub use secret::PrivacySecret;

@@ -10,9 +10,10 @@ mod vectors;
 
 pub use error::{NotFinite, PerturbError};
 use noise::Noise;
-pub use noise::NoiseSecret;
 use row::Kind;
 pub use vectors::PerturbVectors;
+
+use crate::secret::PrivacySecret;
 
 /// More decimals are hardly a protection: with 3 a linear model of 585 parameters is copied by 130 answers.
 const MOST_DECIMALS: u8 = 3;
@@ -119,7 +120,7 @@ impl PerturbBuilder {
     ///
     /// It is one function of secret, model and input. Asking again, or asking nearby, does not average it away; neither
     /// do more keys.
-    pub fn smooth(mut self, strength: f64, secret: &NoiseSecret, model: &str) -> Self {
+    pub fn smooth(mut self, strength: f64, secret: &PrivacySecret, model: &str) -> Self {
         self.smooth = Some(noise(strength, MOST_NOISE, secret, model).map(|noise| (strength, noise)));
         self
     }
@@ -145,7 +146,7 @@ impl PerturbBuilder {
     }
 }
 
-fn noise(strength: f64, most: f64, secret: &NoiseSecret, model: &str) -> Result<Noise, PerturbError> {
+fn noise(strength: f64, most: f64, secret: &PrivacySecret, model: &str) -> Result<Noise, PerturbError> {
     if model.is_empty() {
         return Err(PerturbError::NoModel);
     }

@@ -10,6 +10,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::Input;
+use crate::secret::PrivacySecret;
 
 const CONTEXT: &str = "portcullis 2026-11 privacy noise of a model";
 /// How many cosines the noise is made of.
@@ -19,25 +20,6 @@ const PLACES: usize = 4096;
 /// The norm that an input is scaled to: that of 64 standardised features. One of this is the length over which the
 /// noise changes, so that a change of an input by two hundredths of its norm moves it by 0.16.
 const NORM: f64 = 8.0;
-
-/// A secret of the server that noise is made from. Who knows it can subtract the noise. It is to be the same on all
-/// replicas and to stay: with another one a caller gets a second sample of the noise, and may average.
-///
-/// Never make it from an API key: callers with many keys would average (20 keys bring a fidelity from 0.74 to 0.94).
-pub struct NoiseSecret(Zeroizing<[u8; 32]>);
-
-impl NoiseSecret {
-    /// A secret of 32 bytes from a cryptographic source.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
-    }
-}
-
-impl fmt::Debug for NoiseSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NoiseSecret(..)")
-    }
-}
 
 /// The noise of one model.
 #[derive(Clone)]
@@ -63,10 +45,8 @@ enum Use {
 }
 
 impl Noise {
-    pub(crate) fn new(secret: &NoiseSecret, model: &str) -> Self {
-        let mut material = blake3::Hasher::new_derive_key(CONTEXT);
-        material.update(secret.0.as_ref()).update(model.as_bytes());
-        let mut noise = Self { key: Zeroizing::new(*material.finalize().as_bytes()), phases: Vec::new() };
+    pub(crate) fn new(secret: &PrivacySecret, model: &str) -> Self {
+        let mut noise = Self { key: secret.of_model(CONTEXT, model), phases: Vec::new() };
         noise.phases = angles(noise.hasher(Use::Phases).finalize_xof());
         noise
     }

@@ -1,7 +1,8 @@
 //! What happens to an embedding: noise or fewer digits, and its length stays.
 
-use super::noise::{Noise, NoiseSecret, largest};
+use super::noise::{Noise, largest};
 use super::{Input, MOST_DECIMALS, NotFinite, PerturbError, refuse_infinite};
+use crate::secret::PrivacySecret;
 
 /// As much noise as vector: more leaves nothing.
 const MOST_NOISE: f64 = 1.0;
@@ -33,7 +34,7 @@ impl PerturbVectors {
     ///
     /// # Errors
     /// [`PerturbError::Strength`], or [`PerturbError::NoModel`] when `model` is empty.
-    pub fn smooth(strength: f64, secret: &NoiseSecret, model: &str) -> Result<Self, PerturbError> {
+    pub fn smooth(strength: f64, secret: &PrivacySecret, model: &str) -> Result<Self, PerturbError> {
         Ok(Self(Form::Smooth(strength, super::noise(strength, MOST_NOISE, secret, model)?)))
     }
 

@@ -1,12 +1,12 @@
 //! What happens to rows of scores.
 
-use privacy::{Input, NoiseSecret, NotFinite, Perturb, PerturbBuilder, PerturbError};
+use privacy::{Input, NotFinite, Perturb, PerturbBuilder, PerturbError, PrivacySecret};
 use proptest::prelude::*;
 
 const INPUT: Input<'_> = Input::Vector(&[0.5, -1.0, 2.0]);
 
-fn secret() -> NoiseSecret {
-    NoiseSecret::from_bytes([7; 32])
+fn secret() -> PrivacySecret {
+    PrivacySecret::from_bytes([7; 32])
 }
 
 fn smooth(strength: f64) -> PerturbBuilder {

@@ -1,6 +1,6 @@
 //! The noise itself: what it depends on, how much there is, and how smooth it is.
 
-use privacy::{Input, NoiseSecret, Perturb};
+use privacy::{Input, Perturb, PrivacySecret};
 use proptest::prelude::*;
 
 const CLASSES: usize = 10;
@@ -16,7 +16,7 @@ fn strength(values: usize) -> f64 {
 
 impl Noise {
     fn new(secret: u8, model: &str) -> Self {
-        let secret = NoiseSecret::from_bytes([secret; 32]);
+        let secret = PrivacySecret::from_bytes([secret; 32]);
         Self(Perturb::builder().smooth(strength(CLASSES), &secret, model).build().unwrap())
     }
 
@@ -115,7 +115,7 @@ fn classes_have_noise_of_their_own() {
 
 #[test]
 fn it_grows_with_the_logits() {
-    let secret = NoiseSecret::from_bytes([1; 32]);
+    let secret = PrivacySecret::from_bytes([1; 32]);
     let perturb = Perturb::builder().smooth(0.01, &secret, "m@1").build().unwrap();
     let moved_by = |factor: f64| {
         let logits = [-factor, factor];
@@ -139,7 +139,7 @@ fn texts_that_say_the_same_have_the_same_noise() {
 
 #[test]
 fn a_row_of_thousands_has_its_noise() {
-    let secret = NoiseSecret::from_bytes([1; 32]);
+    let secret = PrivacySecret::from_bytes([1; 32]);
     let perturb = Perturb::builder().smooth(strength(5000), &secret, "m@1").build().unwrap();
     let logits: Vec<f64> = (0..5000).map(|class| 1000.0 * f64::from(class)).collect();
     let mut row = logits.clone();

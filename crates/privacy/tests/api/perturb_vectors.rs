@@ -1,12 +1,12 @@
 //! What happens to embeddings.
 
-use privacy::{Input, NoiseSecret, NotFinite, PerturbError, PerturbVectors};
+use privacy::{Input, NotFinite, PerturbError, PerturbVectors, PrivacySecret};
 use proptest::prelude::*;
 
 const INPUT: Input<'_> = Input::Text("a sentence");
 
 fn smooth(strength: f64) -> PerturbVectors {
-    PerturbVectors::smooth(strength, &NoiseSecret::from_bytes([7; 32]), "embed@1").unwrap()
+    PerturbVectors::smooth(strength, &PrivacySecret::from_bytes([7; 32]), "embed@1").unwrap()
 }
 
 fn told(perturb: &PerturbVectors, vector: &[f64]) -> Vec<f64> {
@@ -61,7 +61,7 @@ fn few_values_are_left_by_rounding() {
 #[test]
 fn what_has_no_meaning_is_refused() {
     assert_eq!(PerturbVectors::decimals(4).unwrap_err(), PerturbError::Decimals { decimals: 4, most: 3 });
-    let secret = NoiseSecret::from_bytes([7; 32]);
+    let secret = PrivacySecret::from_bytes([7; 32]);
     for strength in [0.0, 1.5, f64::NAN] {
         let refused = PerturbVectors::smooth(strength, &secret, "embed@1").unwrap_err();
         assert_eq!(refused, PerturbError::Strength { most: 1.0 });

@@ -1,0 +1,79 @@
+//! Two who copy a model from its answers. A defence that was tried on one of them only looks better than it is.
+
+use nalgebra::DMatrix;
+
+use crate::digits::sent;
+use crate::logistic::{Logistic, best, with_one};
+
+/// A model behind a defence: the probabilities for an input, as a caller gets them. Whether the answer comes from a
+/// function or over a socket does not matter to an attack.
+pub type Ask<'a> = &'a dyn Fn(&[f32]) -> Vec<f64>;
+
+/// How much regularity an attacker expects of the model. The last is what libraries have by default; the best of all
+/// counts for one who tunes, as if he knew.
+const RIDGES: [f64; 3] = [1e-3, 0.03, 1.0];
+
+/// How well a copy does on what was held out, and on Gaussian inputs, where easy data does not help.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fidelity {
+    /// Agreement on digits held out.
+    pub held_out: f64,
+    /// Agreement on Gaussian inputs.
+    pub gaussian: f64,
+}
+
+impl Fidelity {
+    /// The better of each.
+    pub fn or(self, other: Self) -> Self {
+        let Self { held_out, gaussian } = other;
+        Self { held_out: self.held_out.max(held_out), gaussian: self.gaussian.max(gaussian) }
+    }
+
+    /// The mean of many.
+    pub fn mean(all: &[Self]) -> Self {
+        let mean = |part: fn(&Self) -> f64| all.iter().map(part).sum::<f64>() / all.len() as f64;
+        Self { held_out: mean(|one| one.held_out), gaussian: mean(|one| one.gaussian) }
+    }
+}
+
+impl std::fmt::Display for Fidelity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.3}/{:.3}", self.held_out, self.gaussian)
+    }
+}
+
+/// The answers to these inputs, a row each.
+pub fn answers(ask: Ask<'_>, inputs: &DMatrix<f64>) -> DMatrix<f64> {
+    let rows: Vec<Vec<f64>> = (0..inputs.nrows()).map(|row| ask(&sent(inputs, row))).collect();
+    DMatrix::from_fn(rows.len(), rows.first().map_or(0, Vec::len), |row, class| rows[row][class])
+}
+
+/// The copies that both attackers make of what they were told. Tuned, each tries all he knows.
+pub fn copies(inputs: &DMatrix<f64>, told: &DMatrix<f64>, tuned: bool) -> Vec<Logistic> {
+    let ridges = if tuned { &RIDGES[..] } else { &RIDGES[2..] };
+    let both = |ridge: &f64| [Logistic::fit(inputs, told, *ridge), equations(inputs, told, *ridge)];
+    ridges.iter().flat_map(both).collect()
+}
+
+/// Logarithms of probabilities are linear in the input but for what all classes of a row share.
+fn equations(inputs: &DMatrix<f64>, told: &DMatrix<f64>, ridge: f64) -> Logistic {
+    let least = told.iter().copied().filter(|value| *value > 0.0).fold(1.0, f64::min);
+    let mut logits = told.map(|value| value.max(least / 2.0).ln());
+    for mut row in logits.row_iter_mut() {
+        let mean = row.mean();
+        row.add_scalar_mut(-mean);
+    }
+    let inputs = with_one(inputs);
+    let square = inputs.tr_mul(&inputs) + DMatrix::identity(inputs.ncols(), inputs.ncols()) * (ridge * 1e-3);
+    Logistic { weights: square.cholesky().unwrap().solve(&inputs.tr_mul(&logits)) }
+}
+
+/// How often two answers have the same best class.
+pub fn agreement(one: &[usize], other: &[usize]) -> f64 {
+    one.iter().zip(other).filter(|(one, other)| one == other).count() as f64 / one.len() as f64
+}
+
+/// The best class of each answer.
+pub fn tops(answers: &DMatrix<f64>) -> Vec<usize> {
+    answers.row_iter().map(|row| best(row.iter())).collect()
+}
