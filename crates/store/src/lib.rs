@@ -7,10 +7,14 @@
 //!
 //! What has changed, behind the `Revocations` of the `keys` crate: [`RedisRevocations`] tells it to all gateways
 //! that share a Redis.
+//!
+//! What was asked, behind the `QueryLedger` of the `privacy` crate: [`RedisQueryLedger`] counts the distinct queries of
+//! all gateways that share a Redis.
 
 mod connect;
 mod log_rows;
 mod postgres;
+mod queries;
 mod revocations;
 mod row;
 mod rows;
@@ -21,6 +25,7 @@ use sqlx::migrate::Migrator;
 
 pub use log_rows::LogRows;
 pub use postgres::PostgresStore;
+pub use queries::RedisQueryLedger;
 pub use revocations::RedisRevocations;
 pub use sqlite::SqliteStore;
 pub use trail::PostgresTrail;

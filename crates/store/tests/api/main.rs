@@ -3,6 +3,7 @@
 
 mod both;
 mod place;
+mod queries;
 mod race;
 mod revocations;
 mod sqlite;
