@@ -110,7 +110,8 @@ impl Gateway {
         // Last, so that a start that fails holds no part of the trail.
         let Opened { trail, log, digests } = Trail::open(&settings, &data_dir).await?;
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
-        let queries = Arc::new(MemoryQueryLedger::new(NonZeroUsize::MIN.saturating_add(BUCKETS)));
+        let in_memory = || Arc::new(MemoryQueryLedger::new(NonZeroUsize::MIN.saturating_add(BUCKETS)));
+        let queries = settings.redis.queries()?.unwrap_or_else(|| in_memory());
         let parts = Parts { verifier: verifier.clone(), limiter, queries, log, digests, policy, max_buffered_bytes };
         let pipeline = Arc::new(Pipeline::start(parts));
         // What has ended is settled from this runtime.

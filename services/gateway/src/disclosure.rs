@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pipeline::Disclosure;
 use privacy::distinct::{QueryBudget, QueryKey, Window};
-use privacy::{NoiseSecret, Perturb, PerturbError, PerturbVectors};
+use privacy::{Perturb, PerturbError, PerturbVectors, PrivacySecret};
 
 use crate::config::{
     DisclosureSettings, InvalidSettings, ModelDisclosureSettings, ModelSettings, OperationSetting, Preset,
@@ -151,8 +151,8 @@ impl Making<'_> {
         parsed.ok_or_else(|| self.wrong("queries", "expected a number a day or a month, such as \"5000/month\""))
     }
 
-    fn noise(&self, key: &str) -> Result<NoiseSecret, InvalidSettings> {
-        Ok(NoiseSecret::from_bytes(self.secret(key)?))
+    fn noise(&self, key: &str) -> Result<PrivacySecret, InvalidSettings> {
+        Ok(PrivacySecret::from_bytes(self.secret(key)?))
     }
 
     /// Thirty-two bytes that follow from the secret of the settings.

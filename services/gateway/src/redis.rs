@@ -1,12 +1,14 @@
-//! From `[redis]` to the limiter's servers, and to the stream by which gateways tell each other of changed keys.
+//! From `[redis]` to the limiter's servers, to the ledger of queries, and to the stream by which gateways tell each other
+//! of changed keys.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keys::Revocations;
+use privacy::distinct::QueryLedger;
 use ratelimit_redis::{LimiterError, RedisConfig, RedisTls};
-use store::RedisRevocations;
+use store::{RedisQueryLedger, RedisRevocations};
 use zeroize::Zeroizing;
 
 use crate::config::{InvalidSettings, RedisSettings};
@@ -50,6 +52,18 @@ impl RedisSettings {
         let revocations = RedisRevocations::new(url, &self.tls()?, login, &self.prefix);
         let revocations = revocations.map_err(|error| InvalidSettings::new("redis.url", error.to_string()))?;
         Ok(Some(Arc::new(revocations)))
+    }
+
+    /// Who counts distinct queries, or nothing when no address is set.
+    ///
+    /// # Errors
+    /// As for [`config`](Self::config).
+    pub(crate) fn queries(&self) -> Result<Option<Arc<dyn QueryLedger>>, InvalidSettings> {
+        let Some(url) = self.url.reveal() else { return Ok(None) };
+        let password = self.sentinel_password()?;
+        let login = password.as_ref().map(|password| (self.sentinel_user.as_str(), password.as_str()));
+        let ledger = RedisQueryLedger::new(url, &self.tls()?, login, &self.prefix);
+        Ok(Some(Arc::new(ledger.map_err(|error| InvalidSettings::new("redis.url", error.to_string()))?)))
     }
 
     fn tls(&self) -> Result<RedisTls, InvalidSettings> {

@@ -2,7 +2,7 @@
 
 use keys::{InferenceScopes, NewKey, Operation, Principal, Scopes, Tenant, Terms};
 use serde_json::{Value, json};
-use testkit::{FakeServer, Say};
+use testkit::{FakeServer, RedisServer, Say};
 
 use crate::helpers::{self, App, chat_answer, events, header, unix_millis};
 
@@ -228,4 +228,34 @@ async fn keys_of_other_tenants_have_budgets_of_their_own() {
     let new = NewKey::new("a", Terms::new(scopes)).tenant(tenant);
     let other = app.issuer.issue(&system, new, now).await.unwrap();
     told(&app, other.secret(), &[[2.0, 0.0]]).await;
+}
+
+#[tokio::test]
+async fn gateways_that_share_a_redis_count_together_and_without_it_nothing_is_asked() {
+    let mut redis = RedisServer::start().await;
+    let server = FakeServer::start(Say::json(&chat_answer("hi"))).await;
+    // Rates go on without Redis; what is asked of the model must not.
+    let shared = format!(
+        "{SECRET}[redis]\nurl = \"{}\"\nreplicas = 2\n[models.fake.disclosure]\nqueries = \"3/month\"",
+        redis.url()
+    );
+    let (one, other) = (helpers::fake(&server, &shared).await, helpers::fake(&server, &shared).await);
+    let (key, another) = (one.key().await, other.key().await);
+    for (app, key, text, status) in [
+        (&one, &key, "a", 200),
+        (&other, &another, "a", 200),
+        (&other, &another, "b", 200),
+        (&one, &key, "c", 200),
+        (&other, &another, "d", 429),
+        (&one, &key, "d", 429),
+        (&one, &key, "b", 200),
+    ] {
+        assert_eq!(app.chat(key, "fake", text).await.status(), status, "{text}");
+    }
+    let asked = server.asked().len();
+    redis.kill().await;
+    let refused = one.chat(&key, "fake", "a").await;
+    assert_eq!((refused.status().as_u16(), header(&refused, "x-error-code")), (503, "limits_unavailable"));
+    assert_eq!(header(&refused, "retry-after"), "1");
+    assert_eq!(server.asked().len(), asked);
 }
