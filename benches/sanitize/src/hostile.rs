@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use bench_sanitize::{at_most, texts};
-use sanitize::{Action, ControlTokens, Injection, Personal, Sanitizer, SanitizerBuilder, Secrets};
+use sanitize::{Action, ControlTokens, Injection, Personal, Sanitizer, SanitizerBuilder, Score, Secrets};
 
 use crate::best;
 
@@ -18,6 +18,7 @@ fn input() -> SanitizerBuilder {
         .detector(Injection::new().unwrap(), Action::Block)
         .detector(Secrets::new(), Action::Allow)
         .observe(ControlTokens::headers_only(), Action::Block)
+        .observe(Score::new().unwrap(), Action::Block)
 }
 
 /// Measures the texts whose name holds `only`.
