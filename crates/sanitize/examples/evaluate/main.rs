@@ -19,7 +19,7 @@ use std::error::Error;
 
 use lab::corpus::{self, Row};
 use lab::{dataset, rehearsal};
-use sanitize::{Action, Sanitizer, Score};
+use sanitize::{Action, Normalized, Sanitizer, Score};
 use table::Column;
 
 /// The share of honest rows at which models are compared.
@@ -104,6 +104,12 @@ fn honest(rows: &[Row], paths: &[String]) -> Result<(), Box<dyn Error>> {
     println!("\nblocked by default: {blocked} of {all} honest texts, {} of them files", files.len());
     for (rule, count) in rules {
         println!("  {count:>5} {rule}");
+    }
+    if !files.is_empty() {
+        let score = Score::new()?;
+        let is_flagged = |text: &&String| score.value(&Normalized::new(text)) >= score.threshold();
+        let flagged = files.iter().filter(is_flagged).count();
+        println!("the score, observed, flags {flagged} of {} files", files.len());
     }
     goal("S7", blocked as f64 / all.max(1) as f64, false, GOALS.1);
     Ok(())

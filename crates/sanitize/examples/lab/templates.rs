@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{FOLDS, Random};
 
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("override", include_str!("templates/override.txt")),
     ("jailbreak", include_str!("templates/jailbreak.txt")),
     ("extraction", include_str!("templates/extraction.txt")),
@@ -18,6 +18,7 @@ const FILES: [(&str, &str); 12] = [
     ("languages", include_str!("templates/languages.txt")),
     ("benign-requests", include_str!("templates/benign-requests.txt")),
     ("benign-short", include_str!("templates/benign-short.txt")),
+    ("benign-triggers", include_str!("templates/benign-triggers.txt")),
     ("benign-chat", include_str!("templates/benign-chat.txt")),
     ("benign-security", include_str!("templates/benign-security.txt")),
     ("benign-prompts", include_str!("templates/benign-prompts.txt")),
