@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use core_validate::ModelName;
 use pipeline::{ScreenRules, TextDigest};
-use sanitize::{Action, Finding, Mode, Normalized, Sanitizer, Score, Severity, Verdict};
+use sanitize::{Action, Calibration, Finding, Mode, Normalized, Sanitizer, Score, Severity, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,6 +28,10 @@ pub(super) struct ScreenArguments {
     /// Read JSON lines, each with a field `text`, and answer each with a line of JSON.
     #[arg(long)]
     jsonl: bool,
+    /// Read honest texts of your own traffic, as JSON lines, and say the score_threshold that at most this share of them
+    /// reaches, such as 0.01.
+    #[arg(long, value_name = "SHARE", requires = "jsonl", conflicts_with = "digest")]
+    calibrate: Option<f64>,
     /// Screen as for this tenant.
     #[arg(long)]
     tenant: Option<String>,
@@ -61,7 +65,14 @@ pub(super) fn run(settings: &Settings, arguments: &ScreenArguments) -> Result<()
     let score = Score::new().map_err(Failure::new)?;
     let mut input = open(arguments)?;
     if arguments.jsonl {
-        return lines(&mut input, rules, &score, arguments.direction);
+        let mut values = Vec::new();
+        let asked =
+            Asked { rules, score: &score, direction: arguments.direction, is_told: arguments.calibrate.is_none() };
+        let read = lines(&mut input, &asked, &mut values);
+        return match arguments.calibrate {
+            Some(share) => read.and_then(|()| calibrate(&values, share)),
+            None => read,
+        };
     }
     let mut text = String::new();
     input.read_to_string(&mut text).map_err(|error| Failure::new(format!("the text cannot be read: {error}")))?;
@@ -69,7 +80,8 @@ pub(super) fn run(settings: &Settings, arguments: &ScreenArguments) -> Result<()
         print(&format!("sha256:{}", TextDigest::of(&text)));
         return Ok(());
     }
-    for line in told(&screen(rules, &score, arguments.direction, &text)) {
+    let asked = Asked { rules, score: &score, direction: arguments.direction, is_told: true };
+    for line in told(&screen(&asked, &text)) {
         print(&line);
     }
     Ok(())
@@ -81,8 +93,29 @@ fn open(arguments: &ScreenArguments) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(file)))
 }
 
+/// How texts are to be screened.
+struct Asked<'a> {
+    rules: &'a ScreenRules,
+    score: &'a Score,
+    direction: Direction,
+    /// Whether each is told of.
+    is_told: bool,
+}
+
+/// The threshold of the score that so many honest texts reach, and what it promises.
+fn calibrate(values: &[f32], share: f64) -> Result<(), Failure> {
+    let found = Calibration::new(values, share).ok_or_else(|| Failure::new("there are no texts"))?;
+    // Rounded up, so that no more reach it.
+    print(&format!("score_threshold = {:.4}", (f64::from(found.threshold()) * 1e4).ceil() / 1e4));
+    let (flagged, all, bound) = (found.flagged(), values.len(), found.bound() * 100.0);
+    print(&format!(
+        "# {flagged} of {all} texts reach it; of others like them at most {bound:.2} %, with a confidence of 95 %"
+    ));
+    Ok(())
+}
+
 /// Answers every line; those that cannot be read are said, and the command fails in the end.
-fn lines(input: &mut dyn BufRead, rules: &ScreenRules, score: &Score, direction: Direction) -> Result<(), Failure> {
+fn lines(input: &mut dyn BufRead, asked: &Asked<'_>, values: &mut Vec<f32>) -> Result<(), Failure> {
     let (mut number, mut unread) = (0_u64, 0_u64);
     loop {
         let mut line = Vec::new();
@@ -95,7 +128,13 @@ fn lines(input: &mut dyn BufRead, rules: &ScreenRules, score: &Score, direction:
             continue;
         }
         match serde_json::from_slice::<Line>(&line) {
-            Ok(Line { text, id }) => print(&answer(&screen(rules, score, direction, &text), number, &id).to_string()),
+            Ok(Line { text, id }) => {
+                let screened = screen(asked, &text);
+                values.push(screened.score);
+                if asked.is_told {
+                    print(&answer(&screened, number, &id).to_string());
+                }
+            }
             Err(_) => {
                 unread += 1;
                 print(&json!({"line": number, "error": "no JSON object with a text"}).to_string());
@@ -114,15 +153,15 @@ struct Screened<'t> {
     took: Duration,
 }
 
-fn screen<'t>(rules: &ScreenRules, score: &Score, direction: Direction, text: &'t str) -> Screened<'t> {
-    let sanitizer: &Sanitizer = match direction {
-        Direction::Input => &rules.input,
-        Direction::Output => &rules.output,
+fn screen<'t>(asked: &Asked<'_>, text: &'t str) -> Screened<'t> {
+    let sanitizer: &Sanitizer = match asked.direction {
+        Direction::Input => &asked.rules.input,
+        Direction::Output => &asked.rules.output,
     };
     let started = Instant::now();
     let verdict = sanitizer.check(text);
     let took = started.elapsed();
-    Screened { verdict, text, score: score.value(&Normalized::new(text)), took }
+    Screened { verdict, text, score: asked.score.value(&Normalized::new(text)), took }
 }
 
 /// What is said of a text to a person: the verdict, each finding with the place it is at, the text that is left.

@@ -371,6 +371,12 @@ fn screen_answers_json_lines_and_says_which_it_cannot_read() {
     assert_eq!((&answers[2]["line"], &answers[2]["action"]), (&serde_json::json!(4), &serde_json::json!("block")));
     let range = &answers[2]["findings"][0]["range"];
     assert_eq!(range, &serde_json::json!([2, 8]));
+    let honest: String = (0..40).map(|at| format!("{{\"text\": \"Where is my order {at}?\"}}\n")).collect();
+    let said = screened(folder.path(), &["--jsonl", "--calibrate", "0.01"], &honest);
+    let said = text(&said.stdout);
+    let threshold = said.lines().next().unwrap().strip_prefix("score_threshold = ").unwrap();
+    assert!((0.0..1.0).contains(&threshold.parse::<f64>().unwrap()), "{said}");
+    assert!(said.contains("# 0 of 40 texts reach it; of others like them at most 7.22 %"), "{said}");
     let config = folder.path().join("p.toml");
     let file = "[models.m]\nbackends = [\"e\"]\noperations = [\"chat\"]\n[backends.e]\nkind = \"echo\"\n\
                 [[screening.exceptions]]\nmodels = [\"m\"]\ninput = { control_tokens = \"off\" }\n";
