@@ -7,8 +7,10 @@
     reason = "a benchmark fails by panicking, and prints"
 )]
 
+mod cost;
 mod extraction;
 mod hidden;
+mod monitors;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,9 +19,13 @@ fn main() {
         [] => {
             extraction::run();
             hidden::run();
+            monitors::run();
+            cost::run();
         }
         ["extraction"] => extraction::run(),
         ["hidden"] => hidden::run(),
-        _ => println!("nothing, or one of `extraction`, `hidden`"),
+        ["monitors"] => monitors::run(),
+        ["cost"] => cost::run(),
+        _ => println!("nothing, or one of `extraction`, `hidden`, `monitors`, `cost`"),
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod distinct;
+mod monitor;
 mod perturb;
 mod perturb_noise;
 mod perturb_vectors;

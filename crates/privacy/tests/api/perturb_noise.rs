@@ -47,10 +47,10 @@ fn gaussian(seed: u64, count: usize) -> Vec<f64> {
 /// How alike two noises are, over many inputs: 1 for the same, 0 for unrelated ones.
 fn likeness(one: impl Fn(u64) -> Vec<f64>, other: impl Fn(u64) -> Vec<f64>) -> f64 {
     let mut both = 0.0;
-    for seed in 1..=100 {
+    for seed in 1..=60 {
         both += one(seed).iter().zip(other(seed)).map(|(a, b)| a * b).sum::<f64>();
     }
-    both / (100 * CLASSES) as f64
+    both / (60 * CLASSES) as f64
 }
 
 fn moved(vector: &[f64], seed: u64, by: f64) -> Vec<f64> {
@@ -64,7 +64,7 @@ fn its_variance_is_one() {
     for dims in [1, 4, 64, 1000] {
         let at = |seed| noise.at(&gaussian(seed, dims));
         let variance = likeness(at, at);
-        assert!((0.8..1.2).contains(&variance), "{dims}: {variance}");
+        assert!((0.75..1.25).contains(&variance), "{dims}: {variance}");
     }
 }
 
@@ -85,7 +85,7 @@ fn multiples_of_an_input_have_other_noise() {
     let times = |factor: f64| move |seed| gaussian(seed, 64).iter().map(|value| value * factor).collect::<Vec<f64>>();
     let alike = |factor| likeness(|seed| noise.at(&times(1.0)(seed)), |seed| noise.at(&times(factor)(seed)));
     assert!(alike(1.01) > 0.8);
-    assert!(alike(2.0).abs() < 0.15, "{}", alike(2.0));
+    assert!(alike(2.0).abs() < 0.2, "{}", alike(2.0));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn it_depends_on_the_secret_and_the_model() {
     let at = |seed| noise.at(&gaussian(seed, 64));
     for other in [Noise::new(2, "m@1"), Noise::new(1, "m@2")] {
         let alike = likeness(at, |seed| other.at(&gaussian(seed, 64)));
-        assert!(alike.abs() < 0.15, "{alike}");
+        assert!(alike.abs() < 0.2, "{alike}");
     }
     let again = Noise::new(1, "m@1");
     assert_eq!(noise.at(&gaussian(5, 64)), again.at(&gaussian(5, 64)), "and on nothing else");
@@ -110,7 +110,7 @@ fn classes_have_noise_of_their_own() {
         noise
     };
     let alike = likeness(at, turned);
-    assert!(alike.abs() < 0.15, "{alike}");
+    assert!(alike.abs() < 0.2, "{alike}");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn texts_that_say_the_same_have_the_same_noise() {
     assert_eq!(text("What is\n a Model? "), text("what is a model?"));
     assert_ne!(text("what is a model?"), text("what is a mode l?"));
     let alike = likeness(|seed| text(&format!("question {seed}")), |seed| text(&format!("question {seed}!")));
-    assert!(alike.abs() < 0.15, "{alike}");
+    assert!(alike.abs() < 0.2, "{alike}");
 }
 
 #[test]
