@@ -72,7 +72,7 @@ pub(crate) fn run() {
     let queries: Vec<Vec<f64>> = queries.column_iter().map(|column| column.iter().copied().collect()).collect();
     let mut trace = Trace::new(&projection);
     queries.iter().for_each(|query| trace.record(query, None));
-    let calibration = Calibration::learn(&projection, &vec![trace; 20]).unwrap();
+    let calibration = Calibration::learn(&vec![trace; 20]).unwrap();
     let mut monitor = Monitor::new(&calibration);
     let mut at = 0;
     let took = time(|| {

@@ -16,8 +16,8 @@ pub struct Logistic {
 }
 
 impl Logistic {
-    /// Fits probabilities (or 1 at the label), a row for each input. The square of the weights, but not of what is added,
-    /// counts `ridge / 2`.
+    /// Fits probabilities (or 1 at the label), a row for each input. The square of the weights, but not of what is
+    /// added, counts `ridge / 2`.
     pub fn fit(inputs: &DMatrix<f64>, told: &DMatrix<f64>, ridge: f64) -> Self {
         let inputs = with_one(inputs);
         let shape = (inputs.ncols(), told.ncols());

@@ -9,6 +9,8 @@ use privacy::{Calibration, Monitor, PrivacySecret, Projection, Reason, Trace, ma
 
 const QUERIES: usize = 400;
 const RUNS: u64 = 200;
+/// Honest principals that are tried: many, since hardly any may be flagged.
+const HONEST_RUNS: u64 = 1000;
 /// Honest principals that are learnt from.
 const LEARNT_FROM: u64 = 60;
 
@@ -21,6 +23,9 @@ struct Bench {
 
 /// What a principal asks, a row each.
 type Queries = DMatrix<f64>;
+
+/// How they are made.
+type Made<'m> = dyn Fn(&mut Random) -> Queries + 'm;
 
 /// What a monitor thought of one principal.
 struct Watched {
@@ -111,7 +116,7 @@ impl Bench {
                 trace
             })
             .collect();
-        Calibration::learn(projection, &traces).unwrap()
+        Calibration::learn(&traces).unwrap()
     }
 
     fn each(&self, queries: &Queries, mut act: impl FnMut(&[f64], Option<f64>)) {
@@ -136,10 +141,10 @@ impl Bench {
         watched
     }
 
-    /// The share of runs in which suspicion was raised.
-    fn row(&self, name: &str, calibration: &Calibration, margins: bool, made: impl Fn(&mut Random) -> Queries) -> f64 {
+    /// The share of so many runs, with or without margins, in which suspicion was raised.
+    fn row(&self, name: &str, calibration: &Calibration, (count, margins): (u64, bool), made: &Made<'_>) -> f64 {
         let watch = |run| self.watched(calibration, &made(&mut Random::new(run)), margins);
-        let runs: Vec<Watched> = (1..=RUNS).map(watch).collect();
+        let runs: Vec<Watched> = (1..=count).map(watch).collect();
         let mut raised: Vec<(usize, Reason)> = runs.iter().filter_map(|run| run.raised).collect();
         raised.sort_by_key(|(at, _)| *at);
         let mut reasons: Vec<&str> = raised.iter().map(|(_, reason)| reason.as_str()).collect();
@@ -147,7 +152,7 @@ impl Bench {
         reasons.dedup();
         let mut most: Vec<f64> = runs.iter().map(|run| run.most).collect();
         most.sort_by(f64::total_cmp);
-        let share = raised.len() as f64 / RUNS as f64;
+        let share = raised.len() as f64 / count as f64;
         let at = raised.get(raised.len() / 2).map_or("-".to_owned(), |(at, _)| at.to_string());
         println!("| {name} | {share:.3} | {at} | {} | {:.2} |", reasons.join(", "), most[most.len() / 2]);
         share
@@ -158,22 +163,28 @@ pub(crate) fn run() {
     let bench = Bench::new();
     let projection = Projection::new(&PrivacySecret::from_bytes([5; 32]), "digits@1");
     let calibration = bench.calibration(&projection);
-    println!("\n{QUERIES} queries, {RUNS} runs, calibrated on {LEARNT_FROM} honest principals\n");
+    println!(
+        "\n{QUERIES} queries, {RUNS} runs, {HONEST_RUNS} honest ones, calibrated on {LEARNT_FROM} honest principals\n"
+    );
     println!("| queries | flagged | first at, middle | reasons | most suspicion, middle |\n|---|---|---|---|---|");
-    let row = |name: &str, made: &dyn Fn(&mut Random) -> Queries| bench.row(name, &calibration, true, made);
+    let row = |name: &str, made: &Made<'_>| bench.row(name, &calibration, (RUNS, true), made);
+    let honest_row = |name: &str, queries: usize| {
+        let made = |random: &mut Random| bench.honest(&bench.test, random, queries);
+        bench.row(name, &calibration, (HONEST_RUNS, true), &made)
+    };
     let half = |random: &mut Random| {
         let honest = bench.honest(&bench.test, random, QUERIES);
         DMatrix::from_fn(QUERIES, FEATURES, |row, at| if row % 2 == 0 { honest[(row, at)] } else { random.gaussian() })
     };
-    let honest = row("honest", &|random| bench.honest(&bench.test, random, QUERIES));
-    row("honest, 800 queries", &|random| bench.honest(&bench.test, random, 2 * QUERIES));
+    let honest = honest_row("honest", QUERIES);
+    honest_row("honest, 800 queries", 2 * QUERIES);
     let jacobian = row("Jacobian, steps of 0.25", &|random| bench.jacobian(random, 0.25));
     row("Jacobian, steps of 0.5", &|random| bench.jacobian(random, 0.5));
     let gaussian = row("Gaussian", &|random| random.matrix(QUERIES, FEATURES));
     row("every other one Gaussian", &half);
     row("between honest ones", &|random| bench.between(random));
     row("averaging", &|random| bench.averaging(random));
-    let row = |name: &str, made: &dyn Fn(&mut Random) -> Queries| bench.row(name, &calibration, false, made);
+    let row = |name: &str, made: &Made<'_>| bench.row(name, &calibration, (RUNS, false), made);
     row("Jacobian, steps of 0.25, no margins", &|random| bench.jacobian(random, 0.25));
     row("Gaussian, no margins", &|random| random.matrix(QUERIES, FEATURES));
     let mut goal = Goal::new("X5");

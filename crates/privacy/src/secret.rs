@@ -4,9 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A secret of the server that noise, and the directions that monitors look in, are made from. Who knows it can subtract
-/// the noise. It is to be the same on all replicas and to stay: with another one a caller gets a second sample of the
-/// noise, and may average.
+/// A secret of the server that noise, and the directions that monitors look in, are made from. Who knows it can
+/// subtract the noise. It is to be the same on all replicas and to stay: with another one a caller gets a second sample
+/// of the noise, and may average.
 ///
 /// Never make it from an API key: callers with many keys would average (20 keys bring a fidelity from 0.74 to 0.94).
 pub struct PrivacySecret(Zeroizing<[u8; 32]>);

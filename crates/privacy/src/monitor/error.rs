@@ -14,6 +14,9 @@ pub enum CalibrationError {
         /// How many are needed.
         least: usize,
     },
+    /// The traces are of more than one projection: of different models or secrets.
+    #[error("the traces are of different projections")]
+    Mixed,
     /// All queries are the same.
     #[error("the queries do not differ")]
     NoDistance,

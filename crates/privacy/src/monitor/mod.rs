@@ -21,8 +21,8 @@ use tally::{Counts, KEPT, Kept, WINDOW};
 /// Watches one principal at one model: how far its queries lie from each other, how much of the space they cover, how
 /// close its answers are to a boundary, and how many queries repeat another.
 ///
-/// It keeps 256 queries as points of 32 dimensions, loosely the last, and a few counts of the last few hundred: 33 KiB at
-/// most. A query costs 32 additions for each of its numbers and 256 distances: some ten microseconds.
+/// It keeps 256 queries as points of 32 dimensions, loosely the last, and a few counts of the last few hundred: 33 KiB
+/// at most. A query costs 32 additions for each of its numbers and 256 distances: some ten microseconds.
 ///
 /// The distances are compared with those of honest principals to both sides, since queries made in small steps lie
 /// nearer and random ones further apart than honest ones. PRADA (Juuti et al. 2019) looks at the first alone.
@@ -62,7 +62,8 @@ impl Monitor {
         }
     }
 
-    /// To be stored, or sent to other replicas: at most 33 KiB.
+    /// To be stored, or sent to other replicas: at most 33 KiB. The points are queries, seen from secret directions:
+    /// keep them as you keep queries.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new(self.learnt.tag);
         writer.u64(self.kept.seen);

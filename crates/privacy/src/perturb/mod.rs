@@ -24,8 +24,9 @@ const MOST_NOISE: f64 = 5.0;
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// The numbers of the input, row-major. What is near gets nearly the same noise, in relation to the norm of the
-    /// input: moved by two hundredths of its norm, the noise keeps 99 % of its value, by one fifth 28 %. Features of very
-    /// different size should be standardised: the noise hardly sees the small ones. What is not finite counts as 0.
+    /// input: moved by two hundredths of its norm, the noise keeps 99 % of its value, by one fifth 28 %. Features of
+    /// very different size should be standardised: the noise hardly sees the small ones. What is not finite counts as
+    /// 0.
     Vector(&'a [f64]),
     /// A prompt. White space and case do not count; any other change makes noise that has nothing to do with the one
     /// before, so that near-duplicates must be stopped by a budget of distinct queries.
@@ -36,7 +37,8 @@ pub enum Input<'a> {
 ///
 /// The best of a row stays the best, and where an order is told it is the order of the model. Probabilities of classes
 /// (none below 0, sum 1 within 0.001) keep their sum; values from 0 to 1 of another sum (a sigmoid each) stay in that
-/// range. No form stops a copy; each multiplies the queries that it takes. See the tables in the README.
+/// range. Narrow noisy scores to 16 bits only with decimals: the best two might become equal. No form stops a copy;
+/// each multiplies the queries that it takes, as the table of the front page shows.
 ///
 /// A row costs O(n log n) for n values. Noise costs two or three Walsh-Hadamard transforms of the next power of two
 /// above the input and the row, at least 512 (inputs: at most 4096), and 512 cosines: tens of microseconds. Nothing of
@@ -107,16 +109,18 @@ impl PerturbBuilder {
     }
 
     /// Rounds to so many decimals, 0 to 3. Order, best and the sum of probabilities stay, and equal values stay equal
-    /// unless the sum demands one unit for some of them. Each value moves by less than one unit, two where the best would
-    /// be lost.
+    /// unless the sum demands one unit for some of them. Each value moves by less than one unit, two where the best
+    /// would be lost.
     pub fn decimals(mut self, decimals: u8) -> Self {
         self.decimals = Some(decimals);
         self
     }
 
     /// Adds noise of standard deviation `strength` (above 0, at most 5) to the logits: logarithms of probabilities,
-    /// log-odds of single ones, or the values themselves. Where those lie further apart than 2 from their mean, the noise
-    /// grows as they do, so that large inputs do not drown it. `model` is the name and version: a new version has new noise.
+    /// log-odds of single ones, or the values themselves. Where those lie further apart than 2 from their mean, the
+    /// noise grows as they do, so that large inputs do not drown it. One value alone that is no probability has noise
+    /// of just this strength: choose it for the unit of the value. `model` is the name and version: a new version has
+    /// new noise.
     ///
     /// It is one function of secret, model and input. Asking again, or asking nearby, does not average it away; neither
     /// do more keys.
@@ -128,8 +132,8 @@ impl PerturbBuilder {
     /// The perturbation.
     ///
     /// # Errors
-    /// [`PerturbError`] when nothing was set, none is to be kept, the decimals or the strength are out of their range, or
-    /// the model has no name.
+    /// [`PerturbError`] when nothing was set, none is to be kept, the decimals or the strength are out of their range,
+    /// or the model has no name.
     pub fn build(self) -> Result<Perturb, PerturbError> {
         let Self { best, decimals, smooth } = self;
         let smooth = smooth.transpose()?;

@@ -81,7 +81,7 @@ fn trace(projection: &Projection, queries: &[Query]) -> Trace {
 fn learnt(seeds: std::ops::Range<u64>) -> Calibration {
     let projection = projection();
     let traces: Vec<Trace> = seeds.map(|seed| trace(&projection, &honest(seed)[..140])).collect();
-    Calibration::learn(&projection, &traces).unwrap()
+    Calibration::learn(&traces).unwrap()
 }
 
 fn calibration() -> Calibration {
@@ -207,7 +207,7 @@ fn states_come_back_as_they_were() {
 #[test]
 fn too_little_is_not_learnt_from() {
     let projection = projection();
-    let learn = |traces: &[Trace]| Calibration::learn(&projection, traces).unwrap_err();
+    let learn = |traces: &[Trace]| Calibration::learn(traces).unwrap_err();
     let one = trace(&projection, &honest(1));
     let too_few = CalibrationError::TooFew { found: 19, queries: 64, least: 20 };
     assert_eq!(learn(&vec![one.clone(); 19]), too_few);
@@ -218,6 +218,9 @@ fn too_little_is_not_learnt_from() {
     assert_eq!(learn(&all), too_few, "a short one does not count");
     let same: Vec<Query> = vec![(vec![1.0; DIMS], None); 64];
     assert_eq!(learn(&vec![trace(&projection, &same); 20]), CalibrationError::NoDistance);
+    let mut mixed = vec![trace(&projection, &honest(1)); 20];
+    mixed.push(trace(&Projection::new(&PrivacySecret::from_bytes([3; 32]), "m@2"), &honest(1)));
+    assert_eq!(learn(&mixed), CalibrationError::Mixed);
 }
 
 #[test]
@@ -228,6 +231,11 @@ fn a_margin_is_between_the_best_two() {
     for none in [&[][..], &[0.7], &[f64::NAN, 0.5], &[f64::INFINITY, 0.5]] {
         assert_eq!(margin(none), None, "{none:?}");
     }
+}
+
+fn any_queries() -> impl Strategy<Value = Vec<Query>> {
+    let number = prop::num::f64::ANY;
+    prop::collection::vec((prop::collection::vec(number, 0..40), prop::option::of(number)), 0..80)
 }
 
 proptest! {
@@ -258,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn any_query_is_taken(queries in prop::collection::vec((prop::collection::vec(prop::num::f64::ANY, 0..40), prop::option::of(prop::num::f64::ANY)), 0..80)) {
+    fn any_query_is_taken(queries in any_queries()) {
         let calibration = calibration();
         let (monitor, observed) = watched(&calibration, &queries);
         prop_assert!(observed.iter().all(|suspicion| (0.0..=1.0).contains(&suspicion.value())), "{observed:?}");

@@ -171,7 +171,8 @@ proptest! {
     }
 
     #[test]
-    fn noise_leaves_a_threshold_of_one_half(row in shares().prop_filter("is a distribution", |row| (row.iter().sum::<f64>() - 1.0).abs() > 1e-3)) {
+    fn noise_leaves_a_threshold_of_one_half(row in shares()) {
+        prop_assume!((row.iter().sum::<f64>() - 1.0).abs() > 1e-3);
         let after = told(&smooth(1.0).build().unwrap(), &row);
         prop_assert!(row.iter().zip(&after).all(|(before, after)| (*before >= 0.5) == (*after >= 0.5)), "{after:?}");
     }
@@ -188,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn at_most_one_group_of_equal_values_is_parted(places in 0..=3_u8, row in distribution()) {
+    fn hardly_any_equal_values_are_parted(places in 0..=3_u8, row in distribution()) {
         let after = decimals(places, &row);
         let top = best(&row).unwrap();
         let mut parted = Vec::new();
@@ -197,10 +198,9 @@ proptest! {
                 parted.push(row[a].to_bits());
             }
         }
-        parted.dedup();
         parted.sort_unstable();
         parted.dedup();
-        // A second one only where the best took its unit.
+        // One where the sum demands it, and one where the best took a unit.
         prop_assert!(parted.len() <= 2, "{after:?}");
     }
 }

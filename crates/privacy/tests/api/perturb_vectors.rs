@@ -72,12 +72,19 @@ fn what_has_no_meaning_is_refused() {
     assert_eq!(vector, [0.0; 2]);
 }
 
+fn any_vector() -> impl Strategy<Value = Vec<f64>> {
+    use prop::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    let value = prop_oneof![POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO, -1.0..1.0_f64, Just(f64::MAX)];
+    prop::collection::vec(value, 0..50)
+}
+
+fn any_form() -> impl Strategy<Value = PerturbVectors> {
+    prop_oneof![Just(smooth(0.2)), Just(PerturbVectors::decimals(1).unwrap())]
+}
+
 proptest! {
     #[test]
-    fn any_vector_stays_finite_and_as_long(
-        vector in prop::collection::vec(prop_oneof![prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO, -1.0..1.0_f64, Just(f64::MAX)], 0..50),
-        perturb in prop_oneof![Just(smooth(0.2)), Just(PerturbVectors::decimals(1).unwrap())],
-    ) {
+    fn any_vector_stays_finite_and_as_long(vector in any_vector(), perturb in any_form()) {
         let after = told(&perturb, &vector);
         prop_assert!(after.iter().all(|value| value.is_finite()));
         let (before, after) = (norm(&vector), norm(&after));
