@@ -86,9 +86,12 @@ bench-sanitize:
     cargo run --release --locked --package bench-sanitize --bin bench-sanitize
     cargo run --release --locked --package bench-sanitize --bin bench-sanitize-memory
 
-# whether a disguise changes the verdict of a text
-eval-disguises:
+# what the score and the default rules find of attacks and of honest texts, in JSON lines with a label (S5, S7), whether a
+# disguise changes a verdict (S6), and how data with a check sum is found (S9); half an hour
+eval-sanitize corpus *honest:
+    cargo run --release --locked --package sanitize --example evaluate -- {{corpus}} --honest {{honest}}
     cargo run --release --locked --package bench-sanitize --bin eval-disguises
+    cargo run --release --locked --package sanitize --example checksums
 
 # whether other JSON readers read what is accepted, and what is sent on, as it was read here
 differential count="1000000" *seed:
