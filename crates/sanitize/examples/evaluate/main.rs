@@ -60,7 +60,7 @@ fn attacks(rows: &[Row]) -> Result<(), Box<dyn Error>> {
     let mut scores = rehearsal::scores(&samples, dataset::SETTINGS);
     let shipped = rehearsal::shipped_threshold(rows, &samples, &scores);
     let own = scores.split_off(rows.len());
-    let plain = rehearsal::scores(&peers::plain(rows), peers::PLAIN);
+    let plain = rehearsal::scores(&peers::plain(rows), dataset::SETTINGS);
     let list = peers::List::new()?;
     let sanitizer = Sanitizer::input_default()?;
 

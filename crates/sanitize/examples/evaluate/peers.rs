@@ -8,7 +8,7 @@ use sanitize::training::SLOTS;
 
 use crate::lab::corpus::Row;
 use crate::lab::dataset::Sample;
-use crate::lab::learn::{Bag, Settings};
+use crate::lab::learn::Bag;
 
 /// Over the text as it is, without regard to case.
 const LIST: [&str; 13] = [
@@ -43,8 +43,6 @@ impl List {
         self.0.is_match(text)
     }
 }
-
-pub(crate) const PLAIN: Settings = Settings { epochs: 10, rate: 0.12, decay: 1e-2 };
 
 /// The rows as they are: one to five characters and one or two words, each counted once a text.
 pub(crate) fn plain(rows: &[Row]) -> Vec<Sample> {
