@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod distinct;
+pub mod dp;
 mod monitor;
 mod perturb;
 mod secret;
+pub mod vote;
 
 pub use monitor::{Calibration, CalibrationError, Monitor, Projection, Reason, StateError, Suspicion, Trace, margin};
 pub use perturb::{Input, NotFinite, Perturb, PerturbBuilder, PerturbError, PerturbVectors};

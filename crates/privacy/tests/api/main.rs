@@ -2,7 +2,10 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod distinct;
+mod dp;
+mod mechanisms;
 mod monitor;
 mod perturb;
 mod perturb_noise;
 mod perturb_vectors;
+mod vote;
