@@ -3,17 +3,20 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::sketch::Sketch;
 use super::vector::Planes;
 use super::{text, vector};
+use crate::secret::PrivacySecret;
 
-const DIGESTS: &str = "portcullis privacy 2026-11 digests of queries";
-const SKETCHES: &str = "portcullis privacy 2026-11 sketches of queries";
+const DIGESTS: &str = "portcullis 2026-11 privacy digests of queries";
+const SKETCHES: &str = "portcullis 2026-11 privacy sketches of queries";
 
 /// Makes queries out of what is asked. All replicas that share a ledger need the same secret, and what was counted
 /// under another one is unknown.
 pub struct QueryKey {
-    digests: [u8; 32],
+    digests: Zeroizing<[u8; 32]>,
     words: [u64; 2],
     planes: Planes,
 }
@@ -30,18 +33,17 @@ pub struct Query {
 }
 
 impl QueryKey {
-    /// From a secret of 32 random bytes, which may serve other purposes, too: keys of its own are derived from it.
-    pub fn new(secret: &[u8; 32]) -> Self {
-        let sketches = blake3::derive_key(SKETCHES, secret);
+    /// For the queries of one model, named as it is everywhere: those of others have other digests.
+    pub fn new(secret: &PrivacySecret, model: &str) -> Self {
         let mut words = [[0; 8]; 2];
-        let mut stream = blake3::Hasher::new_keyed(&sketches).finalize_xof();
+        let mut stream = blake3::Hasher::new_keyed(&secret.of_model(SKETCHES, model)).finalize_xof();
         words.iter_mut().for_each(|word| stream.fill(word));
         let planes = Planes::new(&mut stream);
-        Self { digests: blake3::derive_key(DIGESTS, secret), words: words.map(u64::from_le_bytes), planes }
+        Self { digests: secret.of_model(DIGESTS, model), words: words.map(u64::from_le_bytes), planes }
     }
 
-    /// A text. `also` is everything else that the answer depends on, such as sampling settings, bias maps and the
-    /// version of the model, in one fixed form: with another `also`, the same text is another query.
+    /// A text. `also` is everything else that the answer depends on, such as sampling settings and
+    /// bias maps, in one fixed form: with another `also`, the same text is another query.
     pub fn text(&self, also: &[u8], text: &str) -> Query {
         let mut hasher = self.hasher(b't', also);
         hasher.update(text.as_bytes());

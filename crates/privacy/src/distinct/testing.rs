@@ -8,6 +8,7 @@ use super::{
     Bucket, Counted, EXACT, LedgerError, MAX_BUCKETS, MAX_QUERIES, Query, QueryBudget, QueryKey, QueryLedger,
     UnixMillis, Verdict, Window,
 };
+use crate::PrivacySecret;
 
 /// 2026-11-26, noon.
 const NOON: UnixMillis = 1_795_694_400_000;
@@ -32,7 +33,7 @@ pub async fn suite<L: QueryLedger>(make: impl AsyncFn() -> L) {
 
 /// Distinct queries of this name, from one number to another.
 pub fn queries(name: &str, numbers: std::ops::Range<u64>) -> Vec<Query> {
-    let key = QueryKey::new(&[7; 32]);
+    let key = QueryKey::new(&PrivacySecret::from_bytes([7; 32]), "m");
     numbers.map(|number| key.bytes(name.as_bytes(), &number.to_le_bytes())).collect()
 }
 
@@ -113,7 +114,7 @@ async fn all_or_nothing<L: QueryLedger>(ledger: &L) {
 }
 
 async fn near_ones<L: QueryLedger>(ledger: &L) {
-    let key = QueryKey::new(&[7; 32]);
+    let key = QueryKey::new(&PrivacySecret::from_bytes([7; 32]), "m");
     let row =
         |shift: f64| -> Vec<f64> { (0..64).map(|at| f64::from(at * 37 % 64) + shift * f64::from(at % 3)).collect() };
     let near = |shift| [key.numbers(b"", &row(shift))];

@@ -2,13 +2,14 @@
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
+use privacy::PrivacySecret;
 use privacy::distinct::{
     Bucket, LedgerError, MemoryQueryLedger, QueryBudget, QueryKey, QueryLedger, Sketch, SoftAboveHard, Window, testing,
 };
 use proptest::prelude::*;
 
 fn key() -> QueryKey {
-    QueryKey::new(&[3; 32])
+    QueryKey::new(&PrivacySecret::from_bytes([3; 32]), "m")
 }
 
 fn count(number: u64) -> NonZeroU64 {
@@ -43,7 +44,10 @@ fn a_query_is_the_same_to_the_bit_only() {
     }
     assert_ne!(text("a", "b"), text("", "ab"), "the settings are no part of the text");
     assert_ne!(text("", "a"), key.bytes(b"", b"a").digest(), "nor is a text the same as bytes");
-    assert_ne!(text("", "a"), QueryKey::new(&[4; 32]).text(b"", "a").digest(), "nobody without the secret knows");
+    for (secret, model) in [([4; 32], "m"), ([3; 32], "n")] {
+        let other = QueryKey::new(&PrivacySecret::from_bytes(secret), model);
+        assert_ne!(text("", "a"), other.text(b"", "a").digest(), "nor of another secret or model");
+    }
 
     let numbers = |numbers: &[f64]| key.numbers(b"", numbers).digest();
     assert_eq!(numbers(&[0.0, 1.0]), numbers(&[-0.0, 1.0]));

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use privacy::PrivacySecret;
 use privacy::distinct::{Bucket, Counted, LedgerError, QueryBudget, QueryKey, QueryLedger, Verdict, Window, testing};
 use redis_place::{PlaceError, RedisTls};
 use store::RedisQueryLedger;
@@ -93,7 +94,7 @@ async fn all_that_is_stored_ends_after_its_window() {
     let ledger = at(&server.url());
     let row: Vec<f64> = (0..64).map(f64::from).collect();
     let buckets = [Bucket::new("{t}a", budget(5)), Bucket::new("b", budget(5))];
-    let key = QueryKey::new(&[1; 32]);
+    let key = QueryKey::new(&PrivacySecret::from_bytes([1; 32]), "m");
     // Nothing, then no sketch, then one: keys appear one after the other.
     for queries in [vec![], vec![key.bytes(b"", b"a")], vec![key.numbers(b"", &row)]] {
         ledger.count(&buckets, &queries, NOW).await.unwrap();
