@@ -74,7 +74,11 @@ bench-keys-timing:
 
 # attacks on a model behind perturbed answers, and whether monitors see them; two minutes
 bench-privacy *part:
-    cargo run --release --locked --package bench-privacy {{part}}
+    cargo run --release --locked --package bench-privacy --bin bench-privacy {{part}}
+
+# budgets of distinct queries over Redis, noise, the privacy ledger, the vote
+bench-budgets *part:
+    cargo run --release --locked --package bench-privacy --bin budgets {{part}}
 
 # what reading and checking a request costs beside others, and what memory a refused one takes; two minutes
 bench-validate:

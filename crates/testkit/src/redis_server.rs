@@ -33,6 +33,20 @@ impl RedisServer {
         server
     }
 
+    /// Starts a server that has written what it did before it says so, and knows it again after
+    /// [`restart`](Self::restart).
+    ///
+    /// # Panics
+    /// As [`RedisServer::start`].
+    pub async fn start_durable() -> Self {
+        let arguments = |_: &Path| {
+            let durable = ["--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned);
+            ["--port", "0", "--save", ""].map(str::to_owned).into_iter().chain(durable).collect()
+        };
+        let Some(server) = Self::try_start(arguments).await else { panic!("redis-server does not start") };
+        server
+    }
+
     /// Starts a server with the arguments that `arguments` makes, as for free ports; again with others, if it
     /// ends, because somebody else was faster. It is told its folder.
     pub(crate) async fn on_ports<P>(ports: impl Fn() -> P, arguments: impl Fn(&Path, &P) -> Vec<String>) -> (Self, P) {
@@ -68,7 +82,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again, empty, in the same place.
+    /// Starts it again in the same place, empty unless it is durable.
     ///
     /// # Panics
     /// As [`RedisServer::start`].
