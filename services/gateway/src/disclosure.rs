@@ -72,7 +72,7 @@ impl Making<'_> {
             builder = builder.decimals(decimals);
         }
         if let Some(noise) = noise {
-            builder = builder.smooth(noise, &self.noise("noise")?, self.name);
+            builder = builder.smooth(noise, &self.secret("noise")?, self.name);
         }
         builder.build().map(Some).map_err(|error| self.meaningless("decimals", "noise", &error))
     }
@@ -84,7 +84,7 @@ impl Making<'_> {
                 return Err(self.wrong("embedding_noise", "expected embedding_decimals or embedding_noise, not both"));
             }
             (Some(decimals), None) => PerturbVectors::decimals(decimals),
-            (None, Some(noise)) => PerturbVectors::smooth(noise, &self.noise("embedding_noise")?, self.name),
+            (None, Some(noise)) => PerturbVectors::smooth(noise, &self.secret("embedding_noise")?, self.name),
             (None, None) if preset == Some(Preset::Scores) => PerturbVectors::decimals(2),
             (None, None) => return Ok(None),
         };
@@ -136,7 +136,7 @@ impl Making<'_> {
             None => budget,
         };
         let secret = self.secret("queries")?;
-        Ok(Some((budget, Arc::new(QueryKey::new(&secret)))))
+        Ok(Some((budget, Arc::new(QueryKey::new(&secret, self.name)))))
     }
 
     fn budget(&self, text: &str) -> Result<QueryBudget, InvalidSettings> {
@@ -151,12 +151,8 @@ impl Making<'_> {
         parsed.ok_or_else(|| self.wrong("queries", "expected a number a day or a month, such as \"5000/month\""))
     }
 
-    fn noise(&self, key: &str) -> Result<PrivacySecret, InvalidSettings> {
-        Ok(PrivacySecret::from_bytes(self.secret(key)?))
-    }
-
-    /// Thirty-two bytes that follow from the secret of the settings.
-    fn secret(&self, key: &str) -> Result<[u8; 32], InvalidSettings> {
+    /// What follows from the secret of the settings.
+    fn secret(&self, key: &str) -> Result<PrivacySecret, InvalidSettings> {
         let DisclosureSettings { secret, secret_file } = self.all;
         let Some(secret) = secret.or_file("disclosure.secret", secret_file)? else {
             let problem = "needs disclosure.secret_file, such as `portcullis setup` makes it as disclosure-key";
@@ -165,6 +161,7 @@ impl Making<'_> {
         if secret.len() < MIN_SECRET {
             return Err(InvalidSettings::new("disclosure.secret", format!("expected at least {MIN_SECRET} bytes")));
         }
-        Ok(blake3::derive_key("portcullis 2026-11-26 disclosure", secret.as_bytes()))
+        let derived = blake3::derive_key("portcullis 2026-11-26 disclosure", secret.as_bytes());
+        Ok(PrivacySecret::from_bytes(derived))
     }
 }
