@@ -8,8 +8,8 @@ use core_validate::ModelName;
 use keys::FamilyId;
 use pipeline::{Judge, Model, Planted, ScreenException, ScreenRules, Screening, TextDigest};
 use sanitize::{
-    Action, BuildError, ControlTokens, Detector, Injection, Links, Mode, Personal, Repetition, Rule, Sanitizer,
-    SanitizerBuilder, Score, Secrets,
+    Action, BuildError, ControlTokens, Detector, Injection, Links, Mode, PANIC_RULE, Personal, Repetition, Rule,
+    Sanitizer, SanitizerBuilder, Score, Secrets,
 };
 
 use crate::config::{
@@ -133,7 +133,7 @@ impl Parts {
     fn known(&self) -> Vec<&str> {
         let injection = self.injection.rules().iter().map(Rule::id);
         let own = ControlTokens::rules().chain(Secrets::rules()).chain(Personal::rules()).chain(Links::rules());
-        let per_request = ["canary", "leak.system_prompt", "repetition.run", "score.ngram"];
+        let per_request = ["canary", "leak.system_prompt", "repetition.run", "score.ngram", PANIC_RULE];
         injection.chain(own).chain(per_request).collect()
     }
 
@@ -158,9 +158,16 @@ fn excepted(
             let near = nearest(rule, known.iter().copied());
             return Err(InvalidSettings::new(format!("{at}.rules"), format!("there is no rule {rule}{near}")));
         }
-        builder = match reacting(*reaction) {
-            Some((action, mode)) => builder.rule(rule, action, mode),
-            None => builder.without_rule(rule),
+        builder = match (rule.as_str(), reacting(*reaction)) {
+            (PANIC_RULE, Some((Action::Redact, _))) => {
+                let problem = format!("{PANIC_RULE}: expected one of block, observe, off");
+                return Err(InvalidSettings::new(format!("{at}.rules"), problem));
+            }
+            (PANIC_RULE, Some((Action::Block, Mode::Enforce))) => builder.on_panic(Action::Block),
+            // It is noted in either case.
+            (PANIC_RULE, _) => builder.on_panic(Action::Allow),
+            (_, Some((action, mode))) => builder.rule(rule, action, mode),
+            (_, None) => builder.without_rule(rule),
         };
     }
     Ok(builder)

@@ -84,6 +84,11 @@ async fn exceptions_that_cannot_hold_stop_the_start() {
         ),
         ("output = { canary = \"block\" }", "screening.exceptions[0].output.canary: words are planted only with"),
         ("tenant = \"x\"", "screening.exceptions[0].tenant: there is no such setting"),
+        (
+            "input = { rules = { \"detector.panic\" = \"redact\" } }",
+            "screening.exceptions[0].input.rules: detector.panic: expected one of",
+        ),
+        ("input = { score_threshold = 1.5 }", "screening.exceptions[0].input.score_threshold: expected 0, or a number"),
     ] {
         let said = wrong(exception).await;
         assert!(said.starts_with(problem), "{exception}: {said}");
