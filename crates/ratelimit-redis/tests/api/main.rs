@@ -11,5 +11,6 @@ mod proxy;
 mod reports;
 mod sentinel;
 mod shared;
+mod spent;
 mod tls;
 mod users;
