@@ -25,11 +25,12 @@ local function ones(x)
   return band(x + rshift(x, 16), 0x3f)
 end
 
-local function is_near(key, query)
+-- `of_call` has the slots that queries before this one of the call will fill.
+local function is_near(key, of_call, query)
   if query.sketch == NONE then return false end
   local low, high = unpack_from('<I4I4', query.sketch)
   for _, slot in ipairs(query.slots) do
-    local other = call('GETRANGE', key, slot * 8, slot * 8 + 7)
+    local other = of_call[slot] or call('GETRANGE', key, slot * 8, slot * 8 + 7)
     if #other == 8 and other ~= NONE then
       local other_low, other_high = unpack_from('<I4I4', other)
       if ones(bit.bxor(low, other_low)) + ones(bit.bxor(high, other_high)) <= NEAR then return true end
@@ -56,16 +57,16 @@ local function read(at)
   bucket.is_fresh, bucket.before = not facts[1], tonumber(facts[3] or nil)
   bucket.all_repeats, bucket.all_near = tonumber(facts[1] or 0), tonumber(facts[2] or 0)
   bucket.known = call('SCARD', bucket.digests)
-  local in_call = {}
+  local digests_of_call, slots_of_call = {}, {}
   for _, query in ipairs(queries) do
-    if in_call[query.digest] or call('SISMEMBER', bucket.digests, query.digest) == 1 then
+    if digests_of_call[query.digest] or call('SISMEMBER', bucket.digests, query.digest) == 1 then
       bucket.repeats = bucket.repeats + 1
-    elseif is_near(bucket.sketches, query) then
-      bucket.near = bucket.near + 1
     else
-      bucket.new = bucket.new + 1
+      local kind = is_near(bucket.sketches, slots_of_call, query) and 'near' or 'new'
+      bucket[kind] = bucket[kind] + 1
+      digests_of_call[query.digest] = true
+      for _, slot in ipairs(query.slots) do slots_of_call[slot] = query.sketch end
     end
-    in_call[query.digest] = true
   end
   bucket.distinct = distinct(bucket)
   return bucket

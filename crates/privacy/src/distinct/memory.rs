@@ -11,6 +11,7 @@ use super::ledger::{
     BoxFuture, Bucket, Counted, EXACT, LedgerError, QueryLedger, Standing, Tally, UnixMillis, check_call, fits,
 };
 use super::near::NearTable;
+use super::sketch::Sketch;
 
 /// Counts in memory and forgets on restart. A bucket takes 64 KiB once it has seen a sketch, about 50 bytes a
 /// distinct query up to [`EXACT`], and 32 KiB beyond.
@@ -98,24 +99,27 @@ impl Counts {
         Self { known, places: Vec::new(), beyond: None, last: None, repeats: 0, near: 0, ends }
     }
 
-    /// What these queries would be. Within a call, what is near another query of it is new.
+    /// What these queries would be, one after the other.
     fn tally(&self, queries: &[Query]) -> Tally {
         let mut tally = Tally::default();
-        let mut of_call = HashSet::with_capacity(queries.len());
+        let (mut digests, mut slots) = (HashSet::with_capacity(queries.len()), HashMap::new());
         for query in queries {
-            if self.known.contains(&query.digest()) || !of_call.insert(query.digest()) {
+            if self.known.contains(&query.digest()) || !digests.insert(query.digest()) {
                 tally.repeats += 1;
-            } else if self.is_near(query) {
+                continue;
+            }
+            let at = |slot| slots.get(&slot).copied().or_else(|| self.last.as_ref()?.at(slot));
+            let is_near = |sketch: Sketch| sketch.slots().into_iter().filter_map(at).any(|it| it.is_near(sketch));
+            if query.sketch().is_some_and(is_near) {
                 tally.near += 1;
             } else {
                 tally.new += 1;
             }
+            if let Some(sketch) = query.sketch() {
+                slots.extend(sketch.slots().map(|slot| (slot, sketch)));
+            }
         }
         tally
-    }
-
-    fn is_near(&self, query: &Query) -> bool {
-        self.last.as_ref().zip(query.sketch()).is_some_and(|(last, sketch)| last.has_near(sketch))
     }
 
     fn add(&mut self, queries: &[Query], tally: Tally) {

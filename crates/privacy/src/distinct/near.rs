@@ -5,7 +5,7 @@ use super::sketch::Sketch;
 /// Slots of the table that remembers sketches, each of which holds the last one that fell into it.
 pub const NEAR_SLOTS: usize = 4_096;
 
-/// A table of the last sketches; about [`NEAR_SLOTS`] of eight bytes.
+/// A table of the last sketches.
 pub(crate) struct NearTable(Box<[Option<Sketch>]>);
 
 impl NearTable {
@@ -13,8 +13,8 @@ impl NearTable {
         Self(vec![None; NEAR_SLOTS].into_boxed_slice())
     }
 
-    pub(crate) fn has_near(&self, sketch: Sketch) -> bool {
-        sketch.slots().into_iter().filter_map(|slot| *self.0.get(slot)?).any(|other| other.is_near(sketch))
+    pub(crate) fn at(&self, slot: usize) -> Option<Sketch> {
+        self.0.get(slot).copied().flatten()
     }
 
     pub(crate) fn remember(&mut self, sketch: Sketch) {

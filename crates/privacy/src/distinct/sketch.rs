@@ -15,8 +15,8 @@ impl Sketch {
     /// Rows of fewer numbers have no sketch: so few have too few directions to differ in.
     pub const LEAST_NUMBERS: usize = 16;
 
-    pub(super) fn of_sums(sums: &[f32; 64]) -> Self {
-        Self(sums.iter().enumerate().fold(0, |bits, (at, sum)| bits | u64::from(*sum > 0.0) << at))
+    pub(super) const fn of_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     /// The bits.

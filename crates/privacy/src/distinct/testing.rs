@@ -129,6 +129,8 @@ async fn near_ones<L: QueryLedger>(ledger: &L) {
     let mirrored: Vec<f64> = row(0.0).iter().rev().copied().collect();
     let counted = ask(ledger, "{t}a", 4, &[key.numbers(b"", &mirrored)]).await;
     assert_eq!(calls(&counted), [(0, 0, 1)], "near ones: others are new");
+    let counted = ask(ledger, "{t}b", 9, &[near(0.0), near(0.001), near(0.001), near(0.002)].concat()).await;
+    assert_eq!(calls(&counted), [(1, 2, 1)], "near ones: of one call, too");
 }
 
 async fn batches<L: QueryLedger>(ledger: &L) {

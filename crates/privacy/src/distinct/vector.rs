@@ -5,11 +5,14 @@ use super::sketch::Sketch;
 
 /// Coordinates that are projected: of longer rows, those whose places are equal modulo this are added up before,
 /// with random signs, which keeps angles on average (a count sketch).
-const FOLDED: usize = 512;
+const FOLDED: usize = 256;
+/// Bits of a sketch.
+const BITS: usize = 64;
 
-/// Random directions: a bit for each sign.
+/// Random directions, 64 KiB of them.
 pub(super) struct Planes {
-    directions: Box<[u64]>,
+    /// For each place the sign that it has in each direction.
+    directions: Box<[[f32; BITS]]>,
     /// Where the signs of the places of long rows come from.
     folds: [u64; 2],
 }
@@ -21,7 +24,9 @@ impl Planes {
             stream.fill(&mut word);
             u64::from_le_bytes(word)
         };
-        Self { folds: [next(), next()], directions: (0..FOLDED).map(|_| next()).collect() }
+        let folds = [next(), next()];
+        let signs = |bits: u64| std::array::from_fn(|at| if bits >> at & 1 == 0 { -1.0 } else { 1.0 });
+        Self { folds, directions: (0..FOLDED).map(|_| signs(next())).collect() }
     }
 
     /// The sign of the addend of round `round` and place `place` of a long row: one bit of a multiply-shift hash.
@@ -37,24 +42,26 @@ pub(super) fn sketch(planes: &Planes, numbers: &[f64]) -> Option<Sketch> {
         return None;
     }
     // Divided before, so that large numbers have a finite sum.
-    let count = numbers.len() as f64;
-    let mean = numbers.iter().map(|number| number / count).sum::<f64>();
+    let share = 1.0 / numbers.len() as f64;
+    let mean = numbers.iter().map(|number| number * share).sum::<f64>();
     let largest = numbers.iter().map(|number| (number - mean).abs()).fold(0.0, f64::max);
-    if !(largest > 0.0 && largest.is_finite()) {
+    let factor = 1.0 / largest;
+    if !(largest.is_finite() && factor.is_finite()) {
         return None;
     }
     let mut folded = [0.0_f32; FOLDED];
     for (round, part) in numbers.chunks(FOLDED).enumerate() {
         for (place, (sum, number)) in folded.iter_mut().zip(part).enumerate() {
-            let number = ((number - mean) / largest) as f32;
+            let number = ((number - mean) * factor) as f32;
             *sum += if round > 0 && planes.is_minus(round, place) { -number } else { number };
         }
     }
-    let mut sums = [0.0_f32; 64];
+    let mut sums = [0.0_f32; BITS];
     for (number, signs) in folded.iter().zip(&planes.directions).take(numbers.len()) {
-        for (at, sum) in sums.iter_mut().enumerate() {
-            *sum += if signs >> at & 1 == 0 { -number } else { *number };
+        for (sum, sign) in sums.iter_mut().zip(signs) {
+            *sum += number * sign;
         }
     }
-    sums.iter().all(|sum| sum.is_finite()).then(|| Sketch::of_sums(&sums))
+    let bits = sums.iter().enumerate().fold(0, |bits, (at, sum)| bits | u64::from(*sum > 0.0) << at);
+    sums.iter().all(|sum| sum.is_finite()).then(|| Sketch::of_bits(bits))
 }

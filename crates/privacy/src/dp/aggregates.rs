@@ -1,6 +1,6 @@
 //! Numbers that are released with noise.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU32;
 
 use super::clipped::Clipped;
 use super::gaussian::DiscreteGaussian;
@@ -34,7 +34,7 @@ impl Aggregates {
         let square = width * width * u128::from(count.get());
         let root = square.isqrt();
         let sensitivity = if root * root < square { root + 1 } else { root };
-        let sensitivity = u64::try_from(sensitivity).ok().and_then(NonZeroU64::new).ok_or(TooMuchNoise)?;
+        let sensitivity = u32::try_from(sensitivity).ok().and_then(NonZeroU32::new).ok_or(TooMuchNoise)?;
         Self::danger_gaussian(clipped, count, sensitivity, rho)
     }
 
@@ -46,10 +46,9 @@ impl Aggregates {
     pub fn danger_gaussian(
         clipped: Clipped,
         count: NonZeroU32,
-        sensitivity: NonZeroU64,
+        sensitivity: NonZeroU32,
         rho: Rho,
     ) -> Result<Self, TooMuchNoise> {
-        let sensitivity = NonZeroU32::try_from(sensitivity).map_err(|_| TooMuchNoise)?;
         Ok(Self { clipped, count, noise: Noise::Gaussian(DiscreteGaussian::new(sensitivity, rho)?) })
     }
 

@@ -150,7 +150,7 @@ fn noise_is_for_all_that_one_individual_can_change() {
     let near =
         |measured: f64, expected: f64| assert!((measured / expected - 1.0).abs() < 0.05, "{measured} {expected}");
     near(deviation(Aggregates::gaussian(clipped(), steps(2), rho("0.5")).unwrap()), 2.0 * 2.0_f64.sqrt());
-    let stated = NonZeroU64::new(100).unwrap();
+    let stated = steps(100);
     near(deviation(Aggregates::danger_gaussian(clipped(), steps(2), stated, rho("0.5")).unwrap()), 0.1);
     near(deviation(Aggregates::laplace(clipped(), steps(2), epsilon("2")).unwrap()), 4.0 / 2.0 * 2.0_f64.sqrt());
 }

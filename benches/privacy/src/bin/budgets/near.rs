@@ -1,6 +1,9 @@
-//! How often queries are near: copies of the digits that are moved a little, and the digits themselves, in any order.
+//! How often queries are near: copies of the digits that are moved a little, and the digits themselves, in any order;
+//! and how long it takes to make a query.
 
+use std::hint::black_box;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Instant;
 
 use bench_privacy::digits::{Digits, sent};
 use bench_privacy::random::Random;
@@ -22,6 +25,15 @@ fn near(queries: &[Query]) -> u64 {
     counted.standings().first().unwrap().near
 }
 
+/// Microseconds.
+fn time(make: impl Fn() -> Query) -> f64 {
+    let started = Instant::now();
+    for _ in 0..200 {
+        black_box(make());
+    }
+    started.elapsed().as_secs_f64() * 5e3
+}
+
 pub(crate) fn run() {
     let (digits, mut random) = (Digits::load(), Random::new(4));
     let key = QueryKey::new(&PrivacySecret::from_bytes([5; 32]), "digits");
@@ -41,5 +53,14 @@ pub(crate) fn run() {
         let (first, _) = copies.split_at(DIGITS);
         let share = (near(&copies) - near(first)) as f64 / (copies.len() - DIGITS) as f64;
         println!("near, of copies moved by {jitter} deviations: {share:.3}");
+    }
+    let long = "The quick brown fox jumps over the lazy dog. ".repeat(1_000);
+    for bytes in [45, 4_500, 45_000] {
+        let text = long.get(..bytes).unwrap();
+        println!("a text of {bytes} bytes: {:.1} us", time(|| key.text(b"", text)));
+    }
+    for count in [64, 1_536, 150_528] {
+        let row: Vec<f64> = (0..count).map(|_| random.gaussian()).collect();
+        println!("a row of {count} numbers: {:.1} us", time(|| key.numbers(b"", &row)));
     }
 }
