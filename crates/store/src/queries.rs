@@ -22,11 +22,13 @@ const GRACE: u64 = 86_400_000;
 
 /// The distinct queries of all gateways that share a Redis, or of each slot of a cluster.
 ///
-/// One script call does all of a request, in some 60 us of the server's time for one query of two buckets. A bucket takes about 50 bytes for each query up to [`EXACT`], 24 KiB from
-/// some thousands on for two HyperLogLogs, and 32 KiB for sketches; all of it ends a day after its window. Redis
-/// that is away is an error; the caller decides, and who goes on has no budget. A Redis that restarts empty or evicts
-/// keys has forgotten what was asked: give it a policy of `noeviction`, and persistence if the budget matters more
-/// than a restart. A failover may lose the last counts.
+/// One script call does all of a request, in some 60 us of the server's time for one query of two buckets. A bucket
+/// takes about 50 bytes for each query up to [`EXACT`], 24 KiB from some thousands on for two HyperLogLogs, and 32 KiB
+/// for sketches; all of it ends a day after its window.
+///
+/// Redis that is away is an error; the caller decides, and who goes on has no budget. A Redis that restarts empty or
+/// evicts keys has forgotten what was asked: give it a policy of `noeviction`, and persistence if the budget matters
+/// more than a restart. A failover may lose the last counts.
 ///
 /// A user needs these rights, with the prefix after `~`; the last two for Sentinel and Cluster only:
 ///

@@ -15,7 +15,8 @@
 //! - **Honest repeats are free**: health checks, tries again, popular prompts. An answer that was given once tells
 //!   nothing the second time, if what is asked is the same to the bit; so the digest takes in everything that the
 //!   answer depends on, and normalises nothing that a model may see. Folded case or white space would be a
-//!   free query for each way to write the same text. Minus zero is zero, and that is all.
+//!   free query for each way to write the same text. Minus zero is zero, and that is all. A model that draws its
+//!   answers tells more each time it is asked: where that matters, make each of its queries another one, by `also`.
 //! - **Jitter pays the full price.** Averaging noise needs copies of one input that differ a little, and each of them
 //!   costs what a new query costs. No discount for what is near can be gamed, because there is none; that it
 //!   was near is counted apart, as a sign of what the caller is doing.

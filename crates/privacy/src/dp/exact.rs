@@ -5,9 +5,12 @@ use std::num::NonZeroU128;
 
 use super::random::Randomness;
 
+/// Two.
+pub(super) const TWO: NonZeroU128 = NonZeroU128::MIN.saturating_add(1);
+
 /// The numerator and the denominator of a number that is not negative.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ratio(pub(crate) u128, pub(crate) NonZeroU128);
+pub(super) struct Ratio(pub(super) u128, pub(super) NonZeroU128);
 
 /// A number below `end`, each as likely.
 pub(super) fn below(random: &mut Randomness, end: NonZeroU128) -> u128 {

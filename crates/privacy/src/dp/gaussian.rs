@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroU128};
 
-use super::exact::{Ratio, is_exp};
+use super::exact::{Ratio, TWO, is_exp};
 use super::laplace;
 use super::random::Randomness;
 use super::rho::{Rho, TooMuchNoise};
@@ -47,21 +47,19 @@ impl DiscreteGaussian {
         (self.numerator.get(), 1 << self.fraction_bits)
     }
 
-    /// Noise for one number (algorithm 3). Takes about a microsecond.
+    /// Noise for one number (algorithm 3). Takes half a microsecond to one.
     pub fn noise(&self, random: &mut Randomness) -> i64 {
-        let (numerator, denominator) = (NonZeroU128::from(self.numerator), 1_u128 << self.fraction_bits);
-        let scale = (numerator.get() / denominator).isqrt() + 1;
-        let Some(wide) = NonZeroU128::new(scale) else { return 0 };
+        let (numerator, denominator) = (NonZeroU128::from(self.numerator), TWO.saturating_pow(self.fraction_bits));
+        let scale = NonZeroU128::MIN.saturating_add((numerator.get() / denominator).isqrt());
+        // Below 2^116.
+        let by = [denominator, scale, scale, TWO].into_iter().fold(numerator, NonZeroU128::saturating_mul);
         loop {
-            let drawn = laplace::sample(random, wide, NonZeroU128::MIN);
+            let drawn = laplace::sample(random, scale, NonZeroU128::MIN);
             // (|x| - variance / scale)^2 / (2 variance), times the square of scale and denominator.
-            let far = u128::from(drawn.unsigned_abs()).checked_mul(scale * denominator);
+            let far = u128::from(drawn.unsigned_abs()).checked_mul(scale.get() * denominator.get());
             let square = far.and_then(|far| far.abs_diff(numerator.get()).checked_pow(2));
-            let by = NonZeroU128::new(2 * numerator.get() * denominator * scale * scale);
             // What does not fit is beyond 64 scales, and is never accepted: exp(-2000) is not.
-            if let (Some(square), Some(by)) = (square, by)
-                && is_exp(random, Ratio(square, by))
-            {
+            if square.is_some_and(|square| is_exp(random, Ratio(square, by))) {
                 return drawn;
             }
         }

@@ -25,7 +25,7 @@ impl DiscreteLaplace {
         Rho::of_pure(self.epsilon)
     }
 
-    /// Noise for one number. Takes about half a microsecond.
+    /// Noise for one number. Takes less than half a microsecond.
     pub fn noise(&self, random: &mut Randomness) -> i64 {
         // Widened without loss: both are at most 2^52.
         let scale = NonZeroU128::from(self.sensitivity).saturating_mul(Epsilon::ONE_AS_MICRO);

@@ -12,9 +12,9 @@
 //!
 //! What is spent never comes back. It is kept as a quota for ever: for each [`DataSet`], across all keys, and below
 //! that for each key. Reserve [`Rho::as_nano`] units of both buckets **before** the release, in one call, and never give
-//! them back once noise was drawn; if the ledger is away, there is no release. The receipt of the
-//! reservation is what [`Aggregates::release`] and [`Vote::decide`](crate::vote::Vote::decide) consume: without one there is no release. A
-//! cached answer to the same question is no new release and costs nothing.
+//! them back once noise was drawn; if the ledger is away, there is no release. [`Aggregates::release`] and
+//! [`Vote::decide`](crate::vote::Vote::decide) consume the [`Receipt`] of the reservation. A cached answer to the same
+//! question is no new release and costs nothing.
 //!
 //! # What it does not cover
 //!

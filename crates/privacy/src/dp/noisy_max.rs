@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU128};
 
-use super::exact::{Ratio, below, is_exp};
+use super::exact::{Ratio, TWO, below, is_exp};
 use super::random::Randomness;
 use super::rho::{Epsilon, Rho};
 
@@ -43,5 +43,3 @@ impl NoisyMax {
         }
     }
 }
-
-const TWO: NonZeroU128 = NonZeroU128::MIN.saturating_add(1);
