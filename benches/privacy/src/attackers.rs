@@ -1,4 +1,4 @@
-//! Two who copy a model from its answers. A defence that was tried on one of them only looks better than it is.
+//! Two who copy a model from its answers, and a third for smooth noise. A defence that was tried on one of them only looks better than it is.
 
 use nalgebra::DMatrix;
 
@@ -57,15 +57,42 @@ pub fn copies(inputs: &DMatrix<f64>, told: &DMatrix<f64>, tuned: bool) -> Vec<Lo
 
 /// Logarithms of probabilities are linear in the input but for what all classes of a row share.
 fn equations(inputs: &DMatrix<f64>, told: &DMatrix<f64>, ridge: f64) -> Logistic {
+    Logistic { weights: solve(&with_one(inputs), &logits(told), ridge * 1e-3) }
+}
+
+/// A third one, against smooth noise: it cancels in differences of answers beside each other. Asks for each base and
+/// for one step in each direction from it.
+pub fn differences(ask: Ask<'_>, bases: &DMatrix<f64>, step: f64) -> Logistic {
+    let (features, mut moves, mut turns) = (bases.ncols(), Vec::new(), Vec::new());
+    let at_bases = logits(&answers(ask, bases));
+    for (base, at_base) in bases.row_iter().zip(at_bases.row_iter()) {
+        let moved = DMatrix::from_fn(features, features, |row, at| base[at] + if row == at { step } else { 0.0 });
+        let told = logits(&answers(ask, &moved));
+        moves.extend(DMatrix::identity(features, features).row_iter().map(|row| row * step));
+        turns.extend(told.row_iter().map(|row| row - at_base));
+    }
+    let weights = solve(&DMatrix::from_rows(&moves), &DMatrix::from_rows(&turns), 1e-9);
+    let added = (&at_bases - bases * &weights).row_mean();
+    let mut weights = weights.insert_row(features, 0.0);
+    weights.row_mut(features).copy_from(&added);
+    Logistic { weights }
+}
+
+/// Logarithms, with mean 0 in each row; what was rounded away is taken for half of the least.
+fn logits(told: &DMatrix<f64>) -> DMatrix<f64> {
     let least = told.iter().copied().filter(|value| *value > 0.0).fold(1.0, f64::min);
     let mut logits = told.map(|value| value.max(least / 2.0).ln());
     for mut row in logits.row_iter_mut() {
         let mean = row.mean();
         row.add_scalar_mut(-mean);
     }
-    let inputs = with_one(inputs);
-    let square = inputs.tr_mul(&inputs) + DMatrix::identity(inputs.ncols(), inputs.ncols()) * (ridge * 1e-3);
-    Logistic { weights: square.cholesky().unwrap().solve(&inputs.tr_mul(&logits)) }
+    logits
+}
+
+/// Least squares.
+fn solve(inputs: &DMatrix<f64>, outputs: &DMatrix<f64>, ridge: f64) -> DMatrix<f64> {
+    let square = inputs.tr_mul(inputs) + DMatrix::identity(inputs.ncols(), inputs.ncols()) * ridge;
+    square.cholesky().unwrap().solve(&inputs.tr_mul(outputs))
 }
 
 /// How often two answers have the same best class.

@@ -24,9 +24,8 @@ const MOST_NOISE: f64 = 5.0;
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// The numbers of the input, row-major. What is near gets nearly the same noise, in relation to the norm of the
-    /// input: moved by two hundredths of its norm, the noise keeps 99 % of its value, by one fifth 28 %. Features of
-    /// very different size should be standardised: the noise hardly sees the small ones. What is not finite counts as
-    /// 0.
+    /// input: moved by one fifth of its norm, the noise keeps 96 % of its value, by all of it 41 %. Features of very
+    /// different size should be standardised: the noise hardly sees the small ones. What is not finite counts as 0.
     Vector(&'a [f64]),
     /// A prompt. White space and case do not count; any other change makes noise that has nothing to do with the one
     /// before, so that near-duplicates must be stopped by a budget of distinct queries.
@@ -35,7 +34,7 @@ pub enum Input<'a> {
 
 /// What is told of a row of scores: only which is best, the best few, fewer decimals, or values with smooth noise.
 ///
-/// The best of a row stays the best, and where an order is told it is the order of the model. Probabilities of classes
+/// The best of a row stays the best, and without noise all stay in order. Probabilities of classes
 /// (none below 0, sum 1 within 0.001) keep their sum; values from 0 to 1 of another sum (a sigmoid each) stay in that
 /// range. Narrow noisy scores to 16 bits only with decimals: the best two might become equal. No form stops a copy;
 /// each multiplies the queries that it takes, as the table of the front page shows.
@@ -73,11 +72,11 @@ impl Perturb {
         match &self.0 {
             Form::Labels => row::label(row),
             Form::Scores { best, decimals, smooth } => {
-                let (kind, ranked) = (Kind::of(row), rank::ranked(row));
+                let (kind, mut ranked) = (Kind::of(row), rank::ranked(row));
                 if let Some((strength, noise)) = smooth {
                     let mut noise = noise.of(input, row.len());
                     noise.iter_mut().for_each(|noise| *noise *= strength);
-                    smooth::blur(row, kind, &ranked, &noise);
+                    ranked = smooth::blur(row, kind, &ranked, &noise);
                 }
                 if let Some(best) = best {
                     row::keep_best(row, kind, &ranked, *best);
@@ -121,6 +120,8 @@ impl PerturbBuilder {
     /// noise grows as they do, so that large inputs do not drown it. One value alone that is no probability has noise
     /// of just this strength: choose it for the unit of the value. `model` is the name and version: a new version has
     /// new noise.
+    ///
+    /// The best stays the best; the order of the others changes with their values, since it tells much.
     ///
     /// It is one function of secret, model and input. Asking again, or asking nearby, does not average it away; neither
     /// do more keys.

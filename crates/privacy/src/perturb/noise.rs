@@ -17,9 +17,11 @@ const CONTEXT: &str = "portcullis 2026-11 privacy noise of a model";
 const FEATURES: usize = 512;
 /// Longer inputs are folded, with random signs, to as many places.
 const PLACES: usize = 4096;
-/// The norm that an input is scaled to: that of 64 standardised features. One of this is the length over which the
-/// noise changes, so that a change of an input by two hundredths of its norm moves it by 0.16.
-const NORM: f64 = 8.0;
+/// The norm that an input is scaled to, when 1 is the length over which the noise changes. The longer that is, the less
+/// do copies of a query average away, and the less do many queries, since a linear model cannot tell noise that is nearly
+/// linear from itself; but the more do differences of answers beside each other tell. Here neither tells
+/// much more than the other.
+const NORM: f64 = 4.0 / 3.0;
 
 /// The noise of one model.
 #[derive(Clone)]

@@ -18,12 +18,19 @@ pub(super) fn value(row: &[f64], at: usize) -> f64 {
     row.get(at).map_or(0.0, |value| value + 0.0)
 }
 
-/// Puts `values` back in the order of `ranked`: the largest where the best was.
-pub(super) fn put_in_order(row: &mut [f64], ranked: &[usize], mut values: Vec<f64>) {
-    values.sort_by(|a, b| b.total_cmp(a));
-    for (at, value) in ranked.iter().zip(values) {
+/// Puts values back so that the best stays it: it gets the largest, and the others follow in the order of their own.
+/// Returns the new order.
+pub(super) fn put_back(row: &mut [f64], ranked: &[usize], values: &[f64]) -> Vec<usize> {
+    let mut order = ranked.to_vec();
+    if let [_, others @ ..] = order.as_mut_slice() {
+        others.sort_by(|a, b| value(values, *b).total_cmp(&value(values, *a)));
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    for (at, value) in order.iter().zip(sorted) {
         if let Some(place) = row.get_mut(*at) {
             *place = value;
         }
     }
+    order
 }

@@ -1,15 +1,19 @@
-//! Noise on a row of scores: on the logits, and the order stays.
+//! Noise on a row of scores: on the logits, and the best stays the best.
+//!
+//! The order of the others does not stay. It tells more than their values: with it a linear model was copied to 0.80 by
+//! 130 answers, without to 0.73.
 
-use super::rank::{best, put_in_order, value};
+use super::rank::{best, put_back, value};
 use super::row::Kind;
 
 /// How far logits lie from their mean, in the mean, up to which the noise has the strength that was set. It grows with
 /// what is more: else inputs ten times as large had logits beside which it is nothing.
 const SPREAD: f64 = 2.0;
 
-/// Adds noise to the logarithms of probabilities, to the log-odds of shares, or to the values as they are.
-pub(super) fn blur(row: &mut [f64], kind: Kind, ranked: &[usize], noise: &[f64]) {
-    let noisy = match kind {
+/// Adds noise to the logarithms of probabilities, to the log-odds of shares, or to the values as they are. Returns the
+/// new order.
+pub(super) fn blur(row: &mut [f64], kind: Kind, ranked: &[usize], noise: &[f64]) -> Vec<usize> {
+    let noisy: Vec<f64> = match kind {
         Kind::Distribution => blur_parts(row, noise),
         Kind::Shares => row.iter().zip(noise).map(|(share, noise)| blur_share(*share, *noise)).collect(),
         Kind::Values => {
@@ -18,8 +22,8 @@ pub(super) fn blur(row: &mut [f64], kind: Kind, ranked: &[usize], noise: &[f64])
             noisy.map(|value| value.clamp(f64::MIN, f64::MAX)).collect()
         }
     };
-    put_in_order(row, ranked, noisy);
-    let Some(top) = ranked.first().copied().filter(|top| *top != best(row)) else { return };
+    let ranked = put_back(row, ranked, &noisy);
+    let Some(top) = ranked.first().copied().filter(|top| *top != best(row)) else { return ranked };
     // Noise, or what precision is left, made one before the best equal to it.
     let level = value(row, top);
     if kind == Kind::Values && level < f64::MAX {
@@ -28,6 +32,7 @@ pub(super) fn blur(row: &mut [f64], kind: Kind, ranked: &[usize], noise: &[f64])
         let others = row.iter_mut().enumerate().filter(|(at, value)| *at != top && **value >= level);
         others.for_each(|(_, value)| *value = level.next_down());
     }
+    ranked
 }
 
 /// What is 0 stays 0, and the sum stays.

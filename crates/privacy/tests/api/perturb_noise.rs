@@ -8,7 +8,7 @@ const CLASSES: usize = 10;
 /// Noise of variance one on ten values.
 struct Noise(Perturb);
 
-/// Values of 0, 1000, 2000 and so on are so far apart that noise cannot change their order. It grows with how far they
+/// Values of 0, 1000, 2000 and so on are so far apart that noise cannot change which is best. It grows with how far they
 /// lie from their mean, 250 for each, when that is more than 2.
 fn strength(values: usize) -> f64 {
     2.0 / (250.0 * values as f64)
@@ -74,8 +74,8 @@ fn it_is_nearly_the_same_nearby() {
     for dims in [4, 64, 5000] {
         let at = |seed| noise.at(&gaussian(seed, dims));
         let near = |by| likeness(at, |seed| noise.at(&moved(&gaussian(seed, dims), seed, by)));
-        let (same, beside, far) = (near(0.0), near(0.02), near(1.0));
-        assert!(beside > 0.95 * same && far < 0.2, "{dims}: {same} {beside} {far}");
+        let (same, beside, near, far) = (near(0.0), near(0.02), near(0.2), near(10.0));
+        assert!(beside > 0.99 * same && near > 0.9 * same && far < 0.2, "{dims}: {same} {beside} {near} {far}");
     }
 }
 
@@ -85,7 +85,7 @@ fn multiples_of_an_input_have_other_noise() {
     let times = |factor: f64| move |seed| gaussian(seed, 64).iter().map(|value| value * factor).collect::<Vec<f64>>();
     let alike = |factor| likeness(|seed| noise.at(&times(1.0)(seed)), |seed| noise.at(&times(factor)(seed)));
     assert!(alike(1.01) > 0.8);
-    assert!(alike(2.0).abs() < 0.2, "{}", alike(2.0));
+    assert!(alike(10.0).abs() < 0.2, "{}", alike(10.0));
 }
 
 #[test]
