@@ -1,5 +1,5 @@
 //! The crate through its public API.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::indexing_slicing, clippy::string_slice, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod distinct;
 mod dp;
@@ -9,3 +9,5 @@ mod perturb;
 mod perturb_noise;
 mod perturb_vectors;
 mod vote;
+mod protected;
+mod protected_file;

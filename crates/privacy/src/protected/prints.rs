@@ -1,0 +1,111 @@
+//! Fingerprints: of all places in a text the few that any copy of it shares.
+//!
+//! Winnowing (Schleimer, Wilkerson, Aiken, "Winnowing: local algorithms for document fingerprinting", SIGMOD 2003): of
+//! every [`WINDOW`] hashes in a row the least is taken, which depends on nothing but the letters under them. About 2 of
+//! [`WINDOW`] + 1 hashes are taken, and unlike a random sample there is no gap that a copy falls into.
+
+/// How many letters are hashed together, in bytes.
+pub(super) const GRAM: usize = 24;
+/// Of how many hashes in a row one is taken.
+pub(super) const WINDOW: usize = 16;
+/// How many letters a fingerprint depends on.
+pub(super) const SPAN: usize = GRAM + WINDOW - 1;
+
+/// More than [`GRAM`] letters, and a power of two.
+const RING: usize = 32;
+/// The modulus of the hash, a prime.
+const PRIME: u64 = (1 << 61) - 1;
+
+/// What hashes are made with: a random base, so that nobody can write texts that share hashes (Karp and Rabin,
+/// "Efficient randomized pattern-matching algorithms", 1987).
+#[derive(Clone)]
+pub(super) struct HashKey {
+    base: u64,
+    /// Puts the bits of hashes in an order of their own.
+    factor: u64,
+    /// For each byte, what is added when it leaves.
+    leaving: [u64; 256],
+}
+
+impl HashKey {
+    pub(super) fn new(base: u64, factor: u64) -> Self {
+        let base = base % (PRIME - 256) + 256;
+        let power = (0..GRAM).fold(1, |power, _| residue(u128::from(power) * u128::from(base)));
+        let leaving = |byte| residue(u128::from(PRIME) - u128::from(residue(u128::from(power) * byte as u128)));
+        Self { base, factor: factor | 1, leaving: std::array::from_fn(leaving) }
+    }
+}
+
+fn residue(value: u128) -> u64 {
+    let low = value as u64 & PRIME;
+    let high = (value >> 61) as u64;
+    // Both are at most a bit above the prime.
+    let sum = low + (high & PRIME) + (high >> 61);
+    let sum = (sum & PRIME) + (sum >> 61);
+    if sum >= PRIME { sum - PRIME } else { sum }
+}
+
+/// The fingerprints of a text that comes letter by letter.
+#[derive(Clone)]
+pub(super) struct Prints {
+    count: usize,
+    hash: u64,
+    letters: [u8; RING],
+    hashes: [u64; WINDOW],
+    least: u64,
+    /// How many hashes ago the least one was.
+    age: usize,
+}
+
+impl Prints {
+    pub(super) fn new() -> Self {
+        Self { count: 0, hash: 0, letters: [0; RING], hashes: [u64::MAX; WINDOW], least: u64::MAX, age: 0 }
+    }
+
+    /// How many letters there were.
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Takes a letter and gives the fingerprint of the last [`SPAN`] letters, once there are as many.
+    #[inline]
+    pub(super) fn push(&mut self, key: &HashKey, letter: u8) -> Option<u64> {
+        let left = self.letters.get(self.count.wrapping_sub(GRAM) % RING).copied().unwrap_or(0);
+        if let Some(slot) = self.letters.get_mut(self.count % RING) {
+            *slot = letter;
+        }
+        self.count += 1;
+        let leaving = key.leaving.get(usize::from(left)).copied().unwrap_or(0);
+        self.hash = residue(u128::from(self.hash) * u128::from(key.base) + u128::from(leaving) + u128::from(letter));
+        if self.count < GRAM {
+            return None;
+        }
+        self.take(self.hash.wrapping_mul(key.factor));
+        (self.count >= SPAN).then_some(self.least)
+    }
+
+    #[inline]
+    fn take(&mut self, hash: u64) {
+        if let Some(slot) = self.hashes.get_mut(self.count % WINDOW) {
+            *slot = hash;
+        }
+        self.age += 1;
+        if hash <= self.least {
+            (self.least, self.age) = (hash, 0);
+        } else if self.age >= WINDOW {
+            self.look_again();
+        }
+    }
+
+    /// The least hash has left: finds the next, the latest of equal ones.
+    fn look_again(&mut self) {
+        self.least = u64::MAX;
+        for age in (0..WINDOW).rev() {
+            let hash = self.hashes.get(self.count.wrapping_sub(age) % WINDOW).copied().unwrap_or(u64::MAX);
+            if hash <= self.least {
+                (self.least, self.age) = (hash, age);
+            }
+        }
+    }
+}
