@@ -81,8 +81,10 @@ impl ProtectedBuilder {
             let bytes = buffer.get(..filled).unwrap_or_default();
             // The start of a character waits for the rest of it.
             let whole = if read == 0 { filled } else { filled - unfinished(bytes) };
-            for chunk in bytes.get(..whole).unwrap_or_default().utf8_chunks() {
-                self.push(&mut reading, chunk.valid())?;
+            let bytes = bytes.get(..whole).unwrap_or_default();
+            match std::str::from_utf8(bytes) {
+                Ok(part) => self.push(&mut reading, part)?,
+                Err(_) => bytes.utf8_chunks().try_for_each(|chunk| self.push(&mut reading, chunk.valid()))?,
             }
             if read == 0 {
                 break;
@@ -110,7 +112,8 @@ impl ProtectedBuilder {
                 text.last = print;
                 self.waiting.extend(print);
                 if self.waiting.len() == WAITING {
-                    self.prints += insert(&mut self.filter, &mut self.waiting);
+                    self.prints += self.filter.insert(self.waiting.iter().copied());
+                    self.waiting.clear();
                 }
             }
         });
@@ -138,9 +141,14 @@ impl ProtectedBuilder {
         self.too_short
     }
 
+    /// How much memory the filter takes, in bytes. It does not grow.
+    pub fn size(&self) -> usize {
+        self.filter.size()
+    }
+
     /// Ends the reading. Room that was not needed is given back, by halves.
     pub fn finish(mut self) -> Protected {
-        self.prints += insert(&mut self.filter, &mut self.waiting);
+        self.prints += self.filter.insert(self.waiting.iter().copied());
         self.filter.shrink(self.prints);
         Protected {
             salt: self.salt,
@@ -151,11 +159,6 @@ impl ProtectedBuilder {
             least: DEFAULT_LEAST,
         }
     }
-}
-
-/// How many of them are new.
-fn insert(filter: &mut Filter, prints: &mut Vec<u64>) -> u64 {
-    prints.drain(..).filter(|print| filter.insert(*print)).count() as u64
 }
 
 /// How many bytes at the end are the start of a character.

@@ -43,9 +43,19 @@ impl Filter {
         self.blocks.len()
     }
 
-    /// Whether it was unknown before.
+    /// In bytes.
+    pub(super) fn size(&self) -> usize {
+        self.blocks.len() * BLOCK
+    }
+
+    /// Adds them all and says how many were unknown.
+    pub(super) fn insert(&mut self, prints: impl Iterator<Item = u64> + Clone) -> u64 {
+        self.fetch(prints.clone());
+        prints.map(|print| u64::from(self.insert_one(print))).sum()
+    }
+
     #[inline]
-    pub(super) fn insert(&mut self, print: u64) -> bool {
+    fn insert_one(&mut self, print: u64) -> bool {
         let (at, masks) = place(print, self.blocks.len());
         let Some(Block(words)) = self.blocks.get_mut(at) else { return false };
         let mut is_known = true;
@@ -54,6 +64,14 @@ impl Filter {
             *word |= mask;
         }
         !is_known
+    }
+
+    /// Brings the blocks of fingerprints into the cache, many at a time: one after the other, each would be waited for.
+    #[inline]
+    pub(super) fn fetch(&self, prints: impl Iterator<Item = u64>) {
+        let first =
+            |print| self.blocks.get(block_of(spread(print), self.blocks.len())).map_or(0, |Block([word, ..])| *word);
+        std::hint::black_box(prints.fold(0, |all, print| all ^ first(print)));
     }
 
     #[inline]
@@ -99,13 +117,23 @@ impl Filter {
     }
 }
 
-/// The block of a fingerprint, and its bit in each word. Neighbours lie in the same half, so that halving keeps order.
+/// The block of a fingerprint, and its bit in each word.
 #[inline]
 fn place(print: u64, blocks: usize) -> (usize, [u64; WORDS]) {
-    // Multiplicative hashing: Knuth, "The Art of Computer Programming", volume 3, 6.4.
-    let hash = (print ^ print >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let hash = hash ^ hash >> 32;
-    let at = (u128::from(hash.wrapping_mul(0xd6e8_feb8_6659_fd93)) * blocks as u128) >> 64;
+    let hash = spread(print);
     let bits = hash.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-    (at as usize, std::array::from_fn(|word| 1 << (bits >> (16 + 6 * word) & 63)))
+    (block_of(hash, blocks), std::array::from_fn(|word| 1 << (bits >> (16 + 6 * word) & 63)))
+}
+
+/// Multiplicative hashing: Knuth, "The Art of Computer Programming", volume 3, 6.4.
+#[inline]
+fn spread(print: u64) -> u64 {
+    let hash = (print ^ print >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 32
+}
+
+/// With half as many blocks it is half as far, so that neighbours can be joined.
+#[inline]
+fn block_of(hash: u64, blocks: usize) -> usize {
+    ((u128::from(hash.wrapping_mul(0xd6e8_feb8_6659_fd93)) * blocks as u128) >> 64) as usize
 }

@@ -14,18 +14,23 @@ pub(super) struct Letter {
     pub(super) is_first: bool,
 }
 
+/// How many bytes are read together.
+const BLOCK: usize = 64;
+
 /// Calls `take` with every byte of every letter and digit, in order.
 ///
 /// Wide, styled and joined characters count as the plain ones they stand for (Unicode Standard Annex 15, NFKD).
 #[inline]
 pub(super) fn each(text: &str, mut take: impl FnMut(Letter)) {
     let mut start = 0;
-    while let Some(byte) = text.as_bytes().get(start) {
-        if byte.is_ascii() {
-            if byte.is_ascii_alphanumeric() {
-                take(Letter { byte: byte.to_ascii_lowercase(), start, end: start + 1, is_first: true });
+    while let Some(rest) = text.as_bytes().get(start..).filter(|rest| !rest.is_empty()) {
+        if let Some(block) = rest.first_chunk::<BLOCK>().filter(|block| block.is_ascii()) {
+            let (letters, places, count) = squeeze(block);
+            for (byte, place) in letters.into_iter().zip(places).take(count) {
+                let start = start + usize::from(place);
+                take(Letter { byte, start, end: start + 1, is_first: true });
             }
-            start += 1;
+            start += BLOCK;
             continue;
         }
         let Some(ch) = text.get(start..).and_then(|rest| rest.chars().next()) else { return };
@@ -41,9 +46,31 @@ pub(super) fn each(text: &str, mut take: impl FnMut(Letter)) {
     }
 }
 
+/// The letters and digits of ASCII text, where they stand, and how many they are. Without branches: where words end
+/// cannot be foretold.
+#[inline]
+fn squeeze(block: &[u8; BLOCK]) -> ([u8; BLOCK], [u8; BLOCK], usize) {
+    let (mut letters, mut places, mut count) = ([0; BLOCK], [0; BLOCK], 0);
+    for (place, byte) in block.iter().enumerate() {
+        // The bit that makes letters small is set in digits.
+        let small = byte | 0x20;
+        if let (Some(letter), Some(at)) = (letters.get_mut(count % BLOCK), places.get_mut(count % BLOCK)) {
+            (*letter, *at) = (small, place as u8);
+        }
+        let is_letter = small.wrapping_sub(b'a') < 26 || byte.wrapping_sub(b'0') < 10;
+        count += usize::from(is_letter);
+    }
+    (letters, places, count)
+}
+
 /// The letters and digits that a character stands for.
 #[inline(never)]
 fn plain(ch: char, mut take: impl FnMut(char)) {
+    if ch.is_ascii() {
+        return if ch.is_ascii_alphanumeric() {
+            take(ch.to_ascii_lowercase())
+        };
+    }
     let mut lower = |part: char| {
         if part.is_alphanumeric() {
             part.to_lowercase().filter(|part| part.is_alphanumeric()).for_each(&mut take);

@@ -74,7 +74,7 @@ impl Protected {
 
     /// How much memory it takes, in bytes.
     pub fn size(&self) -> usize {
-        self.filter.len() * filter::BLOCK + size_of::<Self>()
+        self.filter.size() + size_of::<Self>()
     }
 
     /// Where protected passages stand in a text, in order and apart. Linear in its length.
@@ -88,13 +88,8 @@ impl Protected {
     ///
     /// Whether a range is given depends on nothing but the text in it. So a text may be looked at in overlapping parts:
     /// each range that lies in one of them is given, at its place.
-    pub fn each_passage(&self, text: &str, mut found: impl FnMut(Range<usize>)) {
-        let mut follower = Follower::new();
-        letters::each(text, |letter| {
-            if let Some(range) = follower.take(self, letter) {
-                found(range);
-            }
-        });
+    pub fn each_passage(&self, text: &str, found: impl FnMut(Range<usize>)) {
+        Follower::new().read(self, text, 0, found);
     }
 
     /// The first byte of `tail` from which a passage may still be growing; `tail.len()` if there is none.
@@ -102,9 +97,7 @@ impl Protected {
     /// `tail` may begin in the middle of a text: before its first byte anything may have stood.
     pub fn open_from(&self, tail: &str) -> usize {
         let mut follower = Follower::new();
-        letters::each(tail, |letter| {
-            follower.take(self, letter);
-        });
+        follower.read(self, tail, 0, |_| {});
         follower.open(self.least).unwrap_or(tail.len())
     }
 }

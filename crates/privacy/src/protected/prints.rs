@@ -29,19 +29,31 @@ pub(super) struct HashKey {
 
 impl HashKey {
     pub(super) fn new(base: u64, factor: u64) -> Self {
-        let base = base % (PRIME - 256) + 256;
-        let power = (0..GRAM).fold(1, |power, _| residue(u128::from(power) * u128::from(base)));
-        let leaving = |byte| residue(u128::from(PRIME) - u128::from(residue(u128::from(power) * byte as u128)));
-        Self { base, factor: factor | 1, leaving: std::array::from_fn(leaving) }
+        // Half of the prime at most: see `further`.
+        let base = base % (PRIME / 2 - 256) + 256;
+        let key = Self { base, factor: factor | 1, leaving: [0; 256] };
+        let power = (0..GRAM).fold(1, |power, _| residue(key.further(power, 0)));
+        let mut multiple = power;
+        let mut next = || {
+            multiple = residue(multiple + PRIME - power);
+            multiple
+        };
+        Self { leaving: std::array::from_fn(|_| next()), ..key }
+    }
+
+    /// The hash times the base and `added`, which is less than twice the prime, up to multiples of the prime: at most
+    /// four of them, so that it fits.
+    #[inline]
+    fn further(&self, hash: u64, added: u64) -> u64 {
+        let product = u128::from(hash) * u128::from(self.base);
+        (product as u64 & PRIME) + (product >> 61) as u64 + added
     }
 }
 
-fn residue(value: u128) -> u64 {
-    let low = value as u64 & PRIME;
-    let high = (value >> 61) as u64;
-    // Both are at most a bit above the prime.
-    let sum = low + (high & PRIME) + (high >> 61);
-    let sum = (sum & PRIME) + (sum >> 61);
+/// Without multiples of the prime.
+#[inline]
+fn residue(value: u64) -> u64 {
+    let sum = (value & PRIME) + (value >> 61);
     if sum >= PRIME { sum - PRIME } else { sum }
 }
 
@@ -49,6 +61,7 @@ fn residue(value: u128) -> u64 {
 #[derive(Clone)]
 pub(super) struct Prints {
     count: usize,
+    /// Of the last [`GRAM`] letters, up to multiples of the prime.
     hash: u64,
     letters: [u8; RING],
     hashes: [u64; WINDOW],
@@ -77,11 +90,11 @@ impl Prints {
         }
         self.count += 1;
         let leaving = key.leaving.get(usize::from(left)).copied().unwrap_or(0);
-        self.hash = residue(u128::from(self.hash) * u128::from(key.base) + u128::from(leaving) + u128::from(letter));
+        self.hash = key.further(self.hash, leaving + u64::from(letter));
         if self.count < GRAM {
             return None;
         }
-        self.take(self.hash.wrapping_mul(key.factor));
+        self.take(residue(self.hash).wrapping_mul(key.factor));
         (self.count >= SPAN).then_some(self.least)
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::follower::Follower;
-use super::{Protected, join, letters};
+use super::{Protected, join};
 
 /// Looks for protected passages in a text that comes in chunks, in less than 8 KiB.
 #[derive(Clone)]
@@ -25,14 +25,8 @@ impl ProtectedStream {
     ///
     /// However a text is cut, all ranges together cover what [`Protected::matches`] gives for the whole.
     pub fn push(&mut self, chunk: &str) -> Vec<Range<usize>> {
-        let (mut found, seen) = (Vec::new(), self.seen);
-        letters::each(chunk, |mut letter| {
-            letter.start += seen;
-            letter.end += seen;
-            if let Some(range) = self.follower.take(&self.protected, letter) {
-                join(&mut found, range);
-            }
-        });
+        let mut found = Vec::new();
+        self.follower.read(&self.protected, chunk, self.seen, |range| join(&mut found, range));
         self.seen += chunk.len();
         found
     }

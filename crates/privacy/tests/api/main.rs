@@ -8,6 +8,6 @@ mod monitor;
 mod perturb;
 mod perturb_noise;
 mod perturb_vectors;
-mod vote;
 mod protected;
 mod protected_file;
+mod vote;
