@@ -389,6 +389,22 @@ impl InferenceRequest {
         }
     }
 
+    /// What beside its inputs the answer of tensors or embeddings depends on, in one form: the version, names, types and
+    /// parameters of tensors, outputs asked for, dimensions of embeddings. Of other requests only the version.
+    pub fn asks_for(&self) -> Vec<u8> {
+        let mut asked = self.version.clone().unwrap_or_default().into_bytes();
+        asked.push(0);
+        match &self.content {
+            Content::Tensors(request) => asked.extend(request.asks_for()),
+            Content::Json(json) if self.operation == Operation::Embed => {
+                let dimensions = json.document.root().field("dimensions");
+                asked.extend_from_slice(dimensions.map(|value| value.raw()).unwrap_or_default().as_bytes());
+            }
+            Content::Json(_) => {}
+        }
+        asked
+    }
+
     /// Checks the tensors against what a model says it takes.
     ///
     /// # Errors

@@ -171,21 +171,21 @@ pub(crate) fn past_soft(counted: &Counted) -> Option<Noted> {
 
 /// What a request asks: a query for each row of numbers, or text to embed, or else one.
 fn queries(request: &InferenceRequest, key: &QueryKey) -> Vec<Query> {
-    let version = request.version().unwrap_or_default().as_bytes();
+    let also = request.asks_for();
     let texts = || request.texts().filter(|text| !text.is_key()).map(|text| text.text());
     let rows = request.number_rows();
     let has_numbers = rows.iter().any(|row| !row.is_empty());
     match request.operation() {
         Operation::Infer if has_numbers && texts().next().is_none() => {
-            rows.iter().map(|row| key.numbers(version, row)).collect()
+            rows.iter().map(|row| key.numbers(&also, row)).collect()
         }
         Operation::Infer | Operation::Embed if !has_numbers && texts().next().is_some() => {
-            texts().map(|text| key.text(version, &text)).collect()
+            texts().map(|text| key.text(&also, &text)).collect()
         }
         // The answer depends on all of the body; what is near is told from its texts.
         _ => {
             let said: Vec<_> = texts().collect();
-            vec![key.text(&request.to_body().bytes, &said.join("\n"))]
+            vec![key.text(&[&*also, &request.to_body().bytes].concat(), &said.join("\n"))]
         }
     }
 }

@@ -232,6 +232,18 @@ impl TensorRequest {
         self.inputs.iter().map(Tensor::summary).collect()
     }
 
+    /// What beside the numbers and texts of its inputs the answer depends on.
+    pub(crate) fn asks_for(&self) -> Vec<u8> {
+        let rest = self.rest.iter().filter(|(key, _)| key != "id").cloned().collect();
+        let inputs = self.inputs.iter().map(|tensor| {
+            let parameters = Json::Object(tensor.parameters.clone());
+            Json::Array(vec![Json::text(&*tensor.head.name), Json::text(tensor.head.dtype.as_str()), parameters])
+        });
+        let mut written = Vec::new();
+        Json::Array(vec![Json::Object(rest), Json::Array(inputs.collect())]).write(&mut written);
+        written
+    }
+
     /// See [`InferenceRequest::number_rows`](crate::InferenceRequest::number_rows).
     pub(crate) fn number_rows(&self) -> Vec<Vec<f64>> {
         let batch =

@@ -24,7 +24,7 @@ pub(super) struct Tensor {
     pub(super) head: TensorHead,
     data: Data,
     /// `parameters` that pass through, without the ones about the wire form.
-    parameters: Vec<Field>,
+    pub(super) parameters: Vec<Field>,
     /// Elements of `BYTES` that are to be written differently.
     edits: BTreeMap<usize, String>,
 }

@@ -191,3 +191,18 @@ fn numbers_of_a_request_are_rows() {
     assert_eq!(two(r#""shape":[3],"datatype":"FP32","data":[5,6,7]"#), [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]]);
     assert!(read(Operation::Embed, r#"{"model":"m","input":"hi"}"#).unwrap().number_rows().is_empty());
 }
+
+#[test]
+fn what_an_answer_depends_on_is_told_apart() {
+    let tensor = |rest: &str, id: &str| {
+        let body =
+            format!(r#"{{"id":"{id}","inputs":[{{"name":"x","shape":[1],"datatype":"FP32","data":[1]}}]{rest}}}"#);
+        Validator::default().parse(Operation::Infer, &infer_head(), &Bytes::from(body)).unwrap().asks_for()
+    };
+    assert_eq!(tensor("", "a"), tensor("", "b"));
+    assert_ne!(tensor("", "a"), tensor(r#","outputs":[{"name":"y"}]"#, "a"));
+    let embed =
+        |rest: &str| read(Operation::Embed, &format!(r#"{{"model":"m","input":"hi"{rest}}}"#)).unwrap().asks_for();
+    assert_eq!(embed(""), embed(r#","user":"u""#));
+    assert_ne!(embed(""), embed(r#","dimensions":8"#));
+}
