@@ -22,6 +22,8 @@ mod names;
 mod oip;
 #[cfg(feature = "requests")]
 mod openai;
+#[cfg(feature = "requests")]
+mod questions;
 mod refuse;
 #[cfg(feature = "requests")]
 mod request;
@@ -44,6 +46,8 @@ pub use limits::{Extensions, Limits, NotExtensions};
 pub use names::{ModelName, NotAModelName};
 #[cfg(feature = "requests")]
 pub use oip::{ModelSpec, TensorSummary};
+#[cfg(feature = "requests")]
+pub use questions::{Question, Questions};
 #[cfg(feature = "requests")]
 pub use request::{Dialect, Encoded, InferenceRequest, Operation, Origin, Text};
 #[cfg(feature = "requests")]

@@ -380,31 +380,6 @@ impl InferenceRequest {
         }
     }
 
-    /// The numbers of the tensors: a row for each element of the first dimension, if all tensors are numbers and share
-    /// it, or else all in one row. Integers beyond 2^53 are rounded. Empty for other requests. Costs eight bytes a number.
-    pub fn number_rows(&self) -> Vec<Vec<f64>> {
-        match &self.content {
-            Content::Tensors(request) => request.number_rows(),
-            Content::Json(_) => Vec::new(),
-        }
-    }
-
-    /// What beside its inputs the answer of tensors or embeddings depends on, in one form: the version, names, types and
-    /// parameters of tensors, outputs asked for, dimensions of embeddings. Of other requests only the version.
-    pub fn asks_for(&self) -> Vec<u8> {
-        let mut asked = self.version.clone().unwrap_or_default().into_bytes();
-        asked.push(0);
-        match &self.content {
-            Content::Tensors(request) => asked.extend(request.asks_for()),
-            Content::Json(json) if self.operation == Operation::Embed => {
-                let dimensions = json.document.root().field("dimensions");
-                asked.extend_from_slice(dimensions.map(|value| value.raw()).unwrap_or_default().as_bytes());
-            }
-            Content::Json(_) => {}
-        }
-        asked
-    }
-
     /// Checks the tensors against what a model says it takes.
     ///
     /// # Errors

@@ -1,10 +1,9 @@
 //! What the answers of a model disclose of it: fewer and rougher numbers, and so many distinct queries.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use audit::Noted;
-use core_validate::{InferenceAnswer, InferenceRequest, NumbersAt, Operation};
+use core_validate::{InferenceAnswer, InferenceRequest, NumbersAt, Question, Questions};
 use keys::Principal;
 use privacy::distinct::{
     Bucket, Counted, LedgerError, MAX_QUERIES, Query, QueryBudget, QueryKey, QueryLedger, Standing, Verdict,
@@ -46,24 +45,25 @@ impl Disclosure {
             answer.limit_logprobs(most, decimals);
         }
         if self.scores.is_some() || self.vectors.is_some() {
-            let inputs = Inputs::of(asked);
+            let inputs = Inputs::of_request(asked);
             answer.map_numbers(|at, values| self.perturb(&inputs, at, values));
         }
         true
     }
 
-    fn perturb(&self, inputs: &Inputs<'_>, at: NumbersAt<'_>, values: &mut [f64]) {
+    fn perturb(&self, inputs: &Inputs, at: NumbersAt<'_>, values: &mut [f64]) {
         // What is not finite does not come here; it would be zeros.
         match (at, &self.scores, &self.vectors) {
             (NumbersAt::Output(_, shape), Some(scores), _) => {
                 let count = inputs.rows_of(shape, values.len());
                 let width = (values.len() / count.max(1)).max(1);
                 for (index, row) in values.chunks_mut(width).enumerate() {
-                    let _all_zeros = inputs.with(index, count, |input| scores.scores(input, row));
+                    let _all_zeros = scores.scores(inputs.of(index, count).input(), row);
                 }
             }
             (NumbersAt::Embedding(index), _, Some(vectors)) => {
-                let _all_zeros = inputs.with(index as usize, inputs.texts.len(), |input| vectors.vector(input, values));
+                let input = inputs.of(index as usize, inputs.each.len());
+                let _all_zeros = vectors.vector(input.input(), values);
             }
             _ => {}
         }
@@ -71,28 +71,40 @@ impl Disclosure {
 }
 
 /// What was asked, as far as noise depends on it.
-struct Inputs<'r> {
-    rows: Vec<Vec<f64>>,
-    texts: Vec<Cow<'r, str>>,
-    /// Stands for what is neither numbers nor text, such as token numbers.
-    body: Option<String>,
+struct Inputs {
+    each: Vec<Asked>,
+    /// All of it together, for rows that do not fall evenly on the questions.
+    all: Asked,
 }
 
-impl<'r> Inputs<'r> {
-    fn of(asked: &'r InferenceRequest) -> Self {
-        let rows: Vec<Vec<f64>> = asked.number_rows().into_iter().filter(|row| !row.is_empty()).collect();
-        let texts: Vec<_> = asked.texts().filter(|text| !text.is_key()).map(|text| text.text()).collect();
-        let is_neither = rows.is_empty() && texts.is_empty();
-        let body = is_neither.then(|| String::from_utf8_lossy(&asked.to_body().bytes).into_owned());
-        Self { rows, texts, body }
+/// What one row was given for.
+enum Asked {
+    Numbers(Vec<f64>),
+    Text(String),
+}
+
+impl Inputs {
+    fn of_request(asked: &InferenceRequest) -> Self {
+        let Questions { each, shared } = asked.questions();
+        let all = each.iter().flat_map(|question| question.numbers.iter().copied()).collect::<Vec<f64>>();
+        let said: String = each.iter().map(|question| question.text.as_str()).collect();
+        let all = match (all.is_empty(), said.is_empty()) {
+            (false, true) => Asked::Numbers(all),
+            (true, true) => Asked::Text(String::from_utf8_lossy(&shared).into_owned()),
+            _ => Asked::Text(written(&all, &said)),
+        };
+        let each = each.into_iter().map(|Question { numbers, text }| match (numbers.is_empty(), text.is_empty()) {
+            (false, true) => Asked::Numbers(numbers),
+            _ => Asked::Text(written(&numbers, &text)),
+        });
+        Self { each: each.collect(), all }
     }
 
-    /// How many rows of scores a tensor holds: one for each input where it has one value for each, or else its last
+    /// How many rows of scores a tensor holds: one for each question where it has one value for each, or else its last
     /// dimension is a row.
     fn rows_of(&self, shape: &[u64], values: usize) -> usize {
-        let inputs = self.rows.len().max(self.texts.len());
         match *shape {
-            [only] if inputs > 1 && only == inputs as u64 => inputs,
+            [only] if self.each.len() > 1 && only == self.each.len() as u64 => self.each.len(),
             _ => {
                 let width = shape.last().and_then(|last| usize::try_from(*last).ok()).unwrap_or(values);
                 values / width.max(1)
@@ -100,27 +112,27 @@ impl<'r> Inputs<'r> {
         }
     }
 
-    /// Calls `change` with what the row `index` of `count` was answered for.
-    fn with<T>(&self, index: usize, count: usize, change: impl FnOnce(Input<'_>) -> T) -> T {
-        /// The input of a row, when the rows fall evenly on the inputs.
-        fn of<I>(inputs: &[I], index: usize, count: usize) -> Option<&I> {
-            let each = count.checked_div(inputs.len())?;
-            if each * inputs.len() == count { inputs.get(index.checked_div(each)?) } else { None }
-        }
-        if let Some(body) = &self.body {
-            return change(Input::Text(body));
-        }
-        if self.rows.is_empty() {
-            return match of(&self.texts, index, count) {
-                Some(text) => change(Input::Text(text)),
-                None => change(Input::Text(&self.texts.concat())),
-            };
-        }
-        match of(&self.rows, index, count) {
-            Some(row) => change(Input::Vector(row)),
-            None => change(Input::Vector(&self.rows.concat())),
+    /// What the row `index` of `count` was given for.
+    fn of(&self, index: usize, count: usize) -> &Asked {
+        let each = count.checked_div(self.each.len()).unwrap_or_default();
+        let is_even = each > 0 && each * self.each.len() == count;
+        let one = if is_even { self.each.get(index / each) } else { None };
+        one.unwrap_or(&self.all)
+    }
+}
+
+impl Asked {
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::Numbers(numbers) => Input::Vector(numbers),
+            Self::Text(text) => Input::Text(text),
         }
     }
+}
+
+/// Numbers and text as one text.
+fn written(numbers: &[f64], text: &str) -> String {
+    numbers.iter().map(|number| format!("{number} ")).chain([text.to_owned()]).collect()
 }
 
 /// Why queries are not answered.
@@ -169,23 +181,16 @@ pub(crate) fn past_soft(counted: &Counted) -> Option<Noted> {
     })
 }
 
-/// What a request asks: a query for each row of numbers, or text to embed, or else one.
+/// What a request asks: a query for each question.
 fn queries(request: &InferenceRequest, key: &QueryKey) -> Vec<Query> {
-    let also = request.asks_for();
-    let texts = || request.texts().filter(|text| !text.is_key()).map(|text| text.text());
-    let rows = request.number_rows();
-    let has_numbers = rows.iter().any(|row| !row.is_empty());
-    match request.operation() {
-        Operation::Infer if has_numbers && texts().next().is_none() => {
-            rows.iter().map(|row| key.numbers(&also, row)).collect()
+    let Questions { each, shared } = request.questions();
+    let query = |Question { numbers, text }: &Question| match (numbers.is_empty(), text.is_empty()) {
+        (false, true) => key.numbers(&shared, numbers),
+        (true, _) => key.text(&shared, text),
+        (false, false) => {
+            let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
+            key.text(&shared.iter().copied().chain(bytes).collect::<Vec<u8>>(), text)
         }
-        Operation::Infer | Operation::Embed if !has_numbers && texts().next().is_some() => {
-            texts().map(|text| key.text(&also, &text)).collect()
-        }
-        // The answer depends on all of the body; what is near is told from its texts.
-        _ => {
-            let said: Vec<_> = texts().collect();
-            vec![key.text(&[&*also, &request.to_body().bytes].concat(), &said.join("\n"))]
-        }
-    }
+    };
+    each.iter().map(query).collect()
 }

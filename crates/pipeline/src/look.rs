@@ -8,8 +8,12 @@ use sanitize::{Action, Canary, Finding, Judgement, Mode, Placeholders, Sanitizer
 
 use crate::screening::{AnswerScreen, Planted, ScreenRules, TextDigest};
 
-/// Findings that are kept of one request.
+/// Findings that are kept of the texts of a request.
 const FINDINGS: usize = 64;
+/// So many more are kept of its answer, whatever was found before.
+const ANSWER_FINDINGS: usize = 64;
+/// Findings that are kept of one rule, so that one that is met everywhere takes no other's place.
+const EACH: usize = 8;
 /// The detector of a note that says that nobody looked.
 const NOT_SCANNED: &str = "not_scanned";
 
@@ -34,26 +38,32 @@ pub(crate) struct Looked {
 pub(crate) fn look(mut request: InferenceRequest, rules: &ScreenRules, caller: &Caller) -> Looked {
     let mut looking = Looking { rules, caller, placeholders: Placeholders::new(), findings: Vec::new(), blocked: None };
     request.texts().for_each(|text| looking.placeholders.reserve(&text.text()));
-    let canary = rules.canary.as_ref().map(|planted| Canary::derive(&planted.secret, &caller.tenant));
-    let mut unplanted = canary.as_deref();
-    let Ok(()) = request.map_texts(|text| {
-        let cleaned = looking.text(text);
-        let planted = match (unplanted, text.origin(), text.is_key()) {
-            (Some(word), Origin::System, false) => {
-                unplanted = None;
-                Some(Planted::in_text(word, &cleaned.clone().map_or_else(|| text.text(), Cow::Owned)))
-            }
-            _ => None,
-        };
-        Ok::<_, std::convert::Infallible>(planted.or(cleaned))
-    });
+    let Ok(()) = request.map_texts(|text| Ok::<_, std::convert::Infallible>(looking.text(text)));
     looking.joined(&request);
     if request.has_other_than_text() {
         looking.not_scanned("media", "");
     }
-    let planted = canary.as_deref().filter(|_| unplanted.is_none());
-    let answer = AnswerScreen::new(rules, &request, planted, looking.placeholders);
+    let word = rules.canary.as_ref().map(|planted| Canary::derive(&planted.secret, &caller.tenant));
+    let word = word.filter(|_| request.texts().any(|text| is_instruction(&text)));
+    let answer = AnswerScreen::new(rules, &request, word, looking.placeholders);
     Looked { request, findings: looking.findings, blocked: looking.blocked, answer }
+}
+
+/// Plants a word into the first instruction, after everybody has looked at it as it was written.
+pub(crate) fn plant(request: &mut InferenceRequest, word: &str) {
+    let mut is_planted = false;
+    let Ok(()) = request.map_texts(|text| {
+        let is_place = !is_planted && is_instruction(text);
+        is_planted |= is_place;
+        Ok::<_, std::convert::Infallible>(is_place.then(|| Planted::in_text(word, &text.text())))
+    });
+}
+
+/// Whether a text is what the system says, and no name beside it.
+fn is_instruction(text: &Text<'_>) -> bool {
+    let pointer = text.pointer();
+    let last = pointer.as_str().rsplit('/').next().unwrap_or_default();
+    text.origin() == Origin::System && !text.is_key() && last != "name"
 }
 
 /// The texts of a request that a judge is asked about: all that somebody says, in order.
@@ -105,13 +115,17 @@ impl Looking<'_> {
             Err(_) => (Action::Block, None),
             // What is found in the text as it is written, and not in what it says, cannot be cut out of it.
             Ok(_) if before == Action::Redact && action != Action::Redact => (Action::Block, None),
+            // Nor may what names and values say together.
+            Ok(clean) if action == Action::Redact && self.rules.input.check(&clean).action() != Action::Allow => {
+                (Action::Block, None)
+            }
             Ok(clean) => (action, (action == Action::Redact).then_some(clean)),
         }
     }
 
     /// Looks at texts that a server may put together. They cannot be rewritten.
     fn joined(&mut self, request: &InferenceRequest) {
-        let mut system = request.texts().filter(|text| text.origin() == Origin::System && !text.is_key());
+        let mut system = request.texts().filter(is_instruction);
         let trusts = system.all(|text| trust(&text, self.rules, self.caller).is_some());
         let texts = request.joined_texts().into_iter();
         for (pointer, _, text) in texts.filter(|(_, origin, _)| !(trusts && *origin == Origin::System)) {
@@ -195,9 +209,19 @@ pub(crate) fn judged(judgement: &Judgement, mode: Mode) -> impl Iterator<Item = 
     })
 }
 
-/// Adds findings as the audit trail keeps them.
+/// Adds findings of a request as the audit trail keeps them.
 pub(crate) fn note(noted: &mut Vec<Noted>, findings: &[Finding], pointer: &str) {
-    for finding in findings.iter().take(FINDINGS.saturating_sub(noted.len())) {
+    findings.iter().for_each(|finding| keep(noted, finding, pointer, FINDINGS));
+}
+
+/// Adds findings of its answer.
+pub(crate) fn note_answer(noted: &mut Vec<Noted>, findings: &[Finding], pointer: &str) {
+    findings.iter().for_each(|finding| keep(noted, finding, pointer, FINDINGS + ANSWER_FINDINGS));
+}
+
+fn keep(noted: &mut Vec<Noted>, finding: &Finding, pointer: &str, most: usize) {
+    let of_rule = noted.iter().filter(|known| known.label == finding.rule()).count();
+    if noted.len() < most && of_rule < EACH {
         noted.push(Noted {
             detector: finding.label().as_str().to_owned(),
             label: finding.rule().to_owned(),

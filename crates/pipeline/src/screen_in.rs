@@ -13,7 +13,7 @@ use crate::about::{About, unix_millis};
 use crate::admit::Admitted;
 use crate::code::{Code, Step};
 use crate::disclosure::{NotAsked, count, past_soft};
-use crate::look::{Caller, Looked, judged, look, not_scanned, said};
+use crate::look::{Caller, Looked, judged, look, not_scanned, plant, said};
 use crate::metrics::Metrics;
 use crate::policy::Model;
 use crate::rejection::Rejection;
@@ -67,7 +67,7 @@ impl Admitted {
                 looked
             })
         };
-        let Some(Looked { request, findings, blocked, answer }) = looked else {
+        let Some(Looked { mut request, findings, blocked, answer }) = looked else {
             return Err(refuse(ticket, Code::Internal, None));
         };
         ticket.about.findings = findings;
@@ -76,6 +76,9 @@ impl Admitted {
         }
         if let Some(code) = ask_judge(&request, &rules, &caller, &mut ticket).await {
             return Err(refuse(ticket, code, None));
+        }
+        if let Some(word) = answer.planted() {
+            plant(&mut request, word);
         }
         if let Err(not_asked) = count_queries(&mut ticket, &model, queries, &request, metrics).await {
             return Err(refuse_queries(ticket, not_asked));
@@ -107,7 +110,7 @@ async fn ask_judge(
             tracing::warn!(request_id = ticket.about.request_id, %error, "the judge did not judge");
             ticket.about.findings.push(not_scanned("judge", ""));
             // An honest request must not fail for ever because it is long; one that is not judged in time may come back.
-            (!judge.lets_pass).then_some(match error {
+            (!judge.lets_pass && judge.mode == Mode::Enforce).then_some(match error {
                 ClassifierError::TooLong => Code::PromptBlocked,
                 _ => Code::ScreeningUnavailable,
             })
@@ -133,7 +136,9 @@ async fn count_queries(
 ) -> Result<(), NotAsked> {
     let Some(principal) = ticket.about.principal.clone() else { return Ok(()) };
     let name = model.name().as_str();
-    let counting = count(model.disclosure(), ledger, request, &principal, name);
+    // Under two names it is still one model.
+    let asked = model.backend_model().unwrap_or(model.name()).as_str();
+    let counting = count(model.disclosure(), ledger, request, &principal, asked);
     if let Some(counted) = ticket.during(counting).await? {
         metrics.counted(name, &counted);
         ticket.about.findings.extend(past_soft(&counted));

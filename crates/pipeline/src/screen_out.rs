@@ -14,7 +14,7 @@ use ratelimit_redis::Standing;
 
 use crate::code::{Code, Step};
 use crate::infer::{Answering, refuse};
-use crate::look::{note, passes};
+use crate::look::{note_answer, passes};
 use crate::policy::{Model, Policy};
 use crate::rejection::Rejection;
 use crate::screening::AnswerScreen;
@@ -147,7 +147,7 @@ fn screen_texts(
         seen += text.len();
         let mut cleaner = screen.cleaner(slot);
         let cleaned = cleaner.push(text).and_then(|start| Ok(start + &cleaner.finish()?));
-        note(&mut ticket.about.findings, cleaner.findings(), &place(operation, slot));
+        note_answer(&mut ticket.about.findings, cleaner.findings(), &place(operation, slot));
         if cleaned.is_err() {
             blocked.insert(slot.choice());
         }

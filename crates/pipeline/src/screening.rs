@@ -133,6 +133,8 @@ pub(crate) struct AnswerScreen {
     sanitizer: Sanitizer,
     placeholders: Placeholders,
     restores: bool,
+    /// The word that is planted in the request.
+    planted: Option<String>,
 }
 
 impl AnswerScreen {
@@ -140,14 +142,14 @@ impl AnswerScreen {
     pub(crate) fn new(
         rules: &ScreenRules,
         request: &InferenceRequest,
-        canary: Option<&str>,
+        planted: Option<String>,
         placeholders: Placeholders,
     ) -> Self {
         let mut sanitizer = rules.output.clone();
         // Neither is refused: their windows are within bounds, and the word is of our own making.
-        if let (Some(planted), Some(word)) = (&rules.canary, canary)
-            && let Ok(canary) = Canary::new([word])
-            && let Ok(more) = sanitizer.also(canary, planted.action, planted.mode)
+        if let (Some(canary), Some(word)) = (&rules.canary, &planted)
+            && let Ok(detector) = Canary::new([word])
+            && let Ok(more) = sanitizer.also(detector, canary.action, canary.mode)
         {
             sanitizer = more;
         }
@@ -161,7 +163,12 @@ impl AnswerScreen {
                 sanitizer = more;
             }
         }
-        Self { sanitizer, placeholders, restores: rules.restores }
+        Self { sanitizer, placeholders, restores: rules.restores, planted }
+    }
+
+    /// The word to plant in the request, if one is.
+    pub(crate) fn planted(&self) -> Option<&str> {
+        self.planted.as_deref()
     }
 
     /// What looks at texts whose parts were cleaned already.

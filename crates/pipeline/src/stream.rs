@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 
 use crate::code::Code;
 use crate::infer::to_code;
-use crate::look::note;
+use crate::look::note_answer;
 use crate::policy::Entered;
 use crate::screen_out::{answer_id, place};
 use crate::screening::{AnswerScreen, Cleaner};
@@ -182,13 +182,15 @@ impl Screened {
                 }
             }
             if is_last {
-                note(&mut noted, stream.findings(), &place(Operation::Chat, slot));
+                noted.push((slot, stream));
             } else {
                 slots.insert(slot, stream);
             }
         });
         if let Some(ticket) = &mut self.ticket {
-            ticket.about.findings.append(&mut noted);
+            for (slot, stream) in noted {
+                note_answer(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, slot));
+            }
             ticket.saw(self.seen);
             ticket.keep();
         }
@@ -233,14 +235,14 @@ impl Screened {
 
     fn note_findings(&mut self, slot: Slot, stream: &Cleaner) {
         if let Some(ticket) = &mut self.ticket {
-            note(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, slot));
+            note_answer(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, slot));
         }
     }
 
     /// Findings of slots that have not ended.
     fn note_open(&self, ticket: &mut Ticket) {
         for (slot, stream) in &self.slots {
-            note(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, *slot));
+            note_answer(&mut ticket.about.findings, stream.findings(), &place(Operation::Chat, *slot));
         }
     }
 

@@ -228,6 +228,11 @@ impl Finding {
         starts_inside
     }
 
+    /// Whether something follows from it.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.mode == Mode::Enforce && self.action != Action::Allow
+    }
+
     pub(crate) fn judged(mut self, action: Action, mode: Mode) -> Self {
         self.action = action;
         self.mode = mode;

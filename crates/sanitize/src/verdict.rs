@@ -69,8 +69,16 @@ impl Report {
             }
         }
         let is_told = self.findings.iter_mut().rev().take(NEAR).any(|known| known.join(&finding));
-        if !is_told && self.findings.len() < MAX_FINDINGS {
+        if is_told {
+            return;
+        }
+        if self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
+        } else if finding.is_enforced()
+            && let Some(observed) = self.findings.iter_mut().rev().find(|known| !known.is_enforced())
+        {
+            // What follows from is told, however much was only observed before it.
+            *observed = finding;
         }
     }
 }

@@ -26,7 +26,10 @@ pub(crate) fn disclosure(
     model: &ModelSettings,
 ) -> Result<Disclosure, InvalidSettings> {
     let Some(settings) = &model.disclosure else { return Ok(Disclosure::default()) };
-    let making = Making { all, name, settings, at: format!("models.{name}.disclosure") };
+    let at = format!("models.{name}.disclosure");
+    // As the server calls it: under two names it is still one model.
+    let name = if model.backend_model.is_empty() { name } else { &model.backend_model };
+    let making = Making { all, name, settings, at };
     let embeds = model.operations.contains(&OperationSetting::Embed);
     if settings.preset == Some(Preset::Labels) && embeds {
         return Err(making.wrong("preset", "an embedding is no score: there is no label to tell"));

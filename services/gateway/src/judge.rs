@@ -62,6 +62,11 @@ impl HttpJudge {
         if settings.model.is_empty() && settings.api == JudgeApi::Chat {
             return Err(InvalidSettings::new("screening.judge.model", "a chat model is asked by its name"));
         }
+        let path = settings.url.trim_end_matches('/');
+        if path.ends_with("/moderations") || path.ends_with("/chat/completions") {
+            let problem = "expected the address below which moderations or chat/completions stand";
+            return Err(InvalidSettings::new("screening.judge.url", problem));
+        }
         let mut timeouts = Timeouts::default();
         (timeouts.connect, timeouts.answer, timeouts.max_bytes) = (deadline, deadline, MAX_ANSWER);
         let endpoint = endpoint("screening.judge", &settings.url, key, timeouts)?;
@@ -76,7 +81,7 @@ impl HttpJudge {
             _ => ClassifierError::Unreachable,
         })?;
         let read = match self.api {
-            JudgeApi::Moderations => moderated(&answer),
+            JudgeApi::Moderations => moderated(&answer, texts.len()),
             JudgeApi::Chat => said(&answer),
         };
         read.ok_or(ClassifierError::Unusable)
@@ -106,10 +111,10 @@ impl Classifier for HttpJudge {
     }
 }
 
-/// No result is no judgement.
-fn moderated(answer: &[u8]) -> Option<Judgement> {
+/// What is no result for each text is no judgement.
+fn moderated(answer: &[u8], texts: usize) -> Option<Judgement> {
     let Moderation { results } = serde_json::from_slice(answer).ok()?;
-    if results.is_empty() {
+    if results.len() != texts {
         return None;
     }
     let flagged: Vec<&Moderated> = results.iter().filter(|result| result.flagged).collect();

@@ -5,9 +5,10 @@ use bytes::{Bytes, BytesMut};
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{Field, Json, Kind, Value};
 use crate::limits::Limits;
-use crate::oip::head::is_tensor_name;
+use crate::oip::head::{TensorHead, is_tensor_name};
 use crate::oip::tensor::{Tensor, TensorDocument};
 use crate::oip::{ModelSpec, TensorSummary};
+use crate::questions::{Question, Questions};
 use crate::refuse::{conflict, empty, missing, unknown, unsupported, wrong_type};
 use crate::request::Encoded;
 use crate::rules::ModelRules;
@@ -232,34 +233,43 @@ impl TensorRequest {
         self.inputs.iter().map(Tensor::summary).collect()
     }
 
-    /// What beside the numbers and texts of its inputs the answer depends on.
-    pub(crate) fn asks_for(&self) -> Vec<u8> {
-        let rest = self.rest.iter().filter(|(key, _)| key != "id").cloned().collect();
-        let inputs = self.inputs.iter().map(|tensor| {
-            let parameters = Json::Object(tensor.parameters.clone());
-            Json::Array(vec![Json::text(&*tensor.head.name), Json::text(tensor.head.dtype.as_str()), parameters])
-        });
-        let mut written = Vec::new();
-        Json::Array(vec![Json::Object(rest), Json::Array(inputs.collect())]).write(&mut written);
-        written
-    }
-
-    /// See [`InferenceRequest::number_rows`](crate::InferenceRequest::number_rows).
-    pub(crate) fn number_rows(&self) -> Vec<Vec<f64>> {
-        let batch =
-            |tensor: &Tensor| tensor.head.shape.first().copied().filter(|_| tensor.head.dtype.width().is_some());
-        let first = self.inputs.first().and_then(batch).unwrap_or_default();
-        let is_shared = first > 1 && self.inputs.iter().all(|tensor| batch(tensor) == Some(first));
-        let count = if is_shared { usize::try_from(first).unwrap_or(1) } else { 1 };
-        let mut rows = vec![Vec::new(); count];
+    /// See [`InferenceRequest::questions`](crate::InferenceRequest::questions).
+    pub(crate) fn questions(&self, spec: Option<&ModelSpec>) -> Questions {
+        let batch = self.inputs.iter().filter_map(|tensor| batch(tensor, spec)).max().unwrap_or(1);
+        let count = usize::try_from(batch).unwrap_or(1).max(1);
+        let mut each = vec![Question::default(); count];
+        let mut shared = Vec::new();
         for tensor in &self.inputs {
-            let values = tensor.numbers();
-            let width = (values.len() / count).max(1);
-            for (row, values) in rows.iter_mut().zip(values.chunks(width)) {
-                row.extend_from_slice(values);
+            let is_split = count == 1 || tensor.head.shape.first() == Some(&batch);
+            let mut rest = tensor.parameters.clone();
+            rest.push((
+                "of".into(),
+                Json::Array(vec![Json::text(&*tensor.head.name), Json::text(tensor.head.dtype.as_str())]),
+            ));
+            Json::Object(rest).write(&mut shared);
+            let (numbers, texts) = (tensor.numbers(), tensor.texts());
+            if !is_split {
+                numbers.iter().for_each(|number| shared.extend(number.to_le_bytes()));
+                (0..texts).filter_map(|element| tensor.text(element)).for_each(|text| {
+                    shared.extend_from_slice(text.as_bytes());
+                    shared.push(0);
+                });
+                continue;
+            }
+            let wide = (numbers.len() / count).max(1);
+            for (question, numbers) in each.iter_mut().zip(numbers.chunks(wide)) {
+                question.numbers.extend_from_slice(numbers);
+            }
+            let wide = (texts / count).max(1);
+            for element in 0..texts {
+                if let (Some(question), Some(text)) = (each.get_mut(element / wide), tensor.text(element)) {
+                    question.text.push_str(&text);
+                    question.text.push('\0');
+                }
             }
         }
-        rows
+        Json::Object(self.rest.iter().filter(|(key, _)| key != "id").cloned().collect()).write(&mut shared);
+        Questions { each, shared }
     }
 
     pub(crate) fn to_body(&self) -> Encoded {
@@ -278,4 +288,14 @@ pub(super) fn encode(fields: Vec<Field>, tail: &[u8], binary: bool) -> Encoded {
     let tensor_header_length = binary.then_some(out.len());
     out.extend_from_slice(tail);
     Encoded { bytes: out.into(), tensor_header_length }
+}
+
+/// How many rows a tensor holds, if it holds one for each question: by its first dimension, unless the model says that
+/// this is none of a batch. Alone standing numbers are one row; alone standing texts are a question each.
+fn batch(tensor: &Tensor, spec: Option<&ModelSpec>) -> Option<u64> {
+    let TensorHead { name, dtype, shape, .. } = &tensor.head;
+    let known = spec.and_then(|spec| spec.inputs().iter().find(|(known, _)| known == name));
+    let is_open = known.is_none_or(|(_, spec)| spec.shape().first() == Some(&-1));
+    let least = if dtype.width().is_some() { 2 } else { 1 };
+    shape.first().copied().filter(|_| is_open && shape.len() >= least)
 }

@@ -175,34 +175,3 @@ fn log_probabilities_of_completions_are_few_and_rounded() {
         assert!(found["token_logprobs"].to_string().ends_with("-1.3]"), "{found}");
     }
 }
-
-#[test]
-fn numbers_of_a_request_are_rows() {
-    assert_eq!(infer("FP32", "[2,2]", "[[1, 2], [3, 4]]").unwrap().number_rows(), [[1.0, 2.0], [3.0, 4.0]]);
-    assert_eq!(infer("FP32", "[1,2]", "[1, 2]").unwrap().number_rows(), [[1.0, 2.0]]);
-    assert_eq!(infer("BYTES", "[2]", r#"["a", "b"]"#).unwrap().number_rows(), [[0.0; 0]]);
-    let two = |second: &str| {
-        let body = format!(
-            r#"{{"inputs":[{{"name":"x","shape":[2,2],"datatype":"INT64","data":[1,2,3,4]}},{{"name":"y",{second}}}]}}"#
-        );
-        Validator::default().parse(Operation::Infer, &infer_head(), &Bytes::from(body)).unwrap().number_rows()
-    };
-    assert_eq!(two(r#""shape":[2],"datatype":"BOOL","data":[true,false]"#), [[1.0, 2.0, 1.0], [3.0, 4.0, 0.0]]);
-    assert_eq!(two(r#""shape":[3],"datatype":"FP32","data":[5,6,7]"#), [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]]);
-    assert!(read(Operation::Embed, r#"{"model":"m","input":"hi"}"#).unwrap().number_rows().is_empty());
-}
-
-#[test]
-fn what_an_answer_depends_on_is_told_apart() {
-    let tensor = |rest: &str, id: &str| {
-        let body =
-            format!(r#"{{"id":"{id}","inputs":[{{"name":"x","shape":[1],"datatype":"FP32","data":[1]}}]{rest}}}"#);
-        Validator::default().parse(Operation::Infer, &infer_head(), &Bytes::from(body)).unwrap().asks_for()
-    };
-    assert_eq!(tensor("", "a"), tensor("", "b"));
-    assert_ne!(tensor("", "a"), tensor(r#","outputs":[{"name":"y"}]"#, "a"));
-    let embed =
-        |rest: &str| read(Operation::Embed, &format!(r#"{{"model":"m","input":"hi"{rest}}}"#)).unwrap().asks_for();
-    assert_eq!(embed(""), embed(r#","user":"u""#));
-    assert_ne!(embed(""), embed(r#","dimensions":8"#));
-}

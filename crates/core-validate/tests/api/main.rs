@@ -15,6 +15,7 @@ mod bad_shapes;
 mod json_suite;
 mod known_failures;
 mod known_reports;
+mod questions;
 mod recorded;
 mod responses;
 mod schemas;

@@ -38,7 +38,7 @@ pub(super) struct ScreenArguments {
     /// Screen as for this model.
     #[arg(long)]
     model: Option<ModelName>,
-    /// Only say the digest of the text, for screening.input.trusted_texts.
+    /// Only say the digest of the text without its last line end, for screening.input.trusted_texts.
     #[arg(long, conflicts_with = "jsonl")]
     digest: bool,
 }
@@ -77,7 +77,9 @@ pub(super) fn run(settings: &Settings, arguments: &ScreenArguments) -> Result<()
     let mut text = String::new();
     input.read_to_string(&mut text).map_err(|error| Failure::new(format!("the text cannot be read: {error}")))?;
     if arguments.digest {
-        print(&format!("sha256:{}", TextDigest::of(&text)));
+        // Editors and `echo` end a file with a line that the prompt does not have.
+        let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
+        print(&format!("sha256:{}", TextDigest::of(text)));
         return Ok(());
     }
     let asked = Asked { rules, score: &score, direction: arguments.direction, is_told: true };
@@ -105,8 +107,8 @@ struct Asked<'a> {
 /// The threshold of the score that so many honest texts reach, and what it promises.
 fn calibrate(values: &[f32], share: f64) -> Result<(), Failure> {
     let found = Calibration::new(values, share).ok_or_else(|| Failure::new("there are no texts"))?;
-    // Rounded up, so that no more reach it.
-    print(&format!("score_threshold = {:.4}", (f64::from(found.threshold()) * 1e4).ceil() / 1e4));
+    // All digits: one text more or less may be a hair away. No text has a score of one.
+    print(&format!("score_threshold = {}", found.threshold().min(1.0_f32.next_down())));
     let (flagged, all, bound) = (found.flagged(), values.len(), found.bound() * 100.0);
     print(&format!(
         "# {flagged} of {all} texts reach it; of others like them at most {bound:.2} %, with a confidence of 95 %"

@@ -1,0 +1,66 @@
+//! What a request asks, question by question: who counts them, or makes answers rougher, must know what each row of an
+//! answer was given for, and nothing that does not change the answer.
+
+use std::borrow::Cow;
+
+use crate::json::Kind;
+use crate::request::{Content, InferenceRequest, Operation, Origin};
+
+/// What one row of an answer is given for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Question {
+    /// Its numbers, in the order of the tensors. Integers beyond 2^53 are rounded.
+    pub numbers: Vec<f64>,
+    /// Its texts, one after the other.
+    pub text: String,
+}
+
+/// The questions of a request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Questions {
+    /// One for each element of the first dimension of the tensors that hold a row for each, one for each input to embed,
+    /// and one in all for other requests.
+    pub each: Vec<Question>,
+    /// What else the answers depend on, in one form: version, names, types and parameters of tensors, outputs that are asked
+    /// for, tensors that belong to every row, dimensions of embeddings. Of requests that write text the whole body.
+    pub shared: Vec<u8>,
+}
+
+impl InferenceRequest {
+    /// What is asked. The `id` of tensors and the `user` of embeddings are no part of it. Costs a pass and eight bytes a
+    /// number.
+    pub fn questions(&self) -> Questions {
+        let mut questions = match &self.content {
+            Content::Tensors(request) => request.questions(self.rules.spec.as_ref()),
+            Content::Json(_) if self.operation() == Operation::Embed => self.embedded(),
+            Content::Json(_) => {
+                let said: Vec<_> = self.texts().filter(|text| !text.is_key()).collect();
+                let said: Vec<_> =
+                    said.iter().filter(|text| text.origin() != Origin::Other).map(|text| text.text()).collect();
+                let question = Question { numbers: Vec::new(), text: said.join("\n") };
+                Questions { each: vec![question], shared: self.to_body().bytes.to_vec() }
+            }
+        };
+        questions.shared.push(0);
+        questions.shared.extend_from_slice(self.version().unwrap_or_default().as_bytes());
+        questions
+    }
+
+    fn embedded(&self) -> Questions {
+        let Content::Json(json) = &self.content else { return Questions::default() };
+        let root = json.document.root();
+        let texts = self.texts().filter(|text| text.origin() == Origin::User && !text.is_key());
+        let mut inputs: Vec<String> = texts.map(|text| text.text().into_owned()).collect();
+        if inputs.is_empty() {
+            // Numbers of tokens: a list of them, or of lists.
+            let input = root.field("input");
+            let lists = input.filter(|input| input.kind() == Kind::Array).map(|input| input.items().collect());
+            let lists: Vec<_> = lists.unwrap_or_else(|| input.into_iter().collect());
+            inputs =
+                lists.iter().map(|list| list.raw().chars().filter(|char| !char.is_whitespace()).collect()).collect();
+        }
+        let each = inputs.into_iter().map(|text| Question { numbers: Vec::new(), text }).collect();
+        let dimensions = root.field("dimensions").map(|value| Cow::Borrowed(value.raw())).unwrap_or_default();
+        Questions { each, shared: dimensions.as_bytes().to_vec() }
+    }
+}
