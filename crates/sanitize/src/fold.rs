@@ -239,7 +239,7 @@ impl Folder {
             self.push_letter(lower, from);
         } else if let Some(letter) = drawn_letter(ch) {
             self.push_letter(letter, from);
-        } else {
+        } else if !is_loose_accent(ch) {
             ch.to_lowercase().for_each(|lower| self.push(lower, from));
         }
     }
@@ -386,6 +386,8 @@ fn known_letter(ch: char) -> Option<char> {
         '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => 0,
         'À'..='Ö' | 'Ø'..='Þ' | 'Α'..='Ρ' | 'Σ'..='Ω' | 'А'..='Я' => 0x20,
         'Ѐ'..='Џ' => 0x50,
+        // Capitals and small letters take turns.
+        'Ḁ'..='ẕ' | 'Ạ'..='ỿ' => 1 - u32::from(ch) % 2,
         _ => return None,
     };
     char::from_u32(u32::from(ch) + distance)
