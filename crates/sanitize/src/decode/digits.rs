@@ -25,17 +25,18 @@ const _: () = assert!(MIN_RUN >= 2 * BLOCK - 1);
 struct Radix {
     /// How many bits a digit has.
     bits: u32,
-    value: fn(u8) -> Option<u8>,
+    /// What each byte is worth as a digit.
+    values: [Option<u8>; 256],
     /// What may stand between groups besides white space.
     is_gap: fn(u8) -> bool,
     /// How many digits at the start of a run may belong to something else.
     skips: usize,
 }
 
-const BINARY: Radix = Radix { bits: 1, value: bit, is_gap: |byte| byte == b',', skips: 1 };
-const HEX: Radix = Radix { bits: 4, value: hex, is_gap: is_hex_gap, skips: 2 };
-const BASE32: Radix = Radix { bits: 5, value: base32, is_gap: |_| false, skips: 1 };
-const BASE64: Radix = Radix { bits: 6, value: base64, is_gap: |_| false, skips: 4 };
+static BINARY: Radix = Radix { bits: 1, values: values(1), is_gap: |byte| byte == b',', skips: 1 };
+static HEX: Radix = Radix { bits: 4, values: values(4), is_gap: is_hex_gap, skips: 2 };
+static BASE32: Radix = Radix { bits: 5, values: values(5), is_gap: |_| false, skips: 1 };
+static BASE64: Radix = Radix { bits: 6, values: values(6), is_gap: |_| false, skips: 4 };
 
 /// Reads runs of digits that say something readable.
 pub(crate) fn read(text: &str, pieces: &mut Vec<Piece>) {
@@ -84,7 +85,28 @@ fn try_each(bytes: &[u8], run: Range<usize>, radixes: &[&Radix], pieces: &mut Ve
     run.end
 }
 
+/// What each byte is worth as a digit of so many bits. A table, as compares are slow where nobody can foresee how they end.
+const fn values(bits: u32) -> [Option<u8>; 256] {
+    let mut values = [None; 256];
+    let (mut rest, mut byte) = (values.as_mut_slice(), 0_u8);
+    while let Some((value, behind)) = rest.split_first_mut() {
+        *value = match bits {
+            1 => bit(byte),
+            4 => hex(byte),
+            5 => base32(byte),
+            _ => base64(byte),
+        };
+        byte = byte.wrapping_add(1);
+        rest = behind;
+    }
+    values
+}
+
 impl Radix {
+    fn value(&self, byte: u8) -> Option<u8> {
+        self.values.get(usize::from(byte)).copied().flatten()
+    }
+
     /// Where the digits of a run may start: near its start, and behind marks that may be digits too.
     fn starts(&self, bytes: &[u8], run: &Range<usize>) -> impl Iterator<Item = usize> {
         let behind_mark = bytes.get(run.clone()).unwrap_or_default().iter().take(MAX_PREFIX).enumerate();
@@ -94,18 +116,19 @@ impl Radix {
         (first..(first + self.skips).min(run.end)).chain(marks)
     }
 
-    /// What the digits from `start` on say, and where they end.
+    /// What the digits from `start` on say, and where those that say it end: words may follow.
     fn read(&self, bytes: &[u8], start: usize) -> Option<(usize, String)> {
         let mut decoded = Vec::new();
         let (mut held, mut count) = (0_u32, 0);
         let (mut at, mut checked) = (start, 0);
         while let Some(byte) = bytes.get(at) {
-            if let Some(value) = (self.value)(*byte) {
+            if let Some(value) = self.value(*byte) {
                 held = (held << self.bits) | u32::from(value);
                 count += self.bits;
                 if count >= 8 {
                     count -= 8;
-                    decoded.extend(u8::try_from((held >> count) & 0xff));
+                    let [byte, ..] = (held >> count).to_le_bytes();
+                    decoded.push(byte);
                 }
                 at += 1;
             } else {
@@ -122,8 +145,19 @@ impl Radix {
                 }
             }
         }
-        at += bytes.get(at..)?.iter().take(6).take_while(|byte| **byte == b'=').count();
-        Some((at, readable(decoded)?))
+        let len = decoded.len();
+        let text = readable(decoded)?;
+        match (len - text.len()) * 8 / self.bits as usize {
+            0 => at += bytes.get(at..)?.iter().take(6).take_while(|byte| **byte == b'=').count(),
+            unread => at = self.before(bytes.get(..at)?, unread)?,
+        }
+        Some((at, text))
+    }
+
+    /// Where the last so many digits of `bytes` start.
+    fn before(&self, bytes: &[u8], digits: usize) -> Option<usize> {
+        let digit = bytes.iter().enumerate().rev().filter(|(_, byte)| self.value(**byte).is_some());
+        digit.take(digits).last().map(|(at, _)| at)
     }
 
     /// How many bytes stand between two groups here; none if the digits end.
@@ -136,7 +170,7 @@ impl Radix {
             gap += if behind.starts_with(b"0") { 2 } else { 1 };
         }
         let word = rest.get(gap..).unwrap_or_default();
-        let len = word.iter().take(128).take_while(|byte| (self.value)(**byte).is_some()).count();
+        let len = word.iter().take(128).take_while(|byte| self.value(**byte).is_some()).count();
         let is_group = match (self.bits, word.split_at_checked(len)) {
             (_, None | Some(([], _))) => false,
             (_, Some((_, [next, ..]))) if next.is_ascii_alphanumeric() && *next != b'x' && len < 128 => false,
@@ -212,10 +246,14 @@ fn groups(bytes: &[u8]) -> Vec<Range<usize>> {
 
 fn group_around(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     const MOST: usize = 64;
-    let is_digit = |byte: &&u8| base64(**byte).is_some();
+    let is_digit = |byte: &&u8| BASE64.value(**byte).is_some();
     let before = bytes.get(..at)?.iter().rev().take(MOST).take_while(is_digit).count();
     let mut start = at - before;
     let len = bytes.get(start..)?.iter().take(MOST).take_while(is_digit).count();
+    // A long run without an end in sight, which was looked into already.
+    if len == MOST && bytes.get(start + MOST).as_ref().is_some_and(is_digit) {
+        return None;
+    }
     let is_group = |from: usize| {
         let digits = bytes.get(from..from + len).is_some_and(|part| part.iter().all(|byte| base64(*byte).is_some()));
         digits && bytes.get(from + len).is_none_or(u8::is_ascii_whitespace)
