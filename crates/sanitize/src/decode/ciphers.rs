@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use aho_corasick::Span;
 use aho_corasick::packed::Searcher;
 
 use super::Piece;
@@ -55,7 +56,9 @@ const WORDS: [&str; 41] = [
     "follow",
 ];
 /// How much is read before and behind such a word, in bytes.
-const AROUND: usize = 160;
+const AROUND: usize = 256;
+/// How far behind one such word the next one is looked for: those in between would have little more read.
+const STRIDE: usize = 80;
 
 static ROTATED: LazyLock<Option<Searcher>> =
     LazyLock::new(|| Searcher::new(WORDS.map(|word| word.chars().map(rotated).collect::<String>())));
@@ -107,7 +110,8 @@ const fn rotated(ch: char) -> char {
 fn around_words(text: &str, words: &Option<Searcher>, pieces: &mut Vec<Piece>, read: impl Fn(&str) -> String) {
     let Some(words) = words else { return };
     let mut open: Option<Range<usize>> = None;
-    for word in words.find_iter(text) {
+    let mut from = 0;
+    while let Some(word) = words.find_in(text, Span::from(from..text.len())) {
         let around = around(text, word.start()..word.end());
         match &mut open {
             Some(last) if around.start <= last.end => last.end = last.end.max(around.end),
@@ -117,6 +121,7 @@ fn around_words(text: &str, words: &Option<Searcher>, pieces: &mut Vec<Piece>, r
             }
             None => open = Some(around),
         }
+        from = (word.end() + STRIDE).min(text.len());
     }
     pieces.extend(open.and_then(|range| piece(text, range, &read)));
 }
