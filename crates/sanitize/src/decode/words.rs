@@ -73,8 +73,13 @@ fn spelled(word: &str) -> (bool, String) {
         spelled
     };
     let has_letters = word.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let known = ['i', 'l'].map(with).into_iter().find(|word| has_letters && KNOWN.contains(word.as_str()));
-    known.map_or_else(|| (false, with('i')), |word| (true, word))
+    let is_known = |spelled: &str| has_letters && KNOWN.contains(spelled);
+    let text = with('i');
+    if is_known(&text) {
+        return (true, text);
+    }
+    let other = word.contains('1').then(|| with('l')).filter(|other| is_known(other));
+    other.map_or((false, text), |other| (true, other))
 }
 
 const fn is_number_sign(byte: u8) -> bool {
