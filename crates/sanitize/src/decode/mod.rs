@@ -51,6 +51,7 @@ pub struct View {
     offsets: Offsets,
     folding: OnceCell<Offsets>,
     is_run_together: bool,
+    is_complete: bool,
 }
 
 /// What a reading was read from.
@@ -75,6 +76,11 @@ impl View {
     /// Whether letters that stood apart are put together here without the spaces between words.
     pub fn is_run_together(&self) -> bool {
         self.is_run_together
+    }
+
+    /// Whether all of the text that this was read from is here, decoded or as it stood.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// Whether these bytes of the folded text are plain text, and not even beside what was decoded.
@@ -145,14 +151,15 @@ impl Views {
     }
 
     fn add(&mut self, reading: Option<Reading>, source: Source, is_run_together: bool) -> Option<usize> {
-        let Reading { mut text, offsets } = reading?;
+        let Reading { mut text, offsets, is_complete } = reading?;
+        let is_complete = is_complete && text.len() <= self.left;
         text.truncate(text.floor_char_boundary(self.left));
         self.left -= text.len();
         let folded = match fold(&text) {
             Cow::Borrowed(_) => None,
             Cow::Owned(folded) => Some(folded),
         };
-        self.all.push(View { text, folded, source, offsets, folding: OnceCell::new(), is_run_together });
+        self.all.push(View { text, folded, source, offsets, folding: OnceCell::new(), is_run_together, is_complete });
         Some(self.all.len() - 1)
     }
 }
@@ -160,6 +167,8 @@ impl Views {
 struct Reading {
     text: String,
     offsets: Offsets,
+    /// No plain text was left out.
+    is_complete: bool,
 }
 
 /// Puts the pieces in their places. Where two overlap, the first one stays. `None` if there are none.
@@ -168,7 +177,7 @@ fn splice(source: &str, mut pieces: Vec<Piece>) -> Option<Reading> {
         return None;
     }
     pieces.sort_by_key(|piece| piece.range.start);
-    let mut reading = Reading { text: String::new(), offsets: Offsets::default() };
+    let mut reading = Reading { text: String::new(), offsets: Offsets::default(), is_complete: true };
     let mut behind = 0;
     for Piece { range, text } in pieces {
         if range.start < behind {
@@ -195,6 +204,7 @@ impl Reading {
         if head > start {
             self.push_part(source, start..head);
         }
+        self.is_complete = false;
         self.offsets.even(self.text.len(), head.max(start)..tail);
         self.text.push('\n');
         if end > tail {

@@ -17,14 +17,18 @@ use crate::score::features::{BLOCK, WINDOW};
 use crate::score::lexicon::Lexicon;
 use crate::score::weights::Weights;
 
+/// A text whose words are this long on average has none, but codes. In bytes.
+const MIN_WORD: usize = 32;
+
 const BUILT_IN: &[u8] = include_bytes!("../../weights/score.bin");
 
 /// How much a text looks like an injection, a jailbreak or a request for hidden instructions.
 ///
 /// Logistic regression over hashed n-grams of characters, words and concepts (words of many
 /// languages that mean one thing), in windows of 192 bytes; the value of a text is that of its worst
-/// window, in the folded text and in what it contains in encoded form. It judges whole texts and its
-/// findings have no range. Use it with [`SanitizerBuilder::observe`](crate::SanitizerBuilder::observe).
+/// window, in the folded text and in what it contains in encoded form; where a text is nothing but
+/// code, only in what that says. It judges whole texts and its findings have no range. Use it with
+/// [`SanitizerBuilder::observe`](crate::SanitizerBuilder::observe).
 ///
 /// Time is linear in the text, about 30 ns a byte with its other readings; memory is an eighth of the text.
 #[derive(Debug, Clone)]
@@ -74,9 +78,11 @@ impl Score {
     /// honest texts are equally many and come from sources that the training did not see. Attacks
     /// are rare in real traffic, so what it says of a text is less than that.
     pub fn value(&self, text: &Normalized<'_>) -> f32 {
-        let views = text.views().iter().map(View::folded);
-        let sums = std::iter::once(text.folded()).chain(views).map(|folded| self.worst(folded));
-        let worst = sums.fold(f32::NEG_INFINITY, f32::max);
+        let views = text.views();
+        let own = std::iter::once((None, text.original(), text.folded()));
+        let others = views.iter().enumerate().map(|(at, view)| (Some(at), view.text(), view.folded()));
+        let texts = own.chain(others).filter(|(at, text, _)| !(is_decoded(views, *at) && is_run_together(text)));
+        let worst = texts.map(|(_, _, folded)| self.worst(folded)).fold(f32::NEG_INFINITY, f32::max);
         let odds = self.weights.scale.mul_add(worst, self.weights.bias);
         1.0 / (1.0 + (-odds).exp())
     }
@@ -117,6 +123,18 @@ impl Detector for Score {
     fn window(&self) -> Option<usize> {
         None
     }
+}
+
+/// Whether this reading, or the text itself, is a code of which another reading holds all that it says.
+fn is_decoded(views: &[View], at: Option<usize>) -> bool {
+    let is_its = |view: &&View| view.source().view == at && !view.source().is_folded;
+    views.iter().find(is_its).is_some_and(View::is_complete)
+}
+
+/// Whether this is ASCII with hardly a space, and so without words.
+fn is_run_together(text: &str) -> bool {
+    let spaces = || text.bytes().filter(u8::is_ascii_whitespace).count();
+    text.is_ascii() && spaces() * MIN_WORD < text.len()
 }
 
 /// The features that end in one stretch of text.
