@@ -80,6 +80,10 @@ bench-privacy *part:
 bench-budgets *part:
     cargo run --release --locked --package bench-privacy --bin budgets {{part}}
 
+# whether copies of protected texts, planted words and models in circles are found: directories to protect, `--`, others
+bench-verbatim *paths:
+    cargo run --release --locked --package bench-privacy --bin bench-verbatim -- {{paths}}
+
 # what reading and checking a request costs beside others, and what memory a refused one takes; two minutes
 bench-validate:
     cargo run --release --locked --package bench-validate --bin bench-validate

@@ -25,7 +25,7 @@ const VERSION: u16 = 1;
 const AT_ONCE: u64 = (1 << 20) / BLOCK as u64;
 
 impl Protected {
-    /// Writes the file: 64 bytes for each 42 fingerprints, of which text has about one for each 8.5 letters.
+    /// Writes the file: 64 bytes for 42 fingerprints or fewer.
     ///
     /// # Errors
     /// [`ProtectedError::Io`].

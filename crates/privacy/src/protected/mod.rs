@@ -29,11 +29,11 @@ const DEFAULT_LEAST: usize = SPAN + 2 * WINDOW;
 /// The longest passage that is waited for.
 const MOST: usize = 150;
 
-/// Texts that answers must not repeat: gigabytes of them, in about 1.4 bits for each byte.
+/// Texts that answers must not repeat: gigabytes of them, in about 1.5 bits for each byte.
 ///
 /// Only letters and digits are compared, without case and accents: other line breaks, spaces and punctuation change
-/// nothing. A passage of [`DEFAULT_LEAST`](Self::DEFAULT_LEAST) of them is always found, one that is more than 30
-/// shorter hardly ever, and what is found may reach 15 letters beyond it. Words that are changed, added or left out at least
+/// nothing. A passage of [`DEFAULT_LEAST`](Self::DEFAULT_LEAST) of them is always found, one that is more than 28
+/// shorter hardly ever, and what is found may reach 14 letters beyond it. Words that are changed, added or left out at least
 /// that often pass, so do translations and encodings.
 ///
 /// Kept are hashes, and only some: texts cannot be read from it. For who may learn what, see [`ProtectedSecret`]. To
@@ -51,7 +51,7 @@ impl Protected {
     /// How long a passage must be if nothing is said, in bytes of letters and digits: about 90 bytes of English.
     pub const DEFAULT_LEAST: usize = DEFAULT_LEAST;
 
-    /// Begins to read texts that are no more than `room` bytes together. Takes about `room` * 0.18 bytes at once.
+    /// Begins to read texts that are no more than `room` bytes together. Takes about `room` * 0.19 bytes at once.
     ///
     /// # Errors
     /// [`ProtectedError::Random`], and [`ProtectedError::Memory`] if there is not so much.
@@ -67,7 +67,7 @@ impl Protected {
         self
     }
 
-    /// How many fingerprints are kept, about one for each 8.5 letters of different texts.
+    /// How many fingerprints are kept, about one for each 8 letters of different texts.
     pub fn fingerprints(&self) -> u64 {
         self.prints
     }

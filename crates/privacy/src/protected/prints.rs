@@ -5,14 +5,15 @@
 //! [`WINDOW`] + 1 hashes are taken, and unlike a random sample there is no gap that a copy falls into.
 
 /// How many letters are hashed together, in bytes.
-pub(super) const GRAM: usize = 24;
+pub(super) const GRAM: usize = 28;
 /// Of how many hashes in a row one is taken.
-pub(super) const WINDOW: usize = 16;
+pub(super) const WINDOW: usize = 15;
 /// How many letters a fingerprint depends on.
 pub(super) const SPAN: usize = GRAM + WINDOW - 1;
 
-/// More than [`GRAM`] letters, and a power of two.
-const RING: usize = 32;
+/// More than [`GRAM`] letters and [`WINDOW`] hashes, and powers of two.
+const LETTERS: usize = 32;
+const HASHES: usize = 16;
 /// The modulus of the hash, a prime.
 const PRIME: u64 = (1 << 61) - 1;
 
@@ -63,8 +64,8 @@ pub(super) struct Prints {
     count: usize,
     /// Of the last [`GRAM`] letters, up to multiples of the prime.
     hash: u64,
-    letters: [u8; RING],
-    hashes: [u64; WINDOW],
+    letters: [u8; LETTERS],
+    hashes: [u64; HASHES],
     least: u64,
     /// How many hashes ago the least one was.
     age: usize,
@@ -72,7 +73,7 @@ pub(super) struct Prints {
 
 impl Prints {
     pub(super) fn new() -> Self {
-        Self { count: 0, hash: 0, letters: [0; RING], hashes: [u64::MAX; WINDOW], least: u64::MAX, age: 0 }
+        Self { count: 0, hash: 0, letters: [0; LETTERS], hashes: [u64::MAX; HASHES], least: u64::MAX, age: 0 }
     }
 
     /// How many letters there were.
@@ -84,8 +85,8 @@ impl Prints {
     /// Takes a letter and gives the fingerprint of the last [`SPAN`] letters, once there are as many.
     #[inline]
     pub(super) fn push(&mut self, key: &HashKey, letter: u8) -> Option<u64> {
-        let left = self.letters.get(self.count.wrapping_sub(GRAM) % RING).copied().unwrap_or(0);
-        if let Some(slot) = self.letters.get_mut(self.count % RING) {
+        let left = self.letters.get(self.count.wrapping_sub(GRAM) % LETTERS).copied().unwrap_or(0);
+        if let Some(slot) = self.letters.get_mut(self.count % LETTERS) {
             *slot = letter;
         }
         self.count += 1;
@@ -100,7 +101,7 @@ impl Prints {
 
     #[inline]
     fn take(&mut self, hash: u64) {
-        if let Some(slot) = self.hashes.get_mut(self.count % WINDOW) {
+        if let Some(slot) = self.hashes.get_mut(self.count % HASHES) {
             *slot = hash;
         }
         self.age += 1;
@@ -115,7 +116,7 @@ impl Prints {
     fn look_again(&mut self) {
         self.least = u64::MAX;
         for age in (0..WINDOW).rev() {
-            let hash = self.hashes.get(self.count.wrapping_sub(age) % WINDOW).copied().unwrap_or(u64::MAX);
+            let hash = self.hashes.get(self.count.wrapping_sub(age) % HASHES).copied().unwrap_or(u64::MAX);
             if hash <= self.least {
                 (self.least, self.age) = (hash, age);
             }

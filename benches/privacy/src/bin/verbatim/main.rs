@@ -9,7 +9,9 @@
 )]
 
 mod corpus;
+mod leaks;
 mod passages;
+mod prompts;
 
 use bench_privacy::Goal;
 
@@ -25,6 +27,10 @@ fn main() {
         return;
     };
     let mut goal = Goal::new("P4");
-    passages::run(&mut goal, &corpus::read(protected, PROTECTED), &corpus::read(honest, HONEST));
+    leaks::canaries(&mut goal);
+    leaks::divergence(&mut goal);
+    let honest = corpus::read(honest, HONEST);
+    leaks::honest_answers(&mut goal, &honest);
+    passages::run(&mut goal, &corpus::read(protected, PROTECTED), &honest);
     goal.end();
 }
