@@ -64,6 +64,10 @@ async fn noise_follows_from_the_input_and_not_from_the_key() {
     assert_eq!(told(&app, &other, &rows).await, first);
     let swapped = told(&app, &one, &[rows[1], rows[0]]).await;
     assert_eq!((&swapped[..3], &swapped[3..]), (&first[3..], &first[..3]), "whatever it is asked beside");
+    let mut named = infer(&rows);
+    named["id"] = json!("another");
+    let (_, body) = app.ask("/v2/models/m/infer", &one, &named).await;
+    assert_eq!(body["outputs"][0]["data"][0][0].as_f64(), Some(first[0]), "nor how the request is named");
     let again = tensors(&server, "noise = 0.5").await;
     assert_eq!(told(&again, &again.key().await, &rows).await, first, "other gateways say the same");
 }
@@ -167,8 +171,12 @@ async fn a_batch_is_as_many_queries_and_a_blocked_prompt_is_none() {
     let app = tensors(&server, "queries = \"3/day\"").await;
     let key = app.key().await;
     told(&app, &key, &[[1.0, 0.0], [2.0, 0.0]]).await;
-    let (status, _) = app.ask("/v2/models/m/infer", &key, &infer(&[[3.0, 0.0], [4.0, 0.0]])).await;
-    assert_eq!(status, 429, "all of a request, or none of it");
+    let mut two = infer(&[[3.0, 0.0], [4.0, 0.0]]);
+    for id in ["a", "b"] {
+        two["id"] = json!(id);
+        let (status, _) = app.ask("/v2/models/m/infer", &key, &two).await;
+        assert_eq!(status, 429, "all of a request, or none of it");
+    }
     told(&app, &key, &[[3.0, 0.0], [1.0, 0.0]]).await;
 
     let server = FakeServer::start(Say::json(&chat_answer("hi"))).await;
