@@ -1,8 +1,6 @@
 //! What a request asks, question by question: who counts them, or makes answers rougher, must know what each row of an
 //! answer was given for, and nothing that does not change the answer.
 
-use std::borrow::Cow;
-
 use crate::json::Kind;
 use crate::request::{Content, InferenceRequest, Operation, Origin};
 
@@ -22,13 +20,13 @@ pub struct Questions {
     /// and one in all for other requests.
     pub each: Vec<Question>,
     /// What else the answers depend on, in one form: version, names, types and parameters of tensors, outputs that are asked
-    /// for, tensors that belong to every row, dimensions of embeddings. Of requests that write text the whole body.
+    /// for, shapes, tensors that belong to every row. Of other requests all fields, but for those that say who asks and in
+    /// which form.
     pub shared: Vec<u8>,
 }
 
 impl InferenceRequest {
-    /// What is asked. The `id` of tensors and the `user` of embeddings are no part of it. Costs a pass and eight bytes a
-    /// number.
+    /// What is asked. The `id` and the `user` of a request are no part of it. Costs a pass and eight bytes a number.
     pub fn questions(&self) -> Questions {
         let mut questions = match &self.content {
             Content::Tensors(request) => request.questions(self.rules.spec.as_ref()),
@@ -38,7 +36,7 @@ impl InferenceRequest {
                 let said: Vec<_> =
                     said.iter().filter(|text| text.origin() != Origin::Other).map(|text| text.text()).collect();
                 let question = Question { numbers: Vec::new(), text: said.join("\n") };
-                Questions { each: vec![question], shared: self.to_body().bytes.to_vec() }
+                Questions { each: vec![question], shared: self.fields_but(&[]) }
             }
         };
         questions.shared.push(0);
@@ -60,7 +58,29 @@ impl InferenceRequest {
                 lists.iter().map(|list| list.raw().chars().filter(|char| !char.is_whitespace()).collect()).collect();
         }
         let each = inputs.into_iter().map(|text| Question { numbers: Vec::new(), text }).collect();
-        let dimensions = root.field("dimensions").map(|value| Cow::Borrowed(value.raw())).unwrap_or_default();
-        Questions { each, shared: dimensions.as_bytes().to_vec() }
+        Questions { each, shared: self.fields_but(&["input"]) }
+    }
+
+    /// The fields of a body as they were written, but for these and those that say who asks and in which form.
+    fn fields_but(&self, left_out: &[&str]) -> Vec<u8> {
+        const ASIDE: [&str; 8] = [
+            "user",
+            "safety_identifier",
+            "prompt_cache_key",
+            "metadata",
+            "request_id",
+            "encoding_format",
+            "stream",
+            "stream_options",
+        ];
+        let Content::Json(json) = &self.content else { return Vec::new() };
+        let fields = json.document.root().fields().filter(|field| {
+            let key = field.key();
+            !ASIDE.contains(&&*key) && !left_out.contains(&&*key)
+        });
+        let mut written: Vec<(String, &str)> = fields.map(|field| (field.key().into_owned(), field.raw())).collect();
+        // The order of fields changes nothing.
+        written.sort_unstable();
+        written.into_iter().flat_map(|(key, raw)| [key.as_bytes(), b":", raw.as_bytes(), b","].concat()).collect()
     }
 }

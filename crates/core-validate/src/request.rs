@@ -380,6 +380,11 @@ impl InferenceRequest {
         }
     }
 
+    /// Whether output tensors are asked for as classes: texts that hold the scores.
+    pub fn wants_classes(&self) -> bool {
+        matches!(&self.content, Content::Tensors(request) if request.wants_classes())
+    }
+
     /// Checks the tensors against what a model says it takes.
     ///
     /// # Errors

@@ -9,8 +9,12 @@ use privacy::distinct::{
     Bucket, Counted, LedgerError, MAX_QUERIES, Query, QueryBudget, QueryKey, QueryLedger, Standing, Verdict,
 };
 use privacy::{Input, Perturb, PerturbVectors};
+use sanitize::Normalized;
 
 use crate::about::unix_millis;
+
+/// Most rows of an answer that are made less exact: noise takes some 20 us for each.
+const MAX_ROWS: usize = 16_384;
 
 /// What the answers of a model tell.
 #[derive(Debug, Clone)]
@@ -36,7 +40,13 @@ impl Default for Disclosure {
 }
 
 impl Disclosure {
-    /// Takes from an answer what is not told. `false` if nothing would be left of it.
+    /// Whether a request asks for what this cannot make less of: scores that come as texts.
+    pub(crate) fn is_evaded(&self, asked: &InferenceRequest) -> bool {
+        self.scores.is_some() && asked.wants_classes()
+    }
+
+    /// Takes from an answer what is not told. `false` if nothing would be left of it, or if it has more rows than are
+    /// made less of at once.
     pub(crate) fn withhold(&self, asked: &InferenceRequest, answer: &mut InferenceAnswer) -> bool {
         if !self.outputs.is_empty() && !answer.keep_outputs(|name| self.outputs.iter().any(|kept| kept == name)) {
             return false;
@@ -46,7 +56,14 @@ impl Disclosure {
         }
         if self.scores.is_some() || self.vectors.is_some() {
             let inputs = Inputs::of_request(asked);
-            answer.map_numbers(|at, values| self.perturb(&inputs, at, values));
+            let mut rows = 0;
+            answer.map_numbers(|at, values| {
+                rows += inputs.count(at, values.len());
+                if rows <= MAX_ROWS {
+                    self.perturb(&inputs, at, values);
+                }
+            });
+            return rows <= MAX_ROWS;
         }
         true
     }
@@ -112,6 +129,14 @@ impl Inputs {
         }
     }
 
+    /// How many rows are to be perturbed.
+    fn count(&self, at: NumbersAt<'_>, values: usize) -> usize {
+        match at {
+            NumbersAt::Output(_, shape) => self.rows_of(shape, values),
+            _ => 1,
+        }
+    }
+
     /// What the row `index` of `count` was given for.
     fn of(&self, index: usize, count: usize) -> &Asked {
         let each = count.checked_div(self.each.len()).unwrap_or_default();
@@ -130,9 +155,10 @@ impl Asked {
     }
 }
 
-/// Numbers and text as one text.
+/// Numbers and text as one text, without what a model's reader may drop: each way to write it would be noise of its own.
 fn written(numbers: &[f64], text: &str) -> String {
-    numbers.iter().map(|number| format!("{number} ")).chain([text.to_owned()]).collect()
+    let text = Normalized::new(text).folded().to_owned();
+    numbers.iter().map(|number| format!("{number} ")).chain([text]).collect()
 }
 
 /// Why queries are not answered.

@@ -38,6 +38,7 @@ pub(crate) struct Looked {
 pub(crate) fn look(mut request: InferenceRequest, rules: &ScreenRules, caller: &Caller) -> Looked {
     let mut looking = Looking { rules, caller, placeholders: Placeholders::new(), findings: Vec::new(), blocked: None };
     request.texts().for_each(|text| looking.placeholders.reserve(&text.text()));
+    request.joined_texts().iter().for_each(|(_, _, text)| looking.placeholders.reserve(text));
     let Ok(()) = request.map_texts(|text| Ok::<_, std::convert::Infallible>(looking.text(text)));
     looking.joined(&request);
     if request.has_other_than_text() {

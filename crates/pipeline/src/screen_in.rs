@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use core_validate::{InferenceRequest, Pointer};
+use core_validate::{InferenceRequest, InvalidCode, Pointer};
 use privacy::distinct::{MAX_QUERIES, QueryLedger};
 use ratelimit_redis::Standing;
 use sanitize::{ClassifierError, Judgement, Mode};
@@ -76,6 +76,11 @@ impl Admitted {
         }
         if let Some(code) = ask_judge(&request, &rules, &caller, &mut ticket).await {
             return Err(refuse(ticket, code, None));
+        }
+        if model.disclosure().is_evaded(&request) {
+            let message = "this model gives no classes: its scores are told as its settings say".to_owned();
+            let code = Code::Invalid(InvalidCode::UnsupportedContent);
+            return Err(refuse(ticket, code, None).message_of(message));
         }
         if let Some(word) = answer.planted() {
             plant(&mut request, word);

@@ -11,8 +11,6 @@ use crate::config::{
     DisclosureSettings, InvalidSettings, ModelDisclosureSettings, ModelSettings, OperationSetting, Preset,
 };
 
-/// The shortest secret, in bytes.
-const MIN_SECRET: usize = 16;
 /// Log-probabilities with more digits than this are as they come.
 const ALL_DECIMALS: u32 = 17;
 
@@ -156,15 +154,7 @@ impl Making<'_> {
 
     /// What follows from the secret of the settings.
     fn secret(&self, key: &str) -> Result<PrivacySecret, InvalidSettings> {
-        let DisclosureSettings { secret, secret_file } = self.all;
-        let Some(secret) = secret.or_file("disclosure.secret", secret_file)? else {
-            let problem = "needs disclosure.secret_file, such as `portcullis setup` makes it as disclosure-key";
-            return Err(self.wrong(key, problem));
-        };
-        if secret.len() < MIN_SECRET {
-            return Err(InvalidSettings::new("disclosure.secret", format!("expected at least {MIN_SECRET} bytes")));
-        }
-        let derived = blake3::derive_key("portcullis 2026-11-26 disclosure", secret.as_bytes());
-        Ok(PrivacySecret::from_bytes(derived))
+        let derived = self.all.derive(&format!("{}.{key}", self.at), "portcullis 2026-11-26 disclosure")?;
+        Ok(PrivacySecret::from_bytes(*derived))
     }
 }

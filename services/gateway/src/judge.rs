@@ -133,7 +133,7 @@ fn said(answer: &[u8]) -> Option<Judgement> {
     let Chat { choices } = serde_json::from_slice(answer).ok()?;
     let mut lines = choices.first()?.message.content.lines().map(str::trim).filter(|line| !line.is_empty());
     match lines.next()?.to_ascii_lowercase().as_str() {
-        "safe" => Some(Judgement::clean()),
+        "safe" if lines.next().is_none() => Some(Judgement::clean()),
         "unsafe" => Some(Judgement::flagged(lines.next().unwrap_or_default().split(',').map(str::trim))),
         _ => None,
     }

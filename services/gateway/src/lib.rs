@@ -15,6 +15,7 @@ mod judge;
 mod key_form;
 mod key_store;
 mod models;
+mod protected;
 mod quotas;
 mod redis;
 mod request_id;

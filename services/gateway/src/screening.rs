@@ -1,6 +1,8 @@
 //! From settings to what happens to the texts of requests and answers.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use sanitize::{
 };
 
 use crate::config::{
-    InputSettings, InvalidSettings, JudgeOutage, KeptText, OutputSettings, Reaction, ScreeningSettings, Settings,
-    nearest,
+    DisclosureSettings, InputSettings, InvalidSettings, JudgeOutage, KeptText, OutputSettings, Reaction,
+    ScreeningSettings, Settings, nearest,
 };
 use crate::judge::HttpJudge;
+use crate::protected::{self, ProtectedTexts};
 
 /// The shortest secret that words are made from, in bytes.
 const MIN_SECRET: usize = 16;
@@ -34,7 +37,9 @@ pub(crate) fn screening(
     let injection = Arc::new(Injection::new().map_err(broken)?);
     let score = Score::new().map_err(broken)?;
     let whole = settings.limits.max_string_bytes.max(settings.limits.max_body_bytes);
-    let parts = Parts { injection, score, judge: judge(all)?, canary: canary(all)?, whole };
+    let protected = RefCell::default();
+    let (judge, canary) = (judge(all)?, canary(all)?);
+    let parts = Parts { injection, score, judge, canary, whole, disclosure: &settings.disclosure, protected };
     let rules = parts.rules("screening", &all.input, &all.output)?;
     let mut exceptions = Vec::with_capacity(all.exceptions.len());
     for (at, exception) in all.exceptions.iter().enumerate() {
@@ -67,16 +72,19 @@ pub(crate) fn screening(
 }
 
 /// What all rules are made of.
-struct Parts {
+struct Parts<'s> {
     injection: Arc<Injection>,
     score: Score,
     judge: Option<Judge>,
     canary: Option<Arc<[u8]>>,
     /// The longest text of a request.
     whole: usize,
+    disclosure: &'s DisclosureSettings,
+    /// Files of protected texts that were read.
+    protected: RefCell<BTreeMap<PathBuf, ProtectedTexts>>,
 }
 
-impl Parts {
+impl Parts<'_> {
     fn rules(&self, at: &str, input: &InputSettings, output: &OutputSettings) -> Result<ScreenRules, InvalidSettings> {
         let trusted = input.trusted_texts.iter().map(|digest| {
             let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
@@ -95,18 +103,20 @@ impl Parts {
     }
 
     fn input(&self, at: &str, settings: &InputSettings) -> Result<Sanitizer, InvalidSettings> {
-        let builder = excepted(at, &settings.rules, self.known())?.max_bytes(self.whole);
-        let builder = add(builder, ControlTokens::tokens_only(), settings.control_tokens);
+        let mut builder = excepted(at, &settings.rules, self.known())?.max_bytes(self.whole);
         // `SYSTEM: Ubuntu` is an honest line of a bug report, so headers in requests are recorded only.
-        let builder = match settings.control_tokens {
-            Reaction::Off => builder,
-            _ => builder.observe(ControlTokens::headers_only(), Action::Block),
-        };
-        let builder = add(builder, Arc::clone(&self.injection), settings.injection);
-        let builder = add(builder, self.score(at, settings.score_threshold)?, settings.score);
-        let builder = add(builder, Secrets::new(), settings.secrets);
-        let builder = add(builder, Personal::new(), settings.personal);
-        build(at, add(builder, Repetition::new(), settings.repetition))
+        if settings.control_tokens != Reaction::Off {
+            builder = builder.observe(ControlTokens::headers_only(), Action::Block);
+        }
+        let score = self.score(at, settings.score_threshold)?;
+        let adding = Adding { builder, named: &settings.rules }
+            .add(ControlTokens::tokens_only(), settings.control_tokens, ControlTokens::rules())
+            .add(Arc::clone(&self.injection), settings.injection, self.injection.rules().iter().map(Rule::id))
+            .add(score, settings.score, ["score.ngram"].into_iter())
+            .add(Secrets::new(), settings.secrets, Secrets::rules())
+            .add(Personal::new(), settings.personal, Personal::rules())
+            .add(Repetition::new(), settings.repetition, ["repetition.run"].into_iter());
+        build(at, adding.builder)
     }
 
     fn output(&self, at: &str, settings: &OutputSettings) -> Result<Sanitizer, InvalidSettings> {
@@ -114,12 +124,18 @@ impl Parts {
             return Err(InvalidSettings::new(format!("{at}.max_bytes"), "expected a number of 1 or more"));
         }
         let builder = excepted(at, &settings.rules, self.known())?.max_bytes(settings.max_bytes);
-        let builder = add(builder, ControlTokens::new(), settings.control_tokens);
-        let builder = add(builder, Arc::clone(&self.injection), settings.injection);
-        let builder = add(builder, Secrets::new(), settings.secrets);
-        let builder = add(builder, Personal::new(), settings.personal);
-        let builder = add(builder, Links::new(&settings.link_hosts), settings.links);
-        build(at, add(builder, Repetition::new(), settings.repetition))
+        let mut adding = Adding { builder, named: &settings.rules }
+            .add(ControlTokens::new(), settings.control_tokens, ControlTokens::rules())
+            .add(Arc::clone(&self.injection), settings.injection, self.injection.rules().iter().map(Rule::id))
+            .add(Secrets::new(), settings.secrets, Secrets::rules())
+            .add(Personal::new(), settings.personal, Personal::rules())
+            .add(Links::new(&settings.link_hosts), settings.links, Links::rules())
+            .add(Repetition::new(), settings.repetition, ["repetition.run"].into_iter());
+        if settings.protected != Reaction::Off {
+            let texts = self.protected(&format!("{at}.protected_file"), &settings.protected_file)?;
+            adding = adding.add(texts, settings.protected, [protected::RULE].into_iter());
+        }
+        build(at, adding.builder)
     }
 
     fn score(&self, at: &str, threshold: f32) -> Result<Score, InvalidSettings> {
@@ -130,10 +146,21 @@ impl Parts {
         }
     }
 
+    /// A large file is read once, whoever names it.
+    fn protected(&self, at: &str, file: &Path) -> Result<ProtectedTexts, InvalidSettings> {
+        if let Some(known) = self.protected.borrow().get(file) {
+            return Ok(known.clone());
+        }
+        let read = ProtectedTexts::read(at, file, self.disclosure)?;
+        self.protected.borrow_mut().insert(file.to_owned(), read.clone());
+        Ok(read)
+    }
+
     fn known(&self) -> Vec<&str> {
         let injection = self.injection.rules().iter().map(Rule::id);
         let own = ControlTokens::rules().chain(Secrets::rules()).chain(Personal::rules()).chain(Links::rules());
-        let per_request = ["canary", "leak.system_prompt", "repetition.run", "score.ngram", PANIC_RULE];
+        let per_request =
+            ["canary", "leak.system_prompt", "repetition.run", "score.ngram", protected::RULE, PANIC_RULE];
         injection.chain(own).chain(per_request).collect()
     }
 
@@ -173,11 +200,33 @@ fn excepted(
     Ok(builder)
 }
 
-fn add(builder: SanitizerBuilder, detector: impl Detector + 'static, reaction: Reaction) -> SanitizerBuilder {
-    match reacting(reaction) {
-        Some((action, Mode::Observe)) => builder.observe(detector, action),
-        Some((action, _)) => builder.detector(detector, action),
-        None => builder,
+/// A builder for one direction, and which rules the settings name.
+struct Adding<'s> {
+    builder: SanitizerBuilder,
+    named: &'s BTreeMap<String, Reaction>,
+}
+
+impl Adding<'_> {
+    /// Adds a detector with these rules. One that is off runs for the rules that are named.
+    fn add<'r>(
+        mut self,
+        detector: impl Detector + 'static,
+        reaction: Reaction,
+        rules: impl Iterator<Item = &'r str>,
+    ) -> Self {
+        self.builder = match reacting(reaction) {
+            Some((action, Mode::Observe)) => self.builder.observe(detector, action),
+            Some((action, _)) => self.builder.detector(detector, action),
+            None => {
+                let (named, others): (Vec<&str>, Vec<&str>) = rules.partition(|rule| self.named.contains_key(*rule));
+                if named.is_empty() {
+                    return self;
+                }
+                let builder = others.into_iter().fold(self.builder, SanitizerBuilder::without_rule);
+                builder.observe(detector, Action::Block)
+            }
+        };
+        self
     }
 }
 

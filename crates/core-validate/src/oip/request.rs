@@ -233,20 +233,27 @@ impl TensorRequest {
         self.inputs.iter().map(Tensor::summary).collect()
     }
 
+    /// Whether scores are asked for as classes, in texts.
+    pub(crate) fn wants_classes(&self) -> bool {
+        !self.classified.is_empty()
+    }
+
     /// See [`InferenceRequest::questions`](crate::InferenceRequest::questions).
     pub(crate) fn questions(&self, spec: Option<&ModelSpec>) -> Questions {
         let batch = self.inputs.iter().filter_map(|tensor| batch(tensor, spec)).max().unwrap_or(1);
         let count = usize::try_from(batch).unwrap_or(1).max(1);
         let mut each = vec![Question::default(); count];
         let mut shared = Vec::new();
-        for tensor in &self.inputs {
-            let is_split = count == 1 || tensor.head.shape.first() == Some(&batch);
-            let mut rest = tensor.parameters.clone();
-            rest.push((
-                "of".into(),
-                Json::Array(vec![Json::text(&*tensor.head.name), Json::text(tensor.head.dtype.as_str())]),
-            ));
-            Json::Object(rest).write(&mut shared);
+        // In which order they come changes nothing.
+        let mut inputs: Vec<&Tensor> = self.inputs.iter().collect();
+        inputs.sort_by(|one, other| one.head.name.cmp(&other.head.name));
+        for tensor in inputs {
+            let TensorHead { name, dtype, shape, .. } = &tensor.head;
+            let is_split = count == 1 || shape.first() == Some(&batch);
+            let sizes = shape.iter().skip(usize::from(is_split && count > 1)).map(|size| Json::Uint(*size)).collect();
+            let parameters = Json::Object(tensor.parameters.clone());
+            let head = vec![Json::text(&**name), Json::text(dtype.as_str()), Json::Array(sizes), parameters];
+            Json::Array(head).write(&mut shared);
             let (numbers, texts) = (tensor.numbers(), tensor.texts());
             if !is_split {
                 numbers.iter().for_each(|number| shared.extend(number.to_le_bytes()));
@@ -291,8 +298,13 @@ pub(super) fn encode(fields: Vec<Field>, tail: &[u8], binary: bool) -> Encoded {
 }
 
 /// How many rows a tensor holds, if it holds one for each question: by its first dimension, unless the model says that
-/// this is none of a batch. Alone standing numbers are one row; alone standing texts are a question each.
+/// this, or that of all its answers, is none of a batch. Alone standing numbers are one row; alone standing texts are a
+/// question each.
 fn batch(tensor: &Tensor, spec: Option<&ModelSpec>) -> Option<u64> {
+    let answers = spec.map(ModelSpec::outputs).unwrap_or_default();
+    if !answers.is_empty() && answers.iter().all(|(_, output)| output.shape().first() != Some(&-1)) {
+        return None;
+    }
     let TensorHead { name, dtype, shape, .. } = &tensor.head;
     let known = spec.and_then(|spec| spec.inputs().iter().find(|(known, _)| known == name));
     let is_open = known.is_none_or(|(_, spec)| spec.shape().first() == Some(&-1));

@@ -57,6 +57,13 @@ fn what_the_model_says_of_its_first_dimension_holds() {
         parsed.unwrap().questions().each.len()
     };
     assert_eq!((spec(-1), spec(2)), (2, 1));
+    let of_a_sequence = ModelSpec::new()
+        .input("x", TensorSpec::new(Dtype::Fp32, [-1, 2]))
+        .output("y", TensorSpec::new(Dtype::Fp32, [1, 3]));
+    let rules = std::sync::Arc::new(ModelRules::new(Limits::default()).spec(of_a_sequence));
+    let body = r#"{"inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[1,2,3,4]}]}"#;
+    let parsed = Validator::default().parse_for(Operation::Infer, &infer_head(), &Bytes::from(body), |_| Some(rules));
+    assert_eq!(parsed.unwrap().questions().each.len(), 1, "one answer for all rows");
 }
 
 #[test]
@@ -68,6 +75,15 @@ fn what_does_not_change_the_answer_is_no_part_of_a_question() {
     assert_eq!(tensor("", ""), tensor(r#""id":"a","#, ""));
     assert_eq!(tensor(r#""id":"a","#, "").each.len(), 2);
     assert_ne!(tensor("", "").shared, tensor("", r#","outputs":[{"name":"y"}]"#).shared);
+    let two = |first: &str, second: &str| {
+        let tensor = |name: &str, rest: &str| format!(r#"{{"name":"{name}","datatype":"FP32",{rest}}}"#);
+        let (x, w) = (tensor("x", first), tensor("w", second));
+        let both = |one: &str, other: &str| tensors(&format!(r#"{{"inputs":[{one},{other}]}}"#)).questions();
+        assert_eq!(both(&x, &w), both(&w, &x), "the order of tensors");
+        both(&x, &w)
+    };
+    let long = two(r#""shape":[3],"data":[1,2,3]"#, r#""shape":[1],"data":[4]"#);
+    assert_ne!(long, two(r#""shape":[1],"data":[1]"#, r#""shape":[3],"data":[2,3,4]"#));
     let embed = |rest: &str| read(Operation::Embed, &format!(r#"{{"model":"m",{rest}}}"#)).unwrap().questions();
     let hi = embed(r#""input":"hi""#);
     assert_eq!(hi.each, [Question { numbers: vec![], text: "hi".to_owned() }]);
@@ -90,6 +106,6 @@ fn a_chat_is_one_question() {
         read(Operation::Chat, &body).unwrap().questions()
     };
     assert_eq!(texts(&chat("hi", "")), ["hi"]);
-    assert_eq!(chat("hi", ""), chat("hi", ""));
+    assert_eq!(chat("hi", ""), chat("hi", r#","user":"u""#));
     assert_ne!(chat("hi", "").shared, chat("hi", r#","temperature":0.5"#).shared);
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod corpus;
 mod first_start;
 mod here;
 mod inspect;
@@ -79,6 +80,9 @@ enum Command {
     Setup(setup::SetupArguments),
     /// Issue a demo key, and the first admin key if there is none, and show commands to try.
     Welcome(setup::WelcomeArguments),
+    /// Make files of texts that answers must not repeat.
+    #[command(subcommand)]
+    Corpus(corpus::CorpusCommand),
     /// Screen a text as requests or answers are, and say what was found and how long it took.
     Screen(screen::ScreenArguments),
     /// Ask the gateway on this machine whether it is ready; exit code 0 if so. For containers.
@@ -146,6 +150,9 @@ impl Arguments {
             Command::Tenants(command) => keys::tenants(&arguments.load().map_err(Failure::new)?, command).await,
             Command::Audit(AuditCommand::Verify { key }) => {
                 inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref()).await
+            }
+            Command::Corpus(corpus::CorpusCommand::Build(command)) => {
+                corpus::build(&arguments.load().map_err(Failure::new)?, &command)
             }
             Command::Screen(command) => screen::run(&arguments.load().map_err(Failure::new)?, &command),
             Command::Healthcheck => inspect::healthcheck(&arguments.load().map_err(Failure::new)?).await,

@@ -106,6 +106,9 @@ struct Asked<'a> {
 
 /// The threshold of the score that so many honest texts reach, and what it promises.
 fn calibrate(values: &[f32], share: f64) -> Result<(), Failure> {
+    if !(0.0..=1.0).contains(&share) {
+        return Err(Failure::new("--calibrate: expected a share from 0 to 1"));
+    }
     let found = Calibration::new(values, share).ok_or_else(|| Failure::new("there are no texts"))?;
     // All digits: one text more or less may be a hair away. No text has a score of one.
     print(&format!("score_threshold = {}", found.threshold().min(1.0_f32.next_down())));

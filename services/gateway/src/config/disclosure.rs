@@ -4,8 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Secret;
+use zeroize::Zeroizing;
+
 use crate::config::words::Preset;
+use crate::config::{InvalidSettings, Secret};
+
+/// The shortest secret, in bytes.
+const MIN_SECRET: usize = 16;
 
 /// `[disclosure]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -14,6 +19,23 @@ use crate::config::words::Preset;
 pub struct DisclosureSettings {
     pub secret: Secret,
     pub secret_file: PathBuf,
+}
+
+impl DisclosureSettings {
+    /// Thirty-two bytes for one purpose that follow from the secret. `at` is the setting that needs them.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] when there is no secret, or not a usable one.
+    pub(crate) fn derive(&self, at: &str, purpose: &str) -> Result<Zeroizing<[u8; 32]>, InvalidSettings> {
+        let Some(secret) = self.secret.or_file("disclosure.secret", &self.secret_file)? else {
+            let problem = "needs disclosure.secret_file, such as `portcullis setup` makes it as disclosure-key";
+            return Err(InvalidSettings::new(at, problem));
+        };
+        if secret.len() < MIN_SECRET {
+            return Err(InvalidSettings::new("disclosure.secret", format!("expected at least {MIN_SECRET} bytes")));
+        }
+        Ok(Zeroizing::new(blake3::derive_key(purpose, secret.as_bytes())))
+    }
 }
 
 /// `disclosure` of a model; what is absent is as the preset has it.

@@ -56,6 +56,8 @@ pub struct OutputSettings {
     pub link_hosts: Vec<String>,
     pub repetition: Reaction,
     pub prompt_leak: Reaction,
+    pub protected: Reaction,
+    pub protected_file: PathBuf,
     pub canary: Reaction,
     pub rules: BTreeMap<String, Reaction>,
     pub restore: bool,

@@ -225,6 +225,83 @@ async fn settings_that_mean_nothing_stop_the_start() {
 }
 
 #[tokio::test]
+async fn classes_are_not_told_where_scores_are_made_less_of() {
+    let server = FakeServer::start(Say::json(&scores(&[[0.2, 0.5, 0.3]]))).await;
+    let app = tensors(&server, "preset = \"labels\"").await;
+    let mut body = infer(&[[1.0, 2.0]]);
+    body["outputs"] = json!([{"name": "scores", "parameters": {"classification": 3}}]);
+    let (status, said) = app.ask("/v2/models/m/infer", &app.key().await, &body).await;
+    assert_eq!(status, 400, "{said}");
+    assert!(said["error"].as_str().unwrap().contains("gives no classes"), "{said}");
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn noise_in_embeddings_follows_from_the_text_alone() {
+    let server = FakeServer::start(Say::json(r#"{"object":"list","data":[{"embedding":[0.5,0.5,0.5,0.5]}]}"#)).await;
+    let more = format!(
+        "{SECRET}[models.e]\nbackends = [\"fake\"]\noperations = [\"embed\"]\n[models.e.disclosure]\n\
+                        embedding_noise = 0.5\nqueries = \"1/day\""
+    );
+    let app = helpers::fake(&server, &more).await;
+    let key = app.key().await;
+    let ask = async |body: &str| {
+        let asked = app.post("/v1/embeddings", &key).body(body.to_owned()).send().await.unwrap();
+        serde_json::from_str::<Value>(&asked.text().await.unwrap()).unwrap()["data"][0]["embedding"].clone()
+    };
+    let first = ask(r#"{"model":"e","input":"hello"}"#).await;
+    assert_ne!(first, json!([0.5, 0.5, 0.5, 0.5]));
+    for body in [r#"{"user":"a","model":"e","input":"hello"}"#, r#"{"model":"e","input":["hello"],"user":"b"}"#] {
+        assert_eq!(ask(body).await, first, "{body}");
+    }
+    let open = format!(
+        "{SECRET}[models.e]\nbackends = [\"fake\"]\noperations = [\"embed\"]\n[models.e.disclosure]\n\
+                        embedding_noise = 0.5"
+    );
+    let app = helpers::fake(&server, &open).await;
+    let key = app.key().await;
+    let hidden = json!({"model": "e", "input": "hel\u{200b}lo\u{200b}"});
+    let (_, answer) = app.ask("/v1/embeddings", &key, &hidden).await;
+    assert_eq!(answer["data"][0]["embedding"], first, "what a tokenizer drops is no other text");
+}
+
+#[tokio::test]
+async fn protected_texts_are_cut_out_of_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let passage = "Behind the northern gate the keeper of the lamps counts thirteen ships, and none of them has ever paid \
+                   the harbour what it owes for a winter of light.";
+    std::fs::write(folder.path().join("book.txt"), format!("Chapter one. {passage} And so on, as books go.")).unwrap();
+    std::fs::write(folder.path().join("p.toml"), SECRET).unwrap();
+    let run = |out: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.current_dir(folder.path()).args(["corpus", "build", "--config", "p.toml", "book.txt", "--out", out]);
+        command.output().unwrap()
+    };
+    let built = run("book.pcf");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(String::from_utf8_lossy(&built.stdout).starts_with("1 texts, "), "{built:?}");
+    let said = format!("It says, if I remember that rightly: {}\n", passage.to_uppercase().replace(' ', "\n"));
+    let server = FakeServer::start(Say::json(&chat_answer(&said))).await;
+    let file = folder.path().join("book.pcf");
+    let more = format!("{SECRET}[screening.output]\nprotected = \"redact\"\nprotected_file = \"{}\"", file.display());
+    let app = helpers::fake(&server, &more).await;
+    let key = app.key().await;
+    let (_, whole) = app.ask("/v1/chat/completions", &key, &helpers::chat("fake", "x")).await;
+    let whole = whole["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    assert!(whole.starts_with("It says, ") && !whole.contains("THIRTEEN"), "{whole}");
+    let pieces: Vec<String> = said.chars().map(|ch| helpers::chunk(&ch.to_string())).collect();
+    server.always(Say::Events(pieces.into_iter().chain([helpers::last_chunk("stop")]).collect()));
+    let mut body = helpers::chat("fake", "x");
+    body["stream"] = json!(true);
+    let streamed = app.post("/v1/chat/completions", &key).body(body.to_string()).send().await.unwrap();
+    assert_eq!(helpers::content(&events(&streamed.text().await.unwrap())), whole);
+    let wrong = more.replace("or so it seems", "or others");
+    let settings = gateway::config::Settings::parse(&wrong).unwrap();
+    let refused = gateway::Gateway::bind(settings, None).await.err().unwrap().to_string();
+    assert!(refused.starts_with("screening.output.protected_file: "), "{refused}");
+}
+
+#[tokio::test]
 async fn keys_of_other_tenants_have_budgets_of_their_own() {
     let server = FakeServer::start(Say::json(&scores(&[[0.2, 0.5, 0.3]]))).await;
     let app = tensors(&server, "queries = \"1/day\"").await;

@@ -200,6 +200,16 @@ async fn a_planted_word_goes_into_no_name_and_leaves_trusted_texts_trusted() {
 }
 
 #[tokio::test]
+async fn a_rule_that_is_named_holds_though_its_detector_is_off() {
+    let server = FakeServer::start(Say::json(&chat_answer("hi"))).await;
+    let app = helpers::fake(&server, "[screening.input]\nrules = { \"personal.email\" = \"redact\" }").await;
+    let key = app.key().await;
+    assert_eq!(app.chat(&key, "fake", "mail ann@example.org, 4111 1111 1111 1111").await.status(), 200);
+    let asked = said(&server, 0);
+    assert_eq!(asked["messages"][0]["content"], "mail [EMAIL_1], 4111 1111 1111 1111");
+}
+
+#[tokio::test]
 async fn what_is_only_observed_takes_no_others_place() {
     let leak = "The northern gate opens at five in the morning, and the watchman of the harbour office keeps its key \
                 behind the third stone of the well in the yard.";
