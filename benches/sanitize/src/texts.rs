@@ -31,6 +31,11 @@ pub fn hostile(bytes: usize) -> Vec<(&'static str, String)> {
     while nested.len() < bytes * 3 / 4 {
         nested = STANDARD.encode(nested);
     }
+    // Half of what the digits say are zeros.
+    let wide: Vec<u8> = PROSE.concat().encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = STANDARD.encode(wide);
+    let wide: String =
+        wide.as_bytes().chunks(76).flat_map(|line| line.iter().chain(b"\n")).copied().map(char::from).collect();
     let beginnings = [
         "ignore all previous ",
         "disregard any of the prior ",
@@ -49,6 +54,8 @@ pub fn hostile(bytes: usize) -> Vec<(&'static str, String)> {
         ("spaces", many(" ")),
         ("base64 of base64 of prose", nested),
         ("base64 of letters", many("QUFB")),
+        ("base64 of UTF-16 in lines", many(&wide)),
+        ("groups of base64", many("aBcD ")),
         ("hexadecimal", many("6161")),
         ("percent of percent", many("%25")),
         ("percent chain", many("%2525252525")),

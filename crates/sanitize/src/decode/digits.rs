@@ -12,6 +12,9 @@ const BLOCK: usize = 8;
 const MIN_DECODED: usize = 8;
 /// How many bytes are decoded before they are looked at.
 const PROBE: usize = 24;
+/// How many decoded bytes may follow what can be read before reading ends. Without an end every run of digits would be
+/// read to the end of the text, and the next one again.
+const MAX_UNREADABLE: usize = 96;
 /// The most bytes between two groups.
 const MAX_GAP: usize = 4;
 
@@ -118,9 +121,9 @@ impl Radix {
 
     /// What the digits from `start` on say, and where those that say it end: words may follow.
     fn read(&self, bytes: &[u8], start: usize) -> Option<(usize, String)> {
-        let mut decoded = Vec::new();
+        let mut decoded = Decoded::default();
         let (mut held, mut count) = (0_u32, 0);
-        let (mut at, mut checked) = (start, 0);
+        let mut at = start;
         while let Some(byte) = bytes.get(at) {
             if let Some(value) = self.value(*byte) {
                 held = (held << self.bits) | u32::from(value);
@@ -128,7 +131,7 @@ impl Radix {
                 if count >= 8 {
                     count -= 8;
                     let [byte, ..] = (held >> count).to_le_bytes();
-                    decoded.push(byte);
+                    decoded.bytes.push(byte);
                 }
                 at += 1;
             } else {
@@ -138,15 +141,12 @@ impl Radix {
                 }
                 at += gap;
             }
-            if decoded.len() >= checked + PROBE {
-                match check(&decoded, checked) {
-                    Some(valid) => checked = valid,
-                    None => break,
-                }
+            if decoded.bytes.len() >= decoded.checked + PROBE && !decoded.check() {
+                break;
             }
         }
-        let len = decoded.len();
-        let text = readable(decoded)?;
+        let len = decoded.bytes.len();
+        let text = decoded.text()?;
         match (len - text.len()) * 8 / self.bits as usize {
             0 => at += bytes.get(at..)?.iter().take(6).take_while(|byte| **byte == b'=').count(),
             unread => at = self.before(bytes.get(..at)?, unread)?,
@@ -189,29 +189,48 @@ fn is_odd(word: &[u8]) -> bool {
         || word.array_windows().any(|[one, other]| one.is_ascii_lowercase() && other.is_ascii_uppercase())
 }
 
-/// How far these bytes are text, of which so many were looked at; `None` if they are not, or mostly controls.
-fn check(decoded: &[u8], checked: usize) -> Option<usize> {
-    let new = decoded.get(checked..)?;
-    if 2 * new.iter().filter(|byte| **byte < b'\t').count() > new.len() {
-        return None;
-    }
-    match std::str::from_utf8(new) {
-        Ok(_) => Some(decoded.len()),
-        Err(error) if error.error_len().is_none() => Some(checked + error.valid_up_to()),
-        Err(_) => None,
-    }
+/// What digits say so far.
+#[derive(Default)]
+struct Decoded {
+    bytes: Vec<u8>,
+    /// How many of the bytes were looked at: whole characters.
+    checked: usize,
+    /// How many characters those are, and how many of them nobody can read.
+    all: usize,
+    odd: usize,
+    /// How long the start is of which nine in ten characters can be read, in bytes.
+    readable: usize,
 }
 
-/// The bytes as text up to the first that are none, if it is long enough and nine in ten characters can be read.
-fn readable(mut bytes: Vec<u8>) -> Option<String> {
-    if let Err(error) = std::str::from_utf8(&bytes) {
-        bytes.truncate(error.valid_up_to());
+impl Decoded {
+    /// Looks at what is new; whether it makes sense to read on.
+    fn check(&mut self) -> bool {
+        let new = self.bytes.get(self.checked..).unwrap_or_default();
+        let mostly_controls = 2 * new.iter().filter(|byte| **byte < b'\t').count() > new.len();
+        let (valid, is_text) = match std::str::from_utf8(new) {
+            Ok(valid) => (valid, true),
+            Err(error) => {
+                let valid = new.get(..error.valid_up_to()).map(str::from_utf8).and_then(Result::ok);
+                (valid.unwrap_or_default(), error.error_len().is_none())
+            }
+        };
+        for (at, ch) in valid.char_indices() {
+            self.all += 1;
+            self.odd += usize::from(ch.is_control() && !ch.is_whitespace());
+            if self.odd * 10 <= self.all {
+                self.readable = self.checked + at + ch.len_utf8();
+            }
+        }
+        self.checked += valid.len();
+        is_text && !mostly_controls && self.checked - self.readable <= MAX_UNREADABLE
     }
-    let text = String::from_utf8(bytes).ok()?;
-    let (all, odd) = text.chars().fold((0_usize, 0_usize), |(all, odd), ch| {
-        (all + 1, odd + usize::from(ch.is_control() && !ch.is_whitespace()))
-    });
-    (text.len() >= MIN_DECODED && odd * 10 <= all).then_some(text)
+
+    /// The start that can be read, if it is long enough.
+    fn text(mut self) -> Option<String> {
+        self.check();
+        self.bytes.truncate(self.readable);
+        String::from_utf8(self.bytes).ok().filter(|text| text.len() >= MIN_DECODED)
+    }
 }
 
 /// Where the first groups of two or eight digits start: words may stand before them.

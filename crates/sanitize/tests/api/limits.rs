@@ -1,5 +1,7 @@
 //! The size limit, and inputs made to be slow.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sanitize::{Action, ControlTokens, DEFAULT_MAX_BYTES, MAX_FINDINGS, Sanitizer, TRUNCATION_MARK};
 
 use crate::{clean, output, single, streamed};
@@ -91,6 +93,17 @@ fn a_mebibyte_of_encodings_and_gate_words_is_finished() {
             "these override ",
         ],
     );
+}
+
+/// Each run of digits goes on to the end of the text, and says nothing.
+#[test]
+fn a_mebibyte_of_codes_that_say_nothing_is_finished() {
+    let input = Sanitizer::input_default().unwrap();
+    let wide: Vec<u8> = "How are you? ".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = STANDARD.encode(wide.repeat(57));
+    let lines: String =
+        wide.as_bytes().chunks(76).flat_map(|line| line.iter().chain(b"\n")).copied().map(char::from).collect();
+    finishes(&input, &["aBcD ", "00 61 62 63 01 02 ", "00000001 01100001 ", "0001020304050607 ", &lines]);
 }
 
 #[test]
