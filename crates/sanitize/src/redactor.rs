@@ -29,6 +29,8 @@ pub(crate) struct Redactor {
     cursor: usize,
     /// Removals whose end is not yet in sight.
     open: Vec<Removal>,
+    /// How far the removals of each kind were followed: one that would go on from before there adds nothing.
+    read: Vec<(Rest, usize)>,
 }
 
 /// A removal that goes on behind what proved it.
@@ -57,6 +59,7 @@ impl Redactor {
             decided: 0,
             cursor: 0,
             open: Vec::new(),
+            read: Vec::new(),
         }
     }
 
@@ -172,7 +175,7 @@ impl Redactor {
             return;
         }
         self.cursor = self.cursor.max(range.end);
-        if let Some(rest) = rest {
+        if let Some(rest) = rest.filter(|rest| !self.was_read(*rest, range.end)) {
             self.open.push(Removal { rest, at: range.end });
             self.read_on();
         }
@@ -198,10 +201,29 @@ impl Redactor {
         for removal in std::mem::take(&mut self.open) {
             let (at, is_open) = self.end_of(removal);
             self.cursor = self.cursor.max(at);
+            self.note(removal.rest, at, is_open);
             let further = Removal { at, ..removal };
             if is_open && !self.open.contains(&further) {
                 self.open.push(further);
             }
+        }
+    }
+
+    /// Whether a removal that goes on at `from` would only find the end that another one has found, or not found.
+    fn was_read(&self, rest: Rest, from: usize) -> bool {
+        self.read.iter().any(|(known, to)| *known == rest && from <= *to)
+    }
+
+    /// Remembers how far a removal was followed, so that the next one need not read the same again.
+    fn note(&mut self, rest: Rest, at: usize, is_open: bool) {
+        let to = match rest {
+            // One that starts inside a footer goes on to the next.
+            Rest::Through(footer) if !is_open => at.saturating_sub(footer.len()),
+            _ => at,
+        };
+        match self.read.iter_mut().find(|(known, _)| *known == rest) {
+            Some((_, known)) => *known = to.max(*known),
+            None => self.read.push((rest, to)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sanitize::{Action, ControlTokens, DEFAULT_MAX_BYTES, MAX_FINDINGS, Sanitizer, TRUNCATION_MARK};
+use sanitize::{Action, ControlTokens, DEFAULT_MAX_BYTES, Links, MAX_FINDINGS, Sanitizer, TRUNCATION_MARK};
 
 use crate::{clean, output, single, streamed};
 
@@ -104,6 +104,29 @@ fn a_mebibyte_of_codes_that_say_nothing_is_finished() {
     let lines: String =
         wide.as_bytes().chunks(76).flat_map(|line| line.iter().chain(b"\n")).copied().map(char::from).collect();
     finishes(&input, &["aBcD ", "00 61 62 63 01 02 ", "00000001 01100001 ", "0001020304050607 ", &lines]);
+}
+
+/// A removal that goes on behind each finding, all of them to the end of the text.
+#[test]
+fn a_mebibyte_of_findings_in_one_run_is_finished() {
+    let links = Sanitizer::builder().detector(Links::new(["x.test"]), Action::Redact).build().unwrap();
+    finishes(&output(), &["pwd=qZ8+kL3/", "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhk "]);
+    finishes(&links, &["http://e.test/?a=bcdefghijkl,"]);
+}
+
+#[test]
+fn findings_in_one_run_are_removed_with_it() {
+    let run = "pwd=qZ8+kL3/".repeat(100);
+    let header = ["-----BEGIN ", "PRIVATE KEY-----\nMIIEvQIBADANBgkqhk"].concat();
+    let footer = "-----END PRIVATE KEY-----";
+    for (text, want) in [
+        (format!("{run} {run} end"), "pwd=[redacted] pwd=[redacted] end"),
+        (format!("{header}{header} {header} a{footer} b {header}c{footer} end"), "[redacted] b [redacted] end"),
+        (format!("{header}{header} end"), "[redacted]"),
+    ] {
+        assert_eq!(clean(&output(), &text), want);
+        assert_eq!(streamed(&output(), single(&text)).unwrap(), want);
+    }
 }
 
 #[test]
