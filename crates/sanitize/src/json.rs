@@ -90,9 +90,10 @@ impl JsonStream {
     /// # Errors
     /// [`Blocked`] as for [`StreamSanitizer::push`].
     pub fn finish(&mut self) -> Result<String, Blocked> {
-        if self.blocked.is_none() {
+        // A word that is none ends as plain text, which has an end of its own.
+        while self.blocked.is_none() {
             match std::mem::replace(&mut self.at, Place::Between) {
-                Place::Between => {}
+                Place::Between => break,
                 Place::Word(word) => self.end_word(&word),
                 Place::String(string) => {
                     let InString { stream, from, .. } = *string;

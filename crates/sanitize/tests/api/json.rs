@@ -1,7 +1,7 @@
 //! JSON that comes in chunks: screened as whoever reads it will see it, and still JSON afterwards.
 
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use sanitize::{Action, Blocked, JsonStream, Personal, Placeholders, Sanitizer, Secrets};
 
 use crate::{output, single};
@@ -68,6 +68,44 @@ fn what_is_not_json_is_screened_as_plain_text() {
 }
 
 #[test]
+fn text_that_ends_in_a_word_is_whole() {
+    for text in
+        ["hvs", "{\"a\": sk", "[tru", "12x", "-", "[1, 2", "nul", "true", "{} sk-", "[] \"a", "[\"\\u00", "{a", "é", ""]
+    {
+        let want = if text.ends_with('0') { "[\"" } else { text };
+        for (cut, _) in text.char_indices().chain([(text.len(), ' ')]) {
+            let (head, tail) = text.split_at(cut);
+            assert_eq!(run(output().json_stream(), [head, tail]).unwrap(), want, "{text} cut at {cut}");
+        }
+        assert_eq!(run(output().json_stream(), single(text)).unwrap(), want);
+    }
+}
+
+#[test]
+fn placeholders_survive_every_kind_of_end() {
+    let sanitizer =
+        Sanitizer::builder().detector(Personal::new(), Action::Redact).numbered_placeholders().build().unwrap();
+    for end in [
+        "]",
+        ", ",
+        ", 12",
+        ", true",
+        ", tru",
+        ", 12x",
+        ", \"b",
+        ", \"\\u00",
+        ", bob@example.org",
+        ", é bob@example.org",
+        "",
+    ] {
+        let mut stream = sanitizer.json_stream();
+        stream.push(&format!("[\"ann@example.org\"{end}")).unwrap();
+        stream.finish().unwrap();
+        assert_eq!(stream.into_placeholders().restore("[EMAIL_1]"), "ann@example.org", "{end}");
+    }
+}
+
+#[test]
 fn what_blocks_stops_the_stream() {
     let sanitizer = Sanitizer::builder().detector(Secrets::new(), Action::Block).build().unwrap();
     let mut stream = sanitizer.json_stream();
@@ -104,6 +142,7 @@ proptest! {
             "[IN", "ST]", "4111111111111111", "",
         ]), 0..6),
         escapes in any::<bool>(),
+        cut in any::<Index>(),
     ) {
         let quoted = |text: &str| {
             let units = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
@@ -113,6 +152,8 @@ proptest! {
         let text = format!("[{}]", items.join(", "));
         let whole = clean(&text);
         prop_assert_eq!(run(output().json_stream(), single(&text)).unwrap(), whole.clone());
+        let (head, tail) = text.split_at(text.floor_char_boundary(cut.index(text.len() + 1)));
+        prop_assert_eq!(run(output().json_stream(), [head, tail]).unwrap(), whole.clone());
         let read: serde_json::Value = serde_json::from_str(&whole).unwrap();
         prop_assert_eq!(read.as_array().unwrap().len(), strings.len());
         for (item, said) in read.as_array().unwrap().iter().zip(&strings) {
