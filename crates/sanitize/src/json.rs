@@ -200,33 +200,22 @@ impl JsonStream {
     }
 
     fn string<'t>(&mut self, mut string: Box<InString>, text: &'t str) -> &'t str {
-        let plain = match string.escape {
-            Escape::None => text.bytes().take_while(|byte| !matches!(byte, b'"' | b'\\')).count(),
-            _ => 0,
-        };
-        let (plain, rest) = text.split_at(plain);
-        if !plain.is_empty() {
-            let lone = string.high.take().map(|_| char::REPLACEMENT_CHARACTER);
-            self.encode(string.stream.push(&lone.into_iter().collect::<String>()));
-            self.encode(string.stream.push(plain));
+        let (decoded, behind) = string.decode(text);
+        // At once, as each push is judged.
+        if !decoded.is_empty() {
+            self.encode(string.stream.push(&decoded));
+        }
+        if self.blocked.is_some() {
+            return "";
+        }
+        let Some(behind) = behind else {
             self.at = Place::String(string);
-            return rest;
-        }
-        let mut chars = rest.chars();
-        let Some(ch) = chars.next() else { return rest };
-        if matches!(string.escape, Escape::None) && ch == '"' {
-            if string.high.is_some() {
-                self.encode(string.stream.push("\u{fffd}"));
-            }
-            let InString { stream, from, .. } = *string;
-            self.end_stream(stream, from, true);
-            self.out.push('"');
-            return chars.as_str();
-        }
-        let decoded = string.escaped(ch);
-        self.encode(string.stream.push(&decoded));
-        self.at = Place::String(string);
-        chars.as_str()
+            return "";
+        };
+        let InString { stream, from, .. } = *string;
+        self.end_stream(stream, from, true);
+        self.out.push('"');
+        behind
     }
 
     fn end_stream(&mut self, mut stream: StreamSanitizer, from: usize, is_string: bool) {
@@ -276,14 +265,38 @@ impl JsonStream {
 }
 
 impl InString {
-    /// What a character of an escape adds to the decoded string.
-    fn escaped(&mut self, ch: char) -> String {
+    /// What `text` adds to the decoded string, and what stands behind the quote that ends it, if it does.
+    fn decode<'t>(&mut self, text: &'t str) -> (String, Option<&'t str>) {
         let mut decoded = String::new();
+        let mut rest = text;
+        loop {
+            if matches!(self.escape, Escape::None) {
+                let plain = rest.bytes().take_while(|byte| !matches!(byte, b'"' | b'\\')).count();
+                let (plain, behind) = rest.split_at(plain);
+                if !plain.is_empty() {
+                    self.unpaired(&mut decoded);
+                    decoded.push_str(plain);
+                }
+                if let Some(behind) = behind.strip_prefix('"') {
+                    self.unpaired(&mut decoded);
+                    return (decoded, Some(behind));
+                }
+                rest = behind;
+            }
+            let mut chars = rest.chars();
+            let Some(ch) = chars.next() else { return (decoded, None) };
+            self.escaped(ch, &mut decoded);
+            rest = chars.as_str();
+        }
+    }
+
+    /// Adds what a character of an escape adds to the decoded string.
+    fn escaped(&mut self, ch: char, decoded: &mut String) {
         match std::mem::replace(&mut self.escape, Escape::None) {
             Escape::None => self.escape = Escape::Begun,
             Escape::Begun if ch == 'u' => self.escape = Escape::Unicode(0, 0),
             Escape::Begun => {
-                self.unpaired(&mut decoded);
+                self.unpaired(decoded);
                 decoded.push(match ch {
                     'n' => '\n',
                     'r' => '\r',
@@ -294,13 +307,12 @@ impl InString {
                 });
             }
             Escape::Unicode(value, count) => match ch.to_digit(16).and_then(|digit| u16::try_from(digit).ok()) {
-                Some(digit) if count == 3 => self.unit((value << 4) | digit, &mut decoded),
+                Some(digit) if count == 3 => self.unit((value << 4) | digit, decoded),
                 Some(digit) => self.escape = Escape::Unicode((value << 4) | digit, count + 1),
                 // Not an escape: whoever reads it will refuse it, or take it as it is.
                 None => decoded.push(ch),
             },
         }
-        decoded
     }
 
     /// A unit of UTF-16.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use sanitize::{Action, Blocked, JsonStream, Personal, Placeholders, Sanitizer, Secrets};
+use sanitize::{Action, Blocked, JsonStream, Links, Personal, Placeholders, Sanitizer, Secrets};
 
 use crate::{output, single};
 
@@ -103,6 +103,16 @@ fn placeholders_survive_every_kind_of_end() {
         stream.finish().unwrap();
         assert_eq!(stream.into_placeholders().restore("[EMAIL_1]"), "ann@example.org", "{end}");
     }
+}
+
+/// Were each escape judged alone, this would take hundreds of times as long.
+#[test]
+fn a_long_string_of_escapes_is_finished() {
+    let builder =
+        Sanitizer::builder().detector(Secrets::new(), Action::Redact).detector(Personal::new(), Action::Redact);
+    let sanitizer = builder.detector(Links::new(["a.test"]), Action::Redact).build().unwrap();
+    let text = format!("[\"{}\"]", "\\u0067\\n\\\"".repeat(1 << 18));
+    assert_eq!(run(sanitizer.json_stream(), [&*text]).unwrap(), text.replace("\\u0067", "g"));
 }
 
 #[test]
