@@ -11,7 +11,7 @@ use crate::finding::{Finding, Label};
 const MAX_LEN: usize = 40;
 /// How many values are told apart; those beyond have no number and no way back.
 const MAX_VALUES: usize = 1024;
-/// The largest number that is believed of a placeholder that a text holds already.
+/// The largest number. Numbers that a text holds already are left out up to here, so there must be none beyond.
 const MAX_NUMBER: u32 = 999_999;
 /// What values are called.
 const WORDS: [&str; 8] = ["SECRET", "EMAIL", "CARD", "IBAN", "PHONE", "SSN", "IP", "PERSONAL"];
@@ -79,7 +79,8 @@ impl Placeholders {
         if let Some(number) = self.known.numbers.get(&key).filter(|_| is_whole) {
             return Some(written_as(word, *number));
         }
-        if self.known.numbers.len() >= MAX_VALUES {
+        let is_last = self.known.last.get(word).is_some_and(|last| *last >= MAX_NUMBER);
+        if is_last || self.known.numbers.len() >= MAX_VALUES {
             return Some(format!("[{word}]"));
         }
         let known = Arc::make_mut(&mut self.known);

@@ -73,6 +73,18 @@ fn placeholders_that_a_text_holds_already_stand_for_nothing() {
 }
 
 #[test]
+fn there_is_no_number_beyond_the_largest() {
+    let (sanitizer, mut placeholders) = (numbered(), Placeholders::new());
+    let text = "[EMAIL_999999] [EMAIL_1000000] [PHONE_999998]";
+    placeholders.reserve(text);
+    let clean =
+        checked(&sanitizer, &mut placeholders, "ann@example.org, bob@example.org, +49 30 901820, +49 30 901821");
+    assert_eq!(clean, "[EMAIL], [EMAIL], [PHONE_999999], [PHONE]");
+    assert_eq!(placeholders.restore(&clean), "[EMAIL], [EMAIL], +49 30 901820, [PHONE]");
+    assert_eq!(placeholders.restore(text), text);
+}
+
+#[test]
 fn what_goes_on_behind_its_proof_has_a_number_of_its_own() {
     let (sanitizer, mut placeholders) = (numbered(), Placeholders::new());
     let token = |body: &str| ["eyJhbGciOiJIUzI1NiJ9.", "eyJzdWIiOiIxMjM0In0.", body].concat();
