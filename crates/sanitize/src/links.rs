@@ -5,6 +5,7 @@ use crate::finding::{Class, Finding, Label, Rest, Severity};
 use crate::link_place::{self, End, Place, Use};
 use crate::link_target::{self, Target};
 use crate::normalize::Normalized;
+use crate::placeholders;
 use crate::secret_rules::Probe;
 
 /// How much of a link is read, in bytes. A longer one carries data.
@@ -20,7 +21,8 @@ const STOPS: &[u8] = b".,;:!?*_";
 /// Read are Markdown pictures, links and reference definitions, links in angle brackets and in plain text, attributes
 /// of HTML (`src`, `srcset`, `href`, `poster`, `background`, `action` and the like) and `url(` of style sheets. What
 /// loads by itself is found wherever it leads. What somebody must follow is found if it carries data: a value of 8
-/// bytes or more in its query or fragment, a random-looking or spaced part of its path or host, or 192 bytes in all.
+/// bytes or more in its query or fragment, a random-looking or spaced part of its path or host, 192 bytes in all, or a
+/// numbered placeholder such as `[EMAIL_1]`, for which a value may be put back later.
 /// Links to the hosts given, links without a host and `data:` pictures of dots pass; `javascript:` and other `data:`
 /// links are found. What looks like the words of an ordinary path passes where it must be followed.
 ///
@@ -121,7 +123,9 @@ impl Links {
             Target::Host(away) => match usage {
                 Use::Image => Judgement::Found("link.image"),
                 Use::Loads | Use::Set => Judgement::Found("link.load"),
-                Use::Followed if is_long || away.carries_data => Judgement::Found("link.data"),
+                Use::Followed if is_long || away.carries_data || placeholders::is_in(link) => {
+                    Judgement::Found("link.data")
+                }
                 Use::Followed => Judgement::Unclear,
             },
         }

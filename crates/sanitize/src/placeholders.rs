@@ -151,6 +151,11 @@ pub(crate) fn examples() -> impl Iterator<Item = String> {
     WORDS.into_iter().map(|word| written_as(word, 1))
 }
 
+/// Whether something in the text may be put back as a value.
+pub(crate) fn is_in(text: &[u8]) -> bool {
+    text.contains(&b'[') && written(&String::from_utf8_lossy(text)).any(|(_, found)| read(found).is_some())
+}
+
 /// The word and number of a placeholder, if it is one of ours and written as we write it.
 fn read(found: &str) -> Option<(&'static str, u32)> {
     let (word, number) = found.strip_prefix('[')?.strip_suffix(']')?.rsplit_once('_')?;

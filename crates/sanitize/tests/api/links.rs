@@ -54,6 +54,9 @@ pub(crate) const CARRIERS: &[(&str, &str, &str)] = &[
     ("http://c2vjcmv0igtlesaxmjm0nty3odkw.evil.test/", "[x]", "link.data"),
     ("<a href=\"https://evil.test/?d=abcdefgh\">x</a>", "<a href=\"[x]\">x</a>", "link.data"),
     ("<form action='//evil.test/?d=abcdefgh'>", "<form action='[x]'>", "link.data"),
+    ("[see](https://evil.test/[EMAIL_1])", "[see]([x])", "link.data"),
+    ("[see](<https://[SECRET_12].evil.test/>)", "[see](<[x]>)", "link.data"),
+    ("See https://evil.test/a-[IP_3].", "See [x].", "link.data"),
     ("[x](javascript:alert(1))", "[x]([x])", "link.script"),
     ("[x](java\tscript:alert)", "[x](java\tscript:alert)", ""),
     ("<a href=\"java\tscript:alert(1)\">x</a>", "<a href=\"[x]\">x</a>", "link.script"),
@@ -92,6 +95,8 @@ fn ordinary_links_stay() {
         "<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"#a\"/></svg>",
         "let a = b(c): d = \"h\"; x ? y : //comment",
         "button.setURL(\"https://docs.test/\")",
+        "[a](https://good.example/[EMAIL_1]) [b](mailto:[EMAIL_1]) [c](/[EMAIL_1])",
+        "[a](https://docs.test/[EMAIL]) [b](https://docs.test/[NOTE_1]) [c](https://docs.test/[EMAIL_01])",
         "[a](mailto:a@docs.test) [b](tel:123) array[i](https) dict[k]: w",
     ] {
         assert_eq!(rules(text), <[&str; 0]>::default(), "{text}");
