@@ -6,7 +6,7 @@ use crate::finding::Class;
 /// What happens to a link at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// A picture of Markdown: loads by itself.
+    /// A picture of Markdown, or a definition that one may refer to: loads by itself.
     Image,
     /// Anything else that loads by itself.
     Loads,
@@ -101,7 +101,7 @@ fn bracketed(left: &[u8], end: Option<End>) -> Option<Place> {
         let usage = if is_image(label) { Use::Image } else { Use::Followed };
         return Some(Place::new(usage, end.unwrap_or(End::Bracket)));
     }
-    left.ends_with(b"]:").then_some(Place::new(Use::Followed, end.unwrap_or(End::Bracket)))
+    left.ends_with(b"]:").then_some(Place::new(Use::Image, end.unwrap_or(End::Bracket)))
 }
 
 /// Whether the label that ends here began with `![`.

@@ -20,10 +20,10 @@ const STOPS: &[u8] = b".,;:!?*_";
 ///
 /// Read are Markdown pictures, links and reference definitions, links in angle brackets and in plain text, attributes
 /// of HTML (`src`, `srcset`, `href`, `poster`, `background`, `action` and the like) and `url(` of style sheets. What
-/// loads by itself is found wherever it leads. What somebody must follow is found if it carries data: a value of 8
-/// bytes or more in its query or fragment, a random-looking or spaced part of its path or host, 192 bytes in all, or a
-/// numbered placeholder such as `[EMAIL_1]`, for which a value may be put back later.
-/// Links to the hosts given, links without a host and `data:` pictures of dots pass; `javascript:` and other `data:`
+/// loads by itself is found wherever it leads, a reference definition too, since a picture may refer to it. What
+/// somebody must follow is found if it carries data: a value of 8 bytes or more in its query or fragment, a
+/// random-looking or spaced part of its path or host, 192 bytes in all, or a numbered placeholder such as `[EMAIL_1]`,
+/// for which a value may be put back later. Links to the hosts given, links without a host and `data:` pictures of dots pass; `javascript:` and other `data:`
 /// links are found. What looks like the words of an ordinary path passes where it must be followed.
 ///
 /// Hosts are compared as browsers read them: without what stands before `@`, without port and final dot, in any case,
