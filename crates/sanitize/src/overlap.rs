@@ -18,10 +18,12 @@ const MOST: usize = 150;
 /// How many bytes of letters and digits of the prompts are remembered.
 const MAX_PROMPTS: usize = 256 << 10;
 
-/// Finds a long part of a system prompt that is repeated word for word, whatever the case, white space and punctuation.
+/// Finds a long part of a system prompt that is repeated word for word, whatever the case, white space and punctuation
+/// as far as the part, with them, fits in 192 bytes.
 ///
 /// It looks for a run of letters and digits whose every eight bytes stand in a prompt. Made for a request from its own
-/// prompts: that costs about as much as sorting their bytes. What is reworded, translated or encoded passes.
+/// prompts: that costs about as much as sorting their bytes. What is reworded, translated or encoded passes, and so does
+/// what is stretched: 100 letters with a space behind each are 200 bytes.
 #[derive(Debug, Clone)]
 pub struct Overlap {
     /// Every eight bytes in a row of the prompts, in order.

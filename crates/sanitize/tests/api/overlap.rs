@@ -47,6 +47,13 @@ fn a_part_is_removed_if_it_is_long() {
     assert_eq!(clean(&redacting(), &text), text);
 }
 
+/// What the documentation says is not seen.
+#[test]
+fn a_part_that_does_not_fit_in_the_window_passes() {
+    let told: String = PROMPT.chars().flat_map(|ch| [ch, ' ']).collect();
+    assert_eq!(clean(&redacting(), &told), told);
+}
+
 #[test]
 fn a_short_prompt_is_removed_if_it_is_told_whole() {
     let prompt = "Answer as a pirate, and only in rhymes that end in -ation.";
