@@ -28,6 +28,8 @@ pub struct JsonStream {
     findings: Vec<Finding>,
     action: Action,
     blocked: Option<Blocked>,
+    /// Looks at the text as it is written.
+    written: Option<Box<StreamSanitizer>>,
     /// How many bytes were read.
     seen: usize,
 }
@@ -60,8 +62,18 @@ enum Escape {
 impl JsonStream {
     pub(crate) fn new(policy: Arc<Policy>, placeholders: Placeholders) -> Self {
         let (at, out, findings) = (Place::Between, String::new(), Vec::new());
-        let (action, blocked, restorer) = (Action::Allow, None, None);
-        Self { policy, placeholders, restorer, at, out, findings, action, blocked, seen: 0 }
+        let (action, blocked, restorer, written) = (Action::Allow, None, None, None);
+        Self { policy, placeholders, restorer, at, out, findings, action, blocked, written, seen: 0 }
+    }
+
+    /// Also looks at the text as it is written, for what no single string shows: a password that only its name tells, a
+    /// word split over two strings. It changes nothing but [`written_findings`](Self::written_findings). Costs about as
+    /// much again.
+    #[must_use]
+    pub fn reporting_written(mut self) -> Self {
+        let stream = StreamSanitizer::new(Arc::clone(&self.policy), Placeholders::new());
+        self.written = Some(Box::new(stream));
+        self
     }
 
     /// Puts the values that the placeholders stood for at the start back into every string.
@@ -76,6 +88,10 @@ impl JsonStream {
     /// # Errors
     /// [`Blocked`] as for [`StreamSanitizer::push`].
     pub fn push(&mut self, chunk: &str) -> Result<String, Blocked> {
+        if let Some(written) = &mut self.written {
+            // That it blocks is told by its action.
+            let _ = written.push(chunk);
+        }
         let mut rest = chunk;
         while self.blocked.is_none() && !rest.is_empty() {
             let before = rest.len();
@@ -90,6 +106,9 @@ impl JsonStream {
     /// # Errors
     /// [`Blocked`] as for [`StreamSanitizer::push`].
     pub fn finish(&mut self) -> Result<String, Blocked> {
+        if let Some(written) = &mut self.written {
+            let _ = written.finish();
+        }
         // A word that is none ends as plain text, which has an end of its own.
         while self.blocked.is_none() {
             match std::mem::replace(&mut self.at, Place::Between) {
@@ -114,6 +133,18 @@ impl JsonStream {
     /// The strongest action that was taken in what has ended so far.
     pub fn action(&self) -> Action {
         self.action
+    }
+
+    /// What the text as it is written has shown so far, in strings and across them, at most [`MAX_FINDINGS`]; nothing
+    /// unless [`reporting_written`](Self::reporting_written) was called. Complete once the text is finished, when the
+    /// strings it is about have left.
+    pub fn written_findings(&self) -> &[Finding] {
+        self.written.as_ref().map_or(&[], |written| written.findings())
+    }
+
+    /// The strongest action that those findings would lead to in plain text.
+    pub fn written_action(&self) -> Action {
+        self.written.as_ref().map_or(Action::Allow, |written| written.action())
     }
 
     /// What the placeholders stand for, with those that were added. Complete once the text is finished.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use sanitize::{Action, Blocked, JsonStream, Links, Personal, Placeholders, Sanitizer, Secrets};
+use sanitize::{Action, Blocked, Canary, JsonStream, Links, Personal, Placeholders, Sanitizer, Secrets};
 
 use crate::{output, single};
 
@@ -130,6 +130,27 @@ fn findings_have_the_place_of_their_string() {
     let mut stream = output().json_stream();
     stream.push(r#"{"a":"x glpat-a1b2c3d4e5f6g7h8i9j0"}"#).unwrap();
     assert_eq!(stream.findings()[0].range().map(|range| range.start), Some(7));
+}
+
+#[test]
+fn what_only_the_written_text_shows_is_reported_if_asked_for() {
+    let split = Canary::new(["c4n4ry7f3a9b2e51d8"]).unwrap();
+    let blocking = Sanitizer::builder().detector(split, Action::Block).build().unwrap();
+    let cases = [
+        (output(), r#"{"password":"q8Zk2mP9xL4v"}"#, "secret.assigned", Action::Redact),
+        (blocking, r#"["c4n4ry7f", "3a9b2e51d8"]"#, "canary", Action::Block),
+    ];
+    for (sanitizer, text, rule, action) in cases {
+        let mut stream = sanitizer.json_stream().reporting_written();
+        let cleaned: String = single(text).map(|chunk| stream.push(chunk).unwrap()).collect();
+        assert_eq!(cleaned + &stream.finish().unwrap(), text);
+        assert_eq!((stream.action(), stream.written_action()), (Action::Allow, action), "{text}");
+        assert_eq!(stream.written_findings()[0].rule(), rule);
+        let mut stream = sanitizer.json_stream();
+        stream.push(text).unwrap();
+        stream.finish().unwrap();
+        assert_eq!((stream.written_findings().len(), stream.written_action()), (0, Action::Allow));
+    }
 }
 
 #[test]
