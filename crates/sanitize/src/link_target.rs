@@ -25,6 +25,8 @@ pub(crate) enum Target {
 pub(crate) struct Away {
     /// In lower case, without what stands before `@`, port and final dots.
     pub(crate) host: Vec<u8>,
+    /// The host where Markdown takes away backslashes before punctuation, if that is another.
+    pub(crate) unescaped: Option<Vec<u8>>,
     /// Whether the end of the host is in sight.
     pub(crate) is_whole: bool,
     pub(crate) carries_data: bool,
@@ -45,7 +47,7 @@ pub(crate) fn read(link: &[u8]) -> Target {
                 };
             }
             // In Markdown a backslash before punctuation is not seen.
-            Some(b'\\') if bytes.peek() == Some(&b':') => {}
+            Some(b'\\') if bytes.peek().is_none_or(|next| *next == b':') => {}
             Some(b'.') if scheme == b"www" => return host(bytes),
             Some(byte) if byte.is_ascii_alphabetic() && scheme.len() < LONGEST => {
                 scheme.push(byte.to_ascii_lowercase());
@@ -84,10 +86,31 @@ fn document(bytes: impl Iterator<Item = u8>) -> Target {
 
 fn host(bytes: impl Iterator<Item = u8>) -> Target {
     let bytes: Vec<u8> = bytes.skip_while(|byte| matches!(byte, b'/' | b'\\')).collect();
+    let Some((host, is_whole, carries_data)) = named(&bytes) else { return Target::Unclear };
+    let plain = unescaped(&bytes);
+    let other = (plain != bytes).then(|| named(&plain)).flatten();
+    let (unescaped, is_other_whole) = other.map(|(host, is_whole, _)| (host, is_whole)).unzip();
+    Target::Host(Away { host, unescaped, is_whole: is_whole && is_other_whole.unwrap_or(true), carries_data })
+}
+
+/// A link as Markdown reads it: backslashes before punctuation are not seen.
+fn unescaped(link: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(link.len());
+    let mut bytes = link.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' || !bytes.peek().is_some_and(u8::is_ascii_punctuation) {
+            plain.push(byte);
+        }
+    }
+    plain
+}
+
+/// The host that a link names behind its scheme, whether its end is in sight, and whether the link carries data.
+fn named(bytes: &[u8]) -> Option<(Vec<u8>, bool, bool)> {
     let end = bytes.iter().position(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'));
     let (authority, behind) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or_default();
     if authority.is_empty() && end.is_none() {
-        return Target::Unclear;
+        return None;
     }
     let host = authority.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
     let port = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -100,7 +123,9 @@ fn host(bytes: impl Iterator<Item = u8>) -> Target {
         host.pop();
     }
     let carries_data = host.split(|byte| *byte == b'.').any(is_random) || carries(behind);
-    Target::Host(Away { host, is_whole: end.is_some(), carries_data })
+    // Behind a last backslash the host may go on.
+    let is_whole = end.is_some() && behind != b"\\";
+    Some((host, is_whole, carries_data))
 }
 
 /// Whether what follows the host has room for something that was read elsewhere.

@@ -113,12 +113,10 @@ impl Links {
             Target::Script => Judgement::Found("link.script"),
             Target::Unclear if is_long => Judgement::Found("link.data"),
             Target::Unclear => Judgement::Unclear,
-            Target::Host(away) if self.is_allowed(&away.host) => {
-                if away.is_whole {
-                    Judgement::Passes
-                } else {
-                    Judgement::Unclear
-                }
+            Target::Host(away)
+                if self.is_allowed(&away.host) && away.unescaped.iter().all(|host| self.is_allowed(host)) =>
+            {
+                if away.is_whole { Judgement::Passes } else { Judgement::Unclear }
             }
             Target::Host(away) => match usage {
                 Use::Image => Judgement::Found("link.image"),
