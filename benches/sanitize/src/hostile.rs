@@ -3,12 +3,15 @@
 use std::hint::black_box;
 
 use bench_sanitize::{at_most, texts};
-use sanitize::{Action, ControlTokens, Injection, Personal, Sanitizer, SanitizerBuilder, Score, Secrets};
+use sanitize::{Action, ControlTokens, Injection, Links, Personal, Sanitizer, SanitizerBuilder, Score, Secrets};
 
 use crate::best;
 
 const SMALL: usize = 1_000_000;
 const LARGE: usize = 10_000_000;
+/// The shorter of two mixed texts.
+const SHORT: usize = 32 << 10;
+const MIXTURES: usize = 400;
 
 /// What `Sanitizer::input_default` runs, without its limit of 1 MiB.
 fn input() -> SanitizerBuilder {
@@ -35,6 +38,42 @@ pub(crate) fn measure(only: &str) {
         table(&with_personal, |name| name.contains('@') && name.contains(only)),
     );
     at_most("S4", one.max(other), 2.0);
+}
+
+/// Texts mixed of pieces at two sizes: how many times as much a byte costs in one that is four times as long. Four is
+/// what a text costs that is read again from every piece of it.
+pub(crate) fn growth() {
+    let redacting = Sanitizer::builder()
+        .max_bytes(usize::MAX)
+        .detector(ControlTokens::new(), Action::Redact)
+        .detector(Secrets::new(), Action::Redact)
+        .detector(Personal::new(), Action::Redact)
+        .detector(Links::new(["a.test"]), Action::Redact)
+        .build()
+        .unwrap();
+    let mut worst: Vec<(f64, &str, String)> = Vec::new();
+    for (name, sanitizer) in [("input", input().build().unwrap()), ("output", redacting)] {
+        for piece in texts::mixtures(MIXTURES) {
+            let [short, long] = [SHORT, 4 * SHORT].map(|bytes| {
+                let text = texts::repeated(&piece, bytes);
+                best(3, || {
+                    let _ = black_box(sanitizer.check(black_box(&text)));
+                })
+            });
+            worst.push((long / short / 4.0, name, piece));
+        }
+    }
+    worst.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
+    println!(
+        "S4 times what a byte costs at {} KiB as at {} KiB, of {} mixtures",
+        (4 * SHORT) >> 10,
+        SHORT >> 10,
+        worst.len()
+    );
+    for (growth, name, piece) in worst.iter().take(5) {
+        println!("  {growth:>6.2} {name:<6} {piece:?}");
+    }
+    at_most("S4 growth", worst.first().map_or(0.0, |(growth, ..)| *growth), 2.0);
 }
 
 /// Prints a line for each text; returns the worst ratio.

@@ -1,6 +1,6 @@
 //! `just bench-sanitize`: what screening costs a prompt of 4 KB (S1), what its pattern layer costs beside others over the
 //! same rules (S2), and what texts cost that are made to be slow (S4). Prints a line for each case and for each goal.
-//! With an argument only S4, of the texts with that in their name.
+//! With an argument only S4, of the texts with that in their name; with `growth` only how the cost of mixed texts grows.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark fails by panicking, and prints")]
 
 mod hostile;
@@ -22,7 +22,12 @@ fn main() {
         whole_screen();
         patterns::measure();
     }
-    hostile::measure(&only);
+    if only != "growth" {
+        hostile::measure(&only);
+    }
+    if only.is_empty() || only == "growth" {
+        hostile::growth();
+    }
 }
 
 /// Seconds that this thread computed so far. While others use the core it stands still.

@@ -93,6 +93,90 @@ pub fn hostile(bytes: usize) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// What texts are mixed of that may be read again and again: beginnings without an end, codes that say nothing, gaps.
+const PIECES: &[&str] = &[
+    "aBcD",
+    "QUFB",
+    "AQAB",
+    "aQBnAG4A",
+    "00",
+    "61",
+    "0x61",
+    "\\x61",
+    "01100001",
+    "00000001",
+    "MFRGG",
+    "%61",
+    "&#x61;",
+    "&#",
+    "\\u00",
+    ".-",
+    "i",
+    "i.g",
+    "1gn0r3",
+    "vtaber",
+    "erongi",
+    "ignore ",
+    "=",
+    "/",
+    "+",
+    " ",
+    " ",
+    "  ",
+    "\n",
+    ",",
+    ", ",
+    ":",
+    "-",
+    "x",
+    "_",
+    "pwd=qZ8+kL3/",
+    "token: ",
+    "eyJhbGciOiJIUzI1NiJ9.",
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhk",
+    "PRIVATE KEY-----",
+    "ghp_",
+    "AKIA",
+    "http://e.test/?a=bcdefghijkl",
+    "![",
+    "](",
+    "]: ",
+    "<img src=\"",
+    "url(",
+    "a@b.test",
+    "+49 30 ",
+    "4111 1111 ",
+    "phone ",
+    "\nSYSTEM",
+    "<|",
+    "[INST",
+    "\u{e0041}",
+    "\u{fe01}",
+    "\u{301}",
+    "\u{430}",
+    "\u{200b}",
+];
+
+/// So many pieces of text, each mixed of two to five of [`PIECES`]; the same ones every time.
+pub fn mixtures(count: usize) -> Vec<String> {
+    // Knuth, "The Art of Computer Programming", volume 2, 3.3.4: MMIX.
+    let mut state = 1_u64;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut mixed = |_| {
+        let pieces = (0..2 + next(4)).filter_map(|_| PIECES.get(next(PIECES.len())));
+        pieces.copied().collect()
+    };
+    (0..count).map(&mut mixed).collect()
+}
+
+/// So many bytes of one piece over and over.
+pub fn repeated(piece: &str, bytes: usize) -> String {
+    repeat_to([piece].into_iter(), bytes)
+}
+
 fn repeat_to<'p>(pieces: impl Iterator<Item = &'p str> + Clone, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 256);
     for piece in pieces.cycle() {
