@@ -14,7 +14,7 @@ const MIN_DECODED: usize = 8;
 const PROBE: usize = 24;
 /// How many decoded bytes may follow what can be read before reading ends. Without an end every run of digits would be
 /// read to the end of the text, and the next one again.
-const MAX_UNREADABLE: usize = 96;
+const MAX_UNREADABLE: usize = 48;
 /// The most bytes between two groups.
 const MAX_GAP: usize = 4;
 
