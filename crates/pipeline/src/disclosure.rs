@@ -40,6 +40,11 @@ impl Default for Disclosure {
 }
 
 impl Disclosure {
+    /// Whether numbers are made less exact, which takes time.
+    pub(crate) fn perturbs(&self) -> bool {
+        self.scores.is_some() || self.vectors.is_some()
+    }
+
     /// Whether a request asks for what this cannot make less of: scores that come as texts.
     pub(crate) fn is_evaded(&self, asked: &InferenceRequest) -> bool {
         self.scores.is_some() && asked.wants_classes()
@@ -54,7 +59,7 @@ impl Disclosure {
         if let Some((most, decimals)) = self.logprobs {
             answer.limit_logprobs(most, decimals);
         }
-        if self.scores.is_some() || self.vectors.is_some() {
+        if self.perturbs() {
             let inputs = Inputs::of_request(asked);
             let mut rows = 0;
             answer.map_numbers(|at, values| {

@@ -206,7 +206,7 @@ pub(crate) fn judged(judgement: &Judgement, mode: Mode) -> impl Iterator<Item = 
         label,
         action: "block".to_owned(),
         pointer: String::new(),
-        mode: mode_word(mode).to_owned(),
+        mode: mode.as_str().to_owned(),
     })
 }
 
@@ -226,25 +226,10 @@ fn keep(noted: &mut Vec<Noted>, finding: &Finding, pointer: &str, most: usize) {
         noted.push(Noted {
             detector: finding.label().as_str().to_owned(),
             label: finding.rule().to_owned(),
-            action: action_word(finding.action()).to_owned(),
+            action: finding.action().as_str().to_owned(),
             pointer: pointer.to_owned(),
-            mode: mode_word(finding.mode()).to_owned(),
+            mode: finding.mode().as_str().to_owned(),
         });
-    }
-}
-
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Observe => "observe",
-        _ => "enforce",
-    }
-}
-
-fn action_word(action: Action) -> &'static str {
-    match action {
-        Action::Block => "block",
-        Action::Redact => "redact",
-        _ => "allow",
     }
 }
 

@@ -133,7 +133,7 @@ impl Pipeline {
         let screened = admitted.screen_in(&policy.screening, &*self.queries, &self.cores, &self.metrics).await?;
         let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
         let answering = committed.infer(&self.metrics).await?;
-        answering.screen_out(policy, self.digests.clone()).await
+        answering.screen_out(policy, self.digests.clone(), &self.cores).await
     }
 
     /// A request that is wrong in itself costs one request on its way out, so that looking for what

@@ -11,6 +11,7 @@ use core_validate::{Encoded, Head, InferenceAnswer, InferenceRequest, Operation,
 use futures_core::Stream;
 use keys::Principal;
 use ratelimit_redis::Standing;
+use tokio::sync::Semaphore;
 
 use crate::code::{Code, Step};
 use crate::infer::{Answering, refuse};
@@ -23,6 +24,8 @@ use crate::ticket::{End, Ticket};
 
 /// Answers above this size are screened off the event loop.
 const LARGE: usize = 64 << 10;
+/// The same for answers whose numbers are made less exact.
+const LARGE_NUMBERS: usize = 1 << 10;
 
 /// What goes back to the caller.
 pub struct Answer {
@@ -46,7 +49,12 @@ pub enum AnswerBody {
 
 impl Answering {
     /// Screens a whole answer, or wraps a stream so that each piece is screened on its way.
-    pub(crate) async fn screen_out(self, policy: Arc<Policy>, digests: DigestKey) -> Result<Answer, Rejection> {
+    pub(crate) async fn screen_out(
+        self,
+        policy: Arc<Policy>,
+        digests: DigestKey,
+        cores: &Arc<Semaphore>,
+    ) -> Result<Answer, Rejection> {
         let Self { mut ticket, asked, wants_usage, model, standings, answer, response, in_flight } = self;
         let request_id = ticket.about.request_id.clone();
         let principal = ticket.about.principal.clone();
@@ -54,7 +62,7 @@ impl Answering {
             InferenceResponse::Full(head, bytes) => {
                 let _busy = in_flight;
                 let whole = Whole { ticket, asked, head, bytes, model, answer };
-                whole.screened(policy, digests).await?
+                whole.screened(policy, digests, cores).await?
             }
             InferenceResponse::Stream(events) => {
                 ticket.leave_room();
@@ -86,12 +94,24 @@ struct Whole {
 
 impl Whole {
     /// Screens the answer, off the event loop when it is large.
-    async fn screened(self, policy: Arc<Policy>, digests: DigestKey) -> Result<AnswerBody, Rejection> {
-        if self.bytes.len() <= LARGE {
+    async fn screened(
+        self,
+        policy: Arc<Policy>,
+        digests: DigestKey,
+        cores: &Arc<Semaphore>,
+    ) -> Result<AnswerBody, Rejection> {
+        let large = if self.model.disclosure().perturbs() { LARGE_NUMBERS } else { LARGE };
+        if self.bytes.len() <= large {
             return self.screen(&policy, &digests);
         }
         let about = self.ticket.about.clone();
-        let screened = tokio::task::spawn_blocking(move || self.screen(&policy, &digests)).await;
+        let core = cores.clone().acquire_owned().await;
+        let screened = tokio::task::spawn_blocking(move || {
+            let screened = self.screen(&policy, &digests);
+            drop(core);
+            screened
+        });
+        let screened = screened.await;
         screened.unwrap_or_else(|_| Err(Rejection::new(about, Step::ScreenOut, Code::Internal)))
     }
 

@@ -71,6 +71,17 @@ pub enum Severity {
     High,
 }
 
+impl Severity {
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
 /// What to do with a text in which something was found. Ordered by strength.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -83,6 +94,17 @@ pub enum Action {
     Block,
 }
 
+impl Action {
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Redact => "redact",
+            Self::Block => "block",
+        }
+    }
+}
+
 /// Whether a detector's findings have consequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -91,6 +113,16 @@ pub enum Mode {
     Enforce,
     /// Its findings are reported and change neither text nor verdict.
     Observe,
+}
+
+impl Mode {
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
 }
 
 /// Text that belongs to a finding although its end was not yet in sight.

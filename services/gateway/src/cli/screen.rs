@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use core_validate::ModelName;
 use pipeline::{ScreenRules, TextDigest};
-use sanitize::{Action, Calibration, Finding, Mode, Normalized, Sanitizer, Score, Severity, Verdict};
+use sanitize::{Action, Calibration, Finding, Normalized, Sanitizer, Score, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -173,13 +173,13 @@ fn screen<'t>(asked: &Asked<'_>, text: &'t str) -> Screened<'t> {
 fn told(screened: &Screened<'_>) -> Vec<String> {
     let Screened { verdict, text, score, took } = screened;
     let size = text.len();
-    let action = action_word(verdict.action());
+    let action = verdict.action().as_str();
     let mut said = vec![format!("{action}, score {score:.3}, {size} bytes in {} us", took.as_micros())];
     for finding in verdict.findings() {
         let shown = finding.range().and_then(|range| text.get(range)).map(excerpt).unwrap_or_default();
         let place = finding.range().map(|range| format!(" at {}..{}", range.start, range.end)).unwrap_or_default();
-        let (action, mode) = (action_word(finding.action()), mode_word(finding.mode()));
-        let severity = severity_word(finding.severity());
+        let (action, mode) = (finding.action().as_str(), finding.mode().as_str());
+        let severity = finding.severity().as_str();
         said.push(format!(
             "  {} ({}, {severity}): {action}, {mode}{place}{shown}",
             finding.rule(),
@@ -205,7 +205,7 @@ fn answer(screened: &Screened<'_>, line: u64, id: &Value) -> Value {
     json!({
         "line": line,
         "id": id,
-        "action": action_word(verdict.action()),
+        "action": verdict.action().as_str(),
         "is_flagged": !verdict.findings().is_empty(),
         "score": (f64::from(*score) * 1e4).round() / 1e4,
         "findings": verdict.findings().iter().map(finding).collect::<Vec<_>>(),
@@ -217,32 +217,9 @@ fn finding(finding: &Finding) -> Value {
     json!({
         "rule": finding.rule(),
         "label": finding.label().as_str(),
-        "severity": severity_word(finding.severity()),
-        "action": action_word(finding.action()),
-        "mode": mode_word(finding.mode()),
+        "severity": finding.severity().as_str(),
+        "action": finding.action().as_str(),
+        "mode": finding.mode().as_str(),
         "range": finding.range().map(|range| [range.start, range.end]),
     })
-}
-
-fn action_word(action: Action) -> &'static str {
-    match action {
-        Action::Block => "block",
-        Action::Redact => "redact",
-        _ => "allow",
-    }
-}
-
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Observe => "observe",
-        _ => "enforce",
-    }
-}
-
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        _ => "high",
-    }
 }
