@@ -56,7 +56,7 @@ def loop(client):
     answer = client.chat.completions.create(model="echo-chat", messages=messages, tools=[tool], extra_body=extra)
     case("openai tool loop with a server's own fields", answer.choices[0].message.content == "You said: go on")
     try:
-        client.chat.completions.create(model="echo-chat", messages=messages, extra_body={"prompt_embeds": "x"})
+        client.chat.completions.create(model="echo-chat", messages=messages, extra_body={"own_field": "x"})
         case("openai unknown field", False)
     except openai.BadRequestError as error:
         case("openai unknown field", error.code == "unknown_field" and "allow_fields" in error.message, error.message)
