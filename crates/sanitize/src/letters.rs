@@ -1,5 +1,7 @@
 //! The letters and digits of a text without all that stands between them.
 
+use crate::plain_letters::narrow;
+
 /// A byte of a letter or digit in lower case, and the character it is from.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Letter {
@@ -83,12 +85,5 @@ pub(crate) fn each(text: &str, mut take: impl FnMut(Letter)) {
             }
         }
         start = end;
-    }
-}
-
-fn narrow(ch: char) -> char {
-    match ch {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(ch) - 0xfee0).unwrap_or(ch),
-        _ => ch,
     }
 }

@@ -28,6 +28,7 @@ mod personal;
 mod personal_context;
 mod personal_forms;
 mod placeholders;
+mod plain_letters;
 mod redactor;
 mod repetition;
 mod rules;
