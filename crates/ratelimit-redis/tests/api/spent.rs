@@ -32,6 +32,7 @@ async fn spend(limiter: Arc<RedisLimiter>, refused: Arc<tokio::sync::Notify>) ->
             Err(error) => {
                 assert_eq!(error, LimiterError::Unavailable);
                 refused.notify_one();
+                // As clients wait before they try again; nothing is ordered by it.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }

@@ -52,6 +52,7 @@ async fn spend(limiter: Arc<RedisLimiter>, key: String) -> u64 {
             Ok(_) => return released,
             Err(error) => {
                 assert_eq!(error, LimiterError::Unavailable, "another error than that redis is away");
+                // As clients wait before they try again.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
@@ -96,10 +97,12 @@ async fn spent() -> (u64, u64) {
     let budget = total(BUDGET).units();
     for share in KILLS {
         while left(&limiter).await as f64 > budget as f64 * (1.0 - share) {
+            // The clients need the server more than who watches them.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         server.kill().await;
         assert_eq!(limiter.check("any", total("1")).await.unwrap_err(), LimiterError::Unavailable, "refused meanwhile");
+        // For a while there is no server, as after a crash.
         tokio::time::sleep(Duration::from_millis(300)).await;
         server.restart().await;
         // The breaker lets one try in a quarter of a second.
