@@ -47,7 +47,7 @@ pub use names::{ModelName, NotAModelName};
 #[cfg(feature = "requests")]
 pub use oip::{ModelSpec, TensorSummary};
 #[cfg(feature = "requests")]
-pub use questions::{Question, Questions};
+pub use questions::{Question, Questions, TooManyQuestions};
 #[cfg(feature = "requests")]
 pub use request::{Dialect, Encoded, InferenceRequest, Operation, Origin, Text};
 #[cfg(feature = "requests")]

@@ -25,11 +25,20 @@ pub struct Questions {
     pub shared: Vec<u8>,
 }
 
+/// A request asks so many questions, more than the caller of [`InferenceRequest::questions`] takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} questions in one request")]
+pub struct TooManyQuestions(pub u64);
+
 impl InferenceRequest {
-    /// What is asked. The `id` and the `user` of a request are no part of it. Costs a pass and eight bytes a number.
-    pub fn questions(&self) -> Questions {
+    /// What is asked. The `id` and the `user` of a request are no part of it. Costs a pass, eight bytes a number and a
+    /// hundred a question.
+    ///
+    /// # Errors
+    /// [`TooManyQuestions`] for more than `most`, before any is made.
+    pub fn questions(&self, most: usize) -> Result<Questions, TooManyQuestions> {
         let mut questions = match &self.content {
-            Content::Tensors(request) => request.questions(self.rules.spec.as_ref()),
+            Content::Tensors(request) => request.questions(self.rules.spec.as_ref(), most)?,
             Content::Json(_) if self.operation() == Operation::Embed => self.embedded(),
             Content::Json(_) => {
                 let said: Vec<_> = self.texts().filter(|text| !text.is_key()).collect();
@@ -41,7 +50,10 @@ impl InferenceRequest {
         };
         questions.shared.push(0);
         questions.shared.extend_from_slice(self.version().unwrap_or_default().as_bytes());
-        questions
+        if questions.each.len() > most {
+            return Err(TooManyQuestions(questions.each.len() as u64));
+        }
+        Ok(questions)
     }
 
     fn embedded(&self) -> Questions {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audit::Noted;
-use core_validate::{InferenceAnswer, InferenceRequest, NumbersAt, Question, Questions};
+use core_validate::{InferenceAnswer, InferenceRequest, NumbersAt, Question, Questions, TooManyQuestions};
 use keys::Principal;
 use privacy::distinct::{
     Bucket, Counted, LedgerError, MAX_QUERIES, Query, QueryBudget, QueryKey, QueryLedger, Standing, Verdict,
@@ -50,6 +50,15 @@ impl Disclosure {
         self.scores.is_some() && asked.wants_classes()
     }
 
+    /// What a request asks, as far as somebody must know: who counts it, or makes its answer less exact.
+    pub(crate) fn questions(&self, asked: &InferenceRequest) -> Result<Option<Questions>, TooManyQuestions> {
+        match (&self.queries, self.perturbs()) {
+            (Some(_), _) => asked.questions(MAX_QUERIES).map(Some),
+            (None, true) => asked.questions(MAX_ROWS).map(Some),
+            (None, false) => Ok(None),
+        }
+    }
+
     /// Takes from an answer what is not told. `false` if nothing would be left of it, or if it has more rows than are
     /// made less of at once.
     pub(crate) fn withhold(&self, asked: &InferenceRequest, answer: &mut InferenceAnswer) -> bool {
@@ -60,7 +69,8 @@ impl Disclosure {
             answer.limit_logprobs(most, decimals);
         }
         if self.perturbs() {
-            let inputs = Inputs::of_request(asked);
+            let Ok(questions) = asked.questions(MAX_ROWS) else { return false };
+            let inputs = Inputs::new(questions);
             let mut rows = 0;
             answer.map_numbers(|at, values| {
                 rows += inputs.count(at, values.len());
@@ -106,8 +116,7 @@ enum Asked {
 }
 
 impl Inputs {
-    fn of_request(asked: &InferenceRequest) -> Self {
-        let Questions { each, shared } = asked.questions();
+    fn new(Questions { each, shared }: Questions) -> Self {
         let all = each.iter().flat_map(|question| question.numbers.iter().copied()).collect::<Vec<f64>>();
         let said: String = each.iter().map(|question| question.text.as_str()).collect();
         let all = match (all.is_empty(), said.is_empty()) {
@@ -170,14 +179,14 @@ fn written(numbers: &[f64], text: &str) -> String {
 pub(crate) enum NotAsked {
     /// The budget has no room for them.
     Spent(Standing),
-    /// They are more than can be counted at once.
-    TooMany(usize),
+    /// They are more than are taken at once.
+    TooMany(TooManyQuestions),
     /// Nobody knows how many there were.
     Unknown(LedgerError),
 }
 
 /// Counts the queries of a request for the key family and the tenant, both or none. `None` when the model has no
-/// budget.
+/// budget: then only whether they are too many to perturb the answer is asked.
 pub(crate) async fn count(
     disclosure: &Disclosure,
     ledger: &dyn QueryLedger,
@@ -185,11 +194,9 @@ pub(crate) async fn count(
     principal: &Principal,
     model: &str,
 ) -> Result<Option<Counted>, NotAsked> {
-    let Some((budget, key)) = &disclosure.queries else { return Ok(None) };
-    let queries = queries(request, key);
-    if queries.len() > MAX_QUERIES {
-        return Err(NotAsked::TooMany(queries.len()));
-    }
+    let questions = disclosure.questions(request).map_err(NotAsked::TooMany)?;
+    let (Some((budget, key)), Some(questions)) = (&disclosure.queries, questions) else { return Ok(None) };
+    let queries = queries(&questions, key);
     // In braces what all buckets of a call share, so that a cluster of Redis keeps them together.
     let tenant = format!("{{{}}}:model:{model}", principal.tenant());
     let family = format!("{tenant}:family:{}", principal.family());
@@ -212,12 +219,11 @@ pub(crate) fn past_soft(counted: &Counted) -> Option<Noted> {
     })
 }
 
-/// What a request asks: a query for each question.
-fn queries(request: &InferenceRequest, key: &QueryKey) -> Vec<Query> {
-    let Questions { each, shared } = request.questions();
+/// A query for each question.
+fn queries(Questions { each, shared }: &Questions, key: &QueryKey) -> Vec<Query> {
     let query = |Question { numbers, text }: &Question| match (numbers.is_empty(), text.is_empty()) {
-        (false, true) => key.numbers(&shared, numbers),
-        (true, _) => key.text(&shared, text),
+        (false, true) => key.numbers(shared, numbers),
+        (true, _) => key.text(shared, text),
         (false, false) => {
             let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
             key.text(&shared.iter().copied().chain(bytes).collect::<Vec<u8>>(), text)

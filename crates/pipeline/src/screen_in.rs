@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use core_validate::{InferenceRequest, InvalidCode, Pointer};
-use privacy::distinct::{MAX_QUERIES, QueryLedger};
+use privacy::distinct::QueryLedger;
 use ratelimit_redis::Standing;
 use sanitize::{ClassifierError, Judgement, Mode};
 use tokio::sync::Semaphore;
@@ -161,7 +161,7 @@ fn refuse_queries(ticket: Ticket, not_asked: NotAsked) -> Rejection {
             refuse(ticket, Code::InsufficientQuota, None).message_of(message).limits_of("queries", Vec::new())
         }
         NotAsked::TooMany(asked) => {
-            let message = format!("the request asks {asked} queries, at most {MAX_QUERIES} are counted at once");
+            let message = format!("{asked}: more than this model takes at once");
             refuse(ticket, Code::CostExceedsQuota, None).message_of(message).limits_of("queries", Vec::new())
         }
         NotAsked::Unknown(error) => {

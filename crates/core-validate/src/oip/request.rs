@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::oip::head::{TensorHead, is_tensor_name};
 use crate::oip::tensor::{Tensor, TensorDocument};
 use crate::oip::{ModelSpec, TensorSummary};
-use crate::questions::{Question, Questions};
+use crate::questions::{Question, Questions, TooManyQuestions};
 use crate::refuse::{conflict, empty, missing, unknown, unsupported, wrong_type};
 use crate::request::Encoded;
 use crate::rules::ModelRules;
@@ -239,9 +239,12 @@ impl TensorRequest {
     }
 
     /// See [`InferenceRequest::questions`](crate::InferenceRequest::questions).
-    pub(crate) fn questions(&self, spec: Option<&ModelSpec>) -> Questions {
+    pub(crate) fn questions(&self, spec: Option<&ModelSpec>, most: usize) -> Result<Questions, TooManyQuestions> {
         let batch = self.inputs.iter().filter_map(|tensor| batch(tensor, spec)).max().unwrap_or(1);
-        let count = usize::try_from(batch).unwrap_or(1).max(1);
+        let count = usize::try_from(batch).unwrap_or(usize::MAX).max(1);
+        if count > most {
+            return Err(TooManyQuestions(batch));
+        }
         let mut each = vec![Question::default(); count];
         let mut shared = Vec::new();
         // In which order they come changes nothing.
@@ -276,7 +279,7 @@ impl TensorRequest {
             }
         }
         Json::Object(self.rest.iter().filter(|(key, _)| key != "id").cloned().collect()).write(&mut shared);
-        Questions { each, shared }
+        Ok(Questions { each, shared })
     }
 
     pub(crate) fn to_body(&self) -> Encoded {

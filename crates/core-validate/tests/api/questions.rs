@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use core_validate::{
-    Dtype, InferenceRequest, Limits, ModelRules, ModelSpec, Operation, Question, Questions, TensorSpec, Validator,
+    Dtype, InferenceRequest, Limits, ModelRules, ModelSpec, Operation, Question, Questions, TensorSpec,
+    TooManyQuestions, Validator,
 };
 
 use super::{infer, infer_head, read};
@@ -21,7 +22,7 @@ fn texts(questions: &Questions) -> Vec<&str> {
 
 #[test]
 fn rows_of_tensors_are_questions() {
-    let of = |dtype: &str, shape: &str, data: &str| infer(dtype, shape, data).unwrap().questions();
+    let of = |dtype: &str, shape: &str, data: &str| infer(dtype, shape, data).unwrap().questions(1_000).unwrap();
     assert_eq!(numbers(&of("FP32", "[2,2]", "[[1, 2], [3, 4]]")), [[1.0, 2.0], [3.0, 4.0]]);
     assert_eq!(numbers(&of("FP32", "[1,2]", "[1, 2]")), [[1.0, 2.0]]);
     assert_eq!(numbers(&of("FP32", "[3]", "[1, 2, 3]")), [[1.0, 2.0, 3.0]], "a vector is one question");
@@ -30,10 +31,18 @@ fn rows_of_tensors_are_questions() {
 }
 
 #[test]
+fn more_questions_than_are_taken_are_not_made() {
+    let four = infer("INT8", "[4,1]", "[1, 2, 3, 4]").unwrap();
+    assert_eq!((four.questions(4).unwrap().each.len(), four.questions(3)), (4, Err(TooManyQuestions(4))));
+    let two = read(Operation::Embed, r#"{"model":"m","input":["a","b"]}"#).unwrap();
+    assert_eq!((two.questions(2).unwrap().each.len(), two.questions(1)), (2, Err(TooManyQuestions(2))));
+}
+
+#[test]
 fn a_tensor_that_belongs_to_every_row_is_shared() {
     let with = |second: &str| {
         let first = r#"{"name":"x","shape":[2,2],"datatype":"INT64","data":[1,2,3,4]}"#;
-        tensors(&format!(r#"{{"inputs":[{first},{{"name":"y",{second}}}]}}"#)).questions()
+        tensors(&format!(r#"{{"inputs":[{first},{{"name":"y",{second}}}]}}"#)).questions(1_000).unwrap()
     };
     let mask = with(r#""shape":[2],"datatype":"BOOL","data":[true,false]"#);
     assert_eq!(numbers(&mask), [[1.0, 2.0, 1.0], [3.0, 4.0, 0.0]]);
@@ -54,7 +63,7 @@ fn what_the_model_says_of_its_first_dimension_holds() {
         let body = r#"{"inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[1,2,3,4]}]}"#;
         let parsed =
             Validator::default().parse_for(Operation::Infer, &infer_head(), &Bytes::from(body), |_| Some(rules));
-        parsed.unwrap().questions().each.len()
+        parsed.unwrap().questions(1_000).unwrap().each.len()
     };
     assert_eq!((spec(-1), spec(2)), (2, 1));
     let of_a_sequence = ModelSpec::new()
@@ -63,14 +72,15 @@ fn what_the_model_says_of_its_first_dimension_holds() {
     let rules = std::sync::Arc::new(ModelRules::new(Limits::default()).spec(of_a_sequence));
     let body = r#"{"inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[1,2,3,4]}]}"#;
     let parsed = Validator::default().parse_for(Operation::Infer, &infer_head(), &Bytes::from(body), |_| Some(rules));
-    assert_eq!(parsed.unwrap().questions().each.len(), 1, "one answer for all rows");
+    assert_eq!(parsed.unwrap().questions(1_000).unwrap().each.len(), 1, "one answer for all rows");
 }
 
 #[test]
 fn what_does_not_change_the_answer_is_no_part_of_a_question() {
     let tensor = |id: &str, rest: &str| {
         tensors(&format!(r#"{{{id}"inputs":[{{"name":"x","shape":[2,1],"datatype":"FP32","data":[1,2]}}]{rest}}}"#))
-            .questions()
+            .questions(1_000)
+            .unwrap()
     };
     assert_eq!(tensor("", ""), tensor(r#""id":"a","#, ""));
     assert_eq!(tensor(r#""id":"a","#, "").each.len(), 2);
@@ -78,13 +88,15 @@ fn what_does_not_change_the_answer_is_no_part_of_a_question() {
     let two = |first: &str, second: &str| {
         let tensor = |name: &str, rest: &str| format!(r#"{{"name":"{name}","datatype":"FP32",{rest}}}"#);
         let (x, w) = (tensor("x", first), tensor("w", second));
-        let both = |one: &str, other: &str| tensors(&format!(r#"{{"inputs":[{one},{other}]}}"#)).questions();
+        let both =
+            |one: &str, other: &str| tensors(&format!(r#"{{"inputs":[{one},{other}]}}"#)).questions(1_000).unwrap();
         assert_eq!(both(&x, &w), both(&w, &x), "the order of tensors");
         both(&x, &w)
     };
     let long = two(r#""shape":[3],"data":[1,2,3]"#, r#""shape":[1],"data":[4]"#);
     assert_ne!(long, two(r#""shape":[1],"data":[1]"#, r#""shape":[3],"data":[2,3,4]"#));
-    let embed = |rest: &str| read(Operation::Embed, &format!(r#"{{"model":"m",{rest}}}"#)).unwrap().questions();
+    let embed =
+        |rest: &str| read(Operation::Embed, &format!(r#"{{"model":"m",{rest}}}"#)).unwrap().questions(1_000).unwrap();
     let hi = embed(r#""input":"hi""#);
     assert_eq!(hi.each, [Question { numbers: vec![], text: "hi".to_owned() }]);
     assert_eq!(hi, embed(r#""user":"u","input":["hi"]"#));
@@ -93,7 +105,7 @@ fn what_does_not_change_the_answer_is_no_part_of_a_question() {
     let tokens = Validator::new(Limits::default().danger_token_prompts(true));
     let tokens = |input: &str| {
         let body = Bytes::from(format!(r#"{{"model":"m","input":{input}}}"#));
-        tokens.parse(Operation::Embed, &Default::default(), &body).unwrap().questions()
+        tokens.parse(Operation::Embed, &Default::default(), &body).unwrap().questions(1_000).unwrap()
     };
     assert_eq!(texts(&tokens("[1, 2]")), ["[1,2]"]);
     assert_eq!(texts(&tokens("[[1, 2],[3]]")), ["[1,2]", "[3]"]);
@@ -103,7 +115,7 @@ fn what_does_not_change_the_answer_is_no_part_of_a_question() {
 fn a_chat_is_one_question() {
     let chat = |said: &str, rest: &str| {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{said}"}}]{rest}}}"#);
-        read(Operation::Chat, &body).unwrap().questions()
+        read(Operation::Chat, &body).unwrap().questions(1_000).unwrap()
     };
     assert_eq!(texts(&chat("hi", "")), ["hi"]);
     assert_eq!(chat("hi", ""), chat("hi", r#","user":"u""#));
