@@ -76,7 +76,7 @@ enum Command {
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Make what several gateways share: a certificate, peppers and the keys of the audit trail.
+    /// Make what several gateways share: a certificate, peppers, the keys of the audit trail, the secret of [disclosure].
     Setup(setup::SetupArguments),
     /// Issue a demo key, and the first admin key if there is none, and show commands to try.
     Welcome(setup::WelcomeArguments),
