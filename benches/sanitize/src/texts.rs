@@ -157,7 +157,7 @@ const PIECES: &[&str] = &[
     "\u{200b}",
 ];
 
-/// So many pieces of text, each mixed of two to five of [`PIECES`]; the same ones every time.
+/// So many pieces of text, each mixed of two to five of the same list; the same ones every time.
 pub fn mixtures(count: usize) -> Vec<String> {
     // Knuth, "The Art of Computer Programming", volume 2, 3.3.4: MMIX.
     let mut state = 1_u64;
