@@ -36,8 +36,7 @@ const TOO_SHORT: &str = "there is too little to look for: give it a gate of four
 pub(crate) struct Leads {
     patterns: Vec<Pattern>,
     filter: Filter,
-    /// For each key, the literals that start with it.
-    leads: BTreeMap<Key, Vec<Lead>>,
+    keys: Keys,
 }
 
 #[derive(Debug)]
@@ -79,7 +78,9 @@ impl Leads {
             let broken = |reason: String| BuildError::Pattern { rule: (*id).to_owned(), reason };
             let hir = regex_syntax::parse(pattern).map_err(|error| broken(error.to_string()))?;
             let regex = meta::Builder::new().build_from_hir(&hir).map_err(|error| broken(error.to_string()))?;
-            let starts = starts(&hir);
+            // Behind a gate few are tried, and fewer literals are quicker to tell apart.
+            let longest = if gates.is_empty() { MAX_LEN } else { size_of::<Key>() };
+            let starts = starts(&hir, longest);
             let (is_gated, is_loose) = (!gates.is_empty(), starts.is_none());
             if is_loose && !is_gated {
                 return Err(broken(TOO_SHORT.to_owned()));
@@ -95,7 +96,7 @@ impl Leads {
             patterns.push(Pattern { regex, is_gated, is_loose });
         }
         let filter = Filter::new(leads.keys());
-        Ok(Self { patterns, filter, leads })
+        Ok(Self { patterns, filter, keys: Keys::new(leads) })
     }
 
     /// Calls `matched` with the index of every rule that matches `text` and with where it does: matches of one rule
@@ -104,7 +105,7 @@ impl Leads {
         let mut trails = vec![Trail::default(); self.patterns.len()];
         for (start, key) in text.as_bytes().array_windows().enumerate() {
             if self.filter.may_hold(*key)
-                && let Some(leads) = self.leads.get(key)
+                && let Some(leads) = self.keys.get(*key)
             {
                 self.follow(leads, text, start, &mut trails, &mut matched);
             }
@@ -160,10 +161,48 @@ impl Filter {
         self.bits.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// Multiplicative hashing: Knuth, "The Art of Computer Programming", volume 3, 6.4.
     const fn place(key: Key) -> (usize, u64) {
-        let hash = u32::from_le_bytes(key).wrapping_mul(0x9e37_79b1);
+        let hash = hash(key);
         ((hash >> 22) as usize, 1 << ((hash >> 16) & 63))
+    }
+}
+
+/// Multiplicative hashing: Knuth, "The Art of Computer Programming", volume 3, 6.4.
+const fn hash(key: Key) -> u32 {
+    u32::from_le_bytes(key).wrapping_mul(0x9e37_79b1)
+}
+
+/// For each key, the literals that start with it: an open table, since a search tree takes a dozen steps for what the
+/// filter lets pass.
+#[derive(Debug)]
+struct Keys {
+    /// At least twice as many as there are keys, a power of two.
+    slots: Vec<Option<(Key, Vec<Lead>)>>,
+}
+
+impl Keys {
+    fn new(leads: BTreeMap<Key, Vec<Lead>>) -> Self {
+        let mut keys = Self { slots: Vec::new() };
+        keys.slots.resize_with((2 * leads.len()).next_power_of_two(), || None);
+        for (key, leads) in leads {
+            let free = keys.probes(key).find(|at| keys.slots.get(*at).is_some_and(Option::is_none));
+            if let Some(slot) = free.and_then(|at| keys.slots.get_mut(at)) {
+                *slot = Some((key, leads));
+            }
+        }
+        keys
+    }
+
+    fn get(&self, key: Key) -> Option<&[Lead]> {
+        let slots = self.probes(key).map_while(|at| self.slots.get(at)?.as_ref());
+        slots.into_iter().find(|(of, _)| *of == key).map(|(_, leads)| leads.as_slice())
+    }
+
+    /// The slots in which a key may be, in order.
+    fn probes(&self, key: Key) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.slots.len() - 1;
+        let first = (hash(key) >> 8) as usize;
+        (0..=mask).map(move |step| (first + step) & mask)
     }
 }
 
@@ -216,10 +255,10 @@ fn most_tries(text: &str) -> usize {
 }
 
 /// Literals, one of which every match starts with; `None` if they would be too short to be of use.
-fn starts(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+fn starts(hir: &Hir, longest: usize) -> Option<Vec<Vec<u8>>> {
     MAX_LITERALS.into_iter().find_map(|most| {
         let mut starts: Seq = Extractor::new().kind(ExtractKind::Prefix).limit_total(most).extract(hir);
-        starts.keep_first_bytes(MAX_LEN);
+        starts.keep_first_bytes(longest);
         starts.sort();
         // Now a literal that starts with another comes after it, and is left out.
         starts.make_inexact();
