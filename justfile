@@ -74,6 +74,7 @@ bench-keys-timing:
 
 # attacks on a model behind perturbed answers, and whether monitors see them; two minutes
 bench-privacy *part:
+    cargo build --release --locked
     cargo run --release --locked --package bench-privacy --bin bench-privacy {{part}}
 
 # budgets of distinct queries over Redis, noise, the privacy ledger, the vote

@@ -2,12 +2,10 @@
 
 use nalgebra::DMatrix;
 
-use crate::digits::sent;
 use crate::logistic::{Logistic, best, with_one};
 
-/// A model behind a defence: the probabilities for an input, as a caller gets them. Whether the answer comes from a
-/// function or over a socket does not matter to an attack.
-pub type Ask<'a> = &'a dyn Fn(&[f32]) -> Vec<f64>;
+/// A model behind a defence: the probabilities for each row of inputs, as a caller gets them.
+pub type Ask<'a> = &'a dyn Fn(&DMatrix<f64>) -> DMatrix<f64>;
 
 /// How much regularity an attacker expects of the model. The last is what libraries have by default; the best of all
 /// counts for one who tunes, as if he knew.
@@ -42,12 +40,6 @@ impl std::fmt::Display for Fidelity {
     }
 }
 
-/// The answers to these inputs, a row each.
-pub fn answers(ask: Ask<'_>, inputs: &DMatrix<f64>) -> DMatrix<f64> {
-    let rows: Vec<Vec<f64>> = (0..inputs.nrows()).map(|row| ask(&sent(inputs, row))).collect();
-    DMatrix::from_fn(rows.len(), rows.first().map_or(0, Vec::len), |row, class| rows[row][class])
-}
-
 /// The copies that both attackers make of what they were told. Tuned, each tries all he knows.
 pub fn copies(inputs: &DMatrix<f64>, told: &DMatrix<f64>, tuned: bool) -> Vec<Logistic> {
     let ridges = if tuned { &RIDGES[..] } else { &RIDGES[2..] };
@@ -64,10 +56,10 @@ fn equations(inputs: &DMatrix<f64>, told: &DMatrix<f64>, ridge: f64) -> Logistic
 /// for one step in each direction from it.
 pub fn differences(ask: Ask<'_>, bases: &DMatrix<f64>, step: f64) -> Logistic {
     let (features, mut moves, mut turns) = (bases.ncols(), Vec::new(), Vec::new());
-    let at_bases = logits(&answers(ask, bases));
+    let at_bases = logits(&ask(bases));
     for (base, at_base) in bases.row_iter().zip(at_bases.row_iter()) {
         let moved = DMatrix::from_fn(features, features, |row, at| base[at] + if row == at { step } else { 0.0 });
-        let told = logits(&answers(ask, &moved));
+        let told = logits(&ask(&moved));
         moves.extend(DMatrix::identity(features, features).row_iter().map(|row| row * step));
         turns.extend(told.row_iter().map(|row| row - at_base));
     }

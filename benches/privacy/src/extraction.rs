@@ -1,12 +1,13 @@
-//! X1 and X2: how well a linear model is copied from so many answers, and whether repeating or more keys help.
+//! X1 and X2: how well a linear model behind the gateway is copied from so many answers, and whether repeating or more
+//! keys help.
 
 use bench_privacy::Goal;
-use bench_privacy::attackers::{Ask, Fidelity, agreement, answers, copies, differences, tops};
+use bench_privacy::attackers::{Ask, Fidelity, agreement, copies, differences, tops};
 use bench_privacy::digits::{Digits, FEATURES};
+use bench_privacy::gateway::Gateway;
 use bench_privacy::logistic::Logistic;
 use bench_privacy::random::Random;
 use nalgebra::DMatrix;
-use privacy::{Input, Perturb, PrivacySecret};
 
 /// Each class has 65 unknowns: about as many queries, twice and ten times as many.
 const QUERIES: [usize; 3] = [70, 130, 650];
@@ -18,26 +19,24 @@ const COPIES: usize = 50;
 const MOVED: [f64; 3] = [1e-3, 0.02, 0.2];
 const KEYS: usize = 20;
 
-const FORMS: [&str; 7] =
-    ["full", "2 decimals", "1 decimal", "smooth 0.5", "smooth 1", "smooth 0.5, 2 decimals", "labels"];
+/// What is compared, and the settings of each.
+const FORMS: [(&str, &str); 7] = [
+    ("full", "preset = \"open\""),
+    ("2 decimals", "decimals = 2"),
+    ("1 decimal", "decimals = 1"),
+    ("smooth 0.5", "noise = 0.5"),
+    ("smooth 1", "noise = 1.0"),
+    ("smooth 0.5, 2 decimals", "noise = 0.5\ndecimals = 2"),
+    ("labels", "preset = \"labels\""),
+];
 
-/// A defence by its name, with the secret of a run.
-fn form(name: &str, run: u64) -> Option<Perturb> {
-    let secret = PrivacySecret::from_bytes([run as u8; 32]);
-    let smooth = |strength| Perturb::builder().smooth(strength, &secret, "digits@1");
-    let builder = match name {
-        "full" => return None,
-        "labels" => return Some(Perturb::labels()),
-        "2 decimals" => Perturb::builder().decimals(2),
-        "1 decimal" => Perturb::builder().decimals(1),
-        "smooth 0.5" => smooth(0.5),
-        "smooth 1" => smooth(1.0),
-        _ => smooth(0.5).decimals(2),
-    };
-    Some(builder.build().unwrap())
+/// What the model is called for a run: under each name it has noise of its own.
+fn alias(form: &str, run: u64) -> String {
+    format!("{}-{run}", form.replace([' ', '.', ','], "-"))
 }
 
 struct Bench {
+    gateway: Gateway,
     victim: Logistic,
     held_out: DMatrix<f64>,
     gaussian: DMatrix<f64>,
@@ -63,19 +62,19 @@ impl Bench {
         let right = agreement(&victim.best(&digits.held_out.inputs), &digits.held_out.labels);
         println!("victim: {FEATURES} features, 10 classes, {right:.3} of the held-out digits right\n");
         let gaussian = Random::new(99).matrix(GAUSSIAN_INPUTS, FEATURES);
-        Self { victim, held_out: digits.held_out.inputs, gaussian }
+        let runs = |(form, settings): (&str, &str)| {
+            (1..=RUNS).map(move |run| (alias(form, run), settings.to_owned())).collect::<Vec<_>>()
+        };
+        let models = FORMS.into_iter().flat_map(runs).collect::<Vec<_>>();
+        let behind = victim.clone();
+        let gateway = Gateway::start(&models, KEYS, move |input| behind.probabilities(input));
+        Self { gateway, victim, held_out: digits.held_out.inputs, gaussian }
     }
 
     /// The victim behind a defence, as a caller sees it.
-    fn behind(&self, perturb: Option<Perturb>) -> impl Fn(&[f32]) -> Vec<f64> {
-        move |input| {
-            let mut scores = self.victim.probabilities(input);
-            if let Some(perturb) = &perturb {
-                let input: Vec<f64> = input.iter().map(|value| f64::from(*value)).collect();
-                perturb.scores(Input::Vector(&input), &mut scores).unwrap();
-            }
-            scores
-        }
+    fn behind(&self, form: &str, run: u64, key: usize) -> impl Fn(&DMatrix<f64>) -> DMatrix<f64> {
+        let alias = alias(form, run);
+        move |inputs| self.gateway.answers(&alias, key, inputs)
     }
 
     /// What the better of both attackers reaches.
@@ -88,17 +87,16 @@ impl Bench {
     /// With Gaussian queries, `scale` times as large as a standardised input.
     fn attacked(&self, name: &str, queries: usize, scale: f64, tuned: bool) -> Fidelity {
         let runs = (1..=RUNS).map(|run| {
-            let ask = self.behind(form(name, run));
             let inputs = Random::new(run).matrix(queries, FEATURES) * scale;
-            self.attack(&inputs, &answers(&ask, &inputs), tuned)
+            self.attack(&inputs, &self.behind(name, run, 0)(&inputs), tuned)
         });
         Fidelity::mean(&runs.collect::<Vec<_>>())
     }
 
     fn figures(&self, name: &str) -> Figures {
-        let (open, ask) = (self.behind(None), self.behind(form(name, 1)));
-        let (open, told) = (answers(&open, &self.held_out), answers(&ask, &self.held_out));
-        let gaussian = agreement(&tops(&answers(&ask, &self.gaussian)), &self.victim.best(&self.gaussian));
+        let (open, ask) = (self.behind("full", 1, 0), self.behind(name, 1, 0));
+        let (open, told) = (open(&self.held_out), ask(&self.held_out));
+        let gaussian = agreement(&tops(&ask(&self.gaussian)), &self.victim.best(&self.gaussian));
         Figures {
             tuned: QUERIES.map(|queries| self.attacked(name, queries, 1.0, true)).into(),
             default: self.attacked(name, QUERIES[0], 1.0, false),
@@ -113,7 +111,7 @@ impl Bench {
         );
         println!("| answer | 70 queries, not tuned | 70 | 130 | 650 | honest error | best kept |");
         println!("|---|---|---|---|---|---|---|");
-        let all = FORMS.map(|name| {
+        let all = FORMS.map(|(name, _)| {
             let row = self.figures(name);
             let [a, b, c] = [0, 1, 2].map(|at| row.tuned[at].to_string());
             let (error, kept) = (row.honest_error, row.top_kept);
@@ -128,7 +126,7 @@ impl Bench {
     fn sizes(&self) {
         println!("\nthe same for 130 queries, tuned, by the size of the Gaussian queries\n");
         println!("| answer | 0.3 | 1 | 3 | 10 |\n|---|---|---|---|---|");
-        for name in FORMS {
+        for (name, _) in FORMS {
             let [a, b, c, d] = [0.3, 1.0, 3.0, 10.0].map(|scale| self.attacked(name, QUERIES[1], scale, true));
             println!("| {name} | {a} | {b} | {c} | {d} |");
         }
@@ -137,11 +135,11 @@ impl Bench {
     /// Around 2 and 10 points, which takes 130 and 650 queries; the best of several steps.
     fn differences(&self) {
         println!("\nby differences of answers, Gaussian fidelity\n\n| answer | 130 | 650 |\n|---|---|---|");
-        for name in FORMS {
+        for (name, _) in FORMS {
             let fidelity = |points, step| {
                 let runs = (1..=RUNS).map(|run| {
                     let bases = Random::new(run).matrix(points, FEATURES);
-                    let copy = differences(&self.behind(form(name, run)), &bases, step);
+                    let copy = differences(&self.behind(name, run, 0), &bases, step);
                     agreement(&copy.best(&self.gaussian), &self.victim.best(&self.gaussian))
                 });
                 runs.sum::<f64>() / RUNS as f64
@@ -155,14 +153,14 @@ impl Bench {
     fn goal_2(&self) {
         let (mut once, mut moved, mut keys) = (Vec::new(), MOVED.map(|_| Vec::new()), Vec::new());
         for run in 1..=RUNS {
-            let asks: Vec<_> = (0..KEYS).map(|_| self.behind(form("smooth 0.5", run))).collect();
+            let asks: Vec<_> = (0..KEYS).map(|key| self.behind("smooth 0.5", run, key)).collect();
             let inputs = Random::new(run).matrix(QUERIES[1], FEATURES);
             let attack = |told: &DMatrix<f64>| self.attack(&inputs, told, true);
-            once.push(attack(&answers(&asks[0], &inputs)));
+            once.push(attack(&asks[0](&inputs)));
             for (by, all) in MOVED.iter().zip(&mut moved) {
                 all.push(attack(&around(&asks[0], &inputs, *by, run)));
             }
-            let by_key = asks.iter().map(|ask| answers(ask, &inputs));
+            let by_key = asks.iter().map(|ask| ask(&inputs));
             keys.push(attack(&mean(by_key.collect())));
         }
         let once = Fidelity::mean(&once).gaussian;
@@ -194,7 +192,7 @@ fn goal_1(id: &'static str, all: &[Figures; 7], fidelity: fn(&Figures) -> f64) {
 /// The mean of the answers around each input.
 fn around(ask: Ask<'_>, inputs: &DMatrix<f64>, by: f64, run: u64) -> DMatrix<f64> {
     let mut random = Random::new(1000 + run);
-    let copies = (0..COPIES).map(|_| answers(ask, &(inputs + random.matrix(inputs.nrows(), FEATURES) * by)));
+    let copies = (0..COPIES).map(|_| ask(&(inputs + random.matrix(inputs.nrows(), FEATURES) * by)));
     mean(copies.collect())
 }
 

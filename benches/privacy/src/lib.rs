@@ -8,6 +8,7 @@
 
 pub mod attackers;
 pub mod digits;
+pub mod gateway;
 pub mod logistic;
 pub mod random;
 
