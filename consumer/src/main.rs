@@ -1,5 +1,5 @@
-//! A service of somebody else: it checks a key, a vector and a text, holds a quota and keeps a record, with the
-//! crates alone. `scripts/test` runs it, so that what works inside the workspace also works outside.
+//! A service of somebody else: it checks a key, a vector and a text, rounds scores, holds a quota and keeps a record,
+//! with the crates alone. `scripts/test` runs it, so that what works inside the workspace also works outside.
 
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use audit::{Act, Log, SegmentFile, SigningKey};
 use core_validate::{Dtype, TensorSpec};
 use keys::{InferenceScopes, MemoryKeyStore, NewKey, Operation, Peppers, Principal, Scopes, Terms, Verifier};
+use privacy::{Input, Perturb};
 use ratelimit_redis::{Decision, Limiter, LimiterError, MemoryLimiter, Quota, RedisConfig, RedisLimiter};
 use sanitize::{Action, ControlTokens, Injection, Sanitizer, Secrets};
 
@@ -19,6 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     vector()?;
     quota(&caller).await?;
     text()?;
+    scores()?;
     record(&caller, now).await?;
     println!("every crate works alone");
     Ok(())
@@ -50,6 +52,13 @@ async fn quota(caller: &Principal) -> Result<(), Box<dyn Error>> {
     // The shared one needs a server; without one it says so.
     let shared = RedisLimiter::connect(&RedisConfig::new("redis://127.0.0.1:1")).await;
     assert_eq!(shared.err(), Some(LimiterError::Unavailable));
+    Ok(())
+}
+
+fn scores() -> Result<(), Box<dyn Error>> {
+    let mut scores = [0.061, 0.902, 0.037];
+    Perturb::builder().decimals(1).build()?.scores(Input::Text("an input"), &mut scores)?;
+    assert_eq!(scores, [0.1, 0.9, 0.0]);
     Ok(())
 }
 
