@@ -1,6 +1,8 @@
 //! The log: records from many tasks, made durable together by one writer thread.
 
+use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -8,23 +10,22 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::MAX_RECORD_BYTES;
+use crate::checkpoint::Checkpoint;
 use crate::error::AuditError;
 use crate::key::SigningKey;
-use crate::note::{Checkpoint, Origin};
-use crate::record::Record;
+use crate::note::Origin;
+use crate::record::{KeyChange, Record};
 use crate::recover::recover;
+use crate::remove::Removal;
 use crate::sink::Sink;
-use crate::tree::Tree;
+use crate::writer::Writer;
 
-/// Records that may wait to be written; appending waits beyond.
-const WAITING: usize = 8_192;
-/// Most records and bytes that are written at once.
-const BATCH: usize = 1_024;
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// How often a checkpoint is written, and a sink that failed is tried again.
-const TICK: Duration = Duration::from_secs(1);
-/// How often a sink to which nothing is written is asked whether it could.
-const IDLE: Duration = Duration::from_secs(5);
+/// Records that may wait to be written, in bytes; appending waits beyond.
+const ROOM: usize = 64 * 1024 * 1024;
+/// What a record that waits takes besides its text.
+const OVERHEAD: usize = 256;
+/// A write that takes longer is a fault, though it may still succeed.
+const STALL: Duration = Duration::from_secs(1);
 
 /// An append-only log. Cheap to clone; clones write the same log. When the last one is dropped, the
 /// writer signs a last checkpoint; [`Log::close`] waits for that.
@@ -34,13 +35,14 @@ pub struct Log {
     room: Arc<Semaphore>,
     /// Changed by the writer alone, closed when it ends.
     is_healthy: watch::Receiver<bool>,
+    pulse: Arc<Pulse>,
 }
 
 /// Proof that a record was durable when this was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    index: u64,
-    leaf: [u8; 32],
+    pub(crate) index: u64,
+    pub(crate) leaf: [u8; 32],
 }
 
 impl Receipt {
@@ -55,28 +57,107 @@ impl Receipt {
     }
 }
 
-enum Job {
-    Append(String, Reply<Receipt>),
+/// A record that will be durable as soon as it can be: see [`Log::keep`].
+#[derive(Debug)]
+pub struct Kept(oneshot::Receiver<Result<Receipt, AuditError>>);
+
+impl Kept {
+    /// Waits until it is durable. Whoever does not wait, or no longer, changes nothing.
+    ///
+    /// # Errors
+    /// [`AuditError::Unavailable`] when the log was closed before it could be written: it is lost.
+    pub async fn durable(&mut self) -> Result<Receipt, AuditError> {
+        (&mut self.0).await.map_err(|_| AuditError::Closed)?
+    }
+}
+
+pub(crate) enum Job {
+    Append(Entry),
     Checkpoint(Reply<Checkpoint>),
+    ChangeKey(Box<(SigningKey, KeyChange)>, Reply<Receipt>),
+    Remove(Removal, Reply<()>),
     Close(Reply<()>),
 }
 
+/// A record that waits, and who waits for it.
+pub(crate) struct Entry {
+    pub(crate) record: String,
+    pub(crate) waiter: Waiter,
+}
+
+pub(crate) struct Waiter {
+    pub(crate) reply: Reply<Receipt>,
+    /// Whether the record waits for a sink that failed.
+    pub(crate) is_kept: bool,
+    _counted: Counted,
+}
+
 /// Where an answer goes; holds its place in the queue until then, also when nobody waits any more.
-struct Reply<T> {
+pub(crate) struct Reply<T> {
     sender: oneshot::Sender<Result<T, AuditError>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl<T> Reply<T> {
-    fn send(self, answer: Result<T, AuditError>) {
+    pub(crate) fn send(self, answer: Result<T, AuditError>) {
         // Whoever stopped waiting does not need it.
         drop(self.sender.send(answer));
     }
 }
 
+/// What the writer is at, for those who do not want to wait for it.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    made: Instant,
+    /// Milliseconds from `made` to the begin of the write that is under way, and one; 0 if none is.
+    writing: AtomicU64,
+    /// Records that are not durable yet.
+    waiting: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { made: Instant::now(), writing: AtomicU64::new(0), waiting: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn begin(&self) {
+        self.writing.store(self.millis().saturating_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.writing.store(0, Ordering::Relaxed);
+    }
+
+    fn is_stalled(&self) -> bool {
+        let writing = self.writing.load(Ordering::Relaxed);
+        writing > 0 && Duration::from_millis(self.millis().saturating_sub(writing)) >= STALL
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One of the records that wait.
+struct Counted(Arc<Pulse>);
+
+impl Counted {
+    fn new(pulse: &Arc<Pulse>) -> Self {
+        pulse.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(pulse))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Log {
     /// Opens a log: reads and checks it from its first record, closes requests that were left open
-    /// with an `outcome` that says `unknown`, signs a checkpoint, and starts the writer thread. `origin` names the log in its checkpoints.
+    /// with an `outcome` that says `unknown`, signs a checkpoint, and starts the writer thread. `origin`
+    /// names the log in its checkpoints.
     ///
     /// # Errors
     /// [`AuditError`]: whatever was signed must be there, unchanged.
@@ -88,7 +169,8 @@ impl Log {
         let (health, is_healthy) = watch::channel(true);
         let (jobs, queue) = mpsc::channel();
         let (opened, is_open) = oneshot::channel();
-        let runtime = Handle::current();
+        let pulse = Arc::new(Pulse::new());
+        let (runtime, writers_pulse) = (Handle::current(), Arc::clone(&pulse));
         std::thread::Builder::new().name("audit-writer".to_owned()).spawn(move || {
             let mut sink = sink;
             let tree = match runtime.block_on(recover(&mut sink, &key, &origin)) {
@@ -99,14 +181,13 @@ impl Log {
                     return drop(opened.send(Err(error)));
                 }
             };
-            let (signed, now) = (tree.size(), Instant::now());
-            let writer = Writer { sink, key, origin, tree, signed, signed_at: now, written_at: now, health, runtime };
+            let writer = Writer::new(sink, key, origin, tree, health, writers_pulse, runtime);
             if opened.send(Ok(())).is_ok() {
                 writer.run(&queue);
             }
         })?;
         is_open.await.map_err(|_| AuditError::Unavailable)??;
-        Ok(Self { jobs, room: Arc::new(Semaphore::new(WAITING)), is_healthy })
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(ROOM)), is_healthy, pulse })
     }
 
     /// Adds a record; returns once it is durable. Records appended at the same time share one
@@ -115,12 +196,34 @@ impl Log {
     /// # Errors
     /// [`AuditError::Unavailable`] when it could not be made durable: then it is not in the log.
     pub async fn append(&self, record: &Record) -> Result<Receipt, AuditError> {
-        // Records have string keys and no foreign serializers: this does not fail.
-        let text = serde_json::to_string(record).map_err(io::Error::from)?;
-        if text.len() > MAX_RECORD_BYTES {
-            return Err(AuditError::TooLong);
-        }
-        self.ask(|reply| Job::Append(text, reply)).await
+        let text = written(record)?;
+        let (bytes, counted) = (text.len(), Counted::new(&self.pulse));
+        let waiter = |reply| Waiter { reply, is_kept: false, _counted: counted };
+        let entry = |reply| Job::Append(Entry { record: text, waiter: waiter(reply) });
+        self.ask(entry, bytes).await
+    }
+
+    /// Takes a record and does not insist: when the sink fails or hangs, it waits in memory, in order, until
+    /// the sink works again. For those who would rather answer than have every record durable first. It is
+    /// lost if the process ends before; [`Log::waiting`] tells how many are at stake, and
+    /// [`Log::is_healthy`] is the alarm.
+    ///
+    /// # Errors
+    /// [`AuditError::Unavailable`] when 64 MiB wait already: it was not taken.
+    pub fn keep(&self, record: &Record) -> Result<Kept, AuditError> {
+        let text = written(record)?;
+        let counted = Counted::new(&self.pulse);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(place(text.len()));
+        let _room = room.map_err(|_| AuditError::Unavailable)?;
+        let (sender, answer) = oneshot::channel();
+        let waiter = Waiter { reply: Reply { sender, _room }, is_kept: true, _counted: counted };
+        self.jobs.send(Job::Append(Entry { record: text, waiter })).map_err(|_| AuditError::Closed)?;
+        Ok(Kept(answer))
+    }
+
+    /// How many records were appended or kept and are not durable yet.
+    pub fn waiting(&self) -> u64 {
+        self.pulse.waiting.load(Ordering::Relaxed)
     }
 
     /// Signs a checkpoint now, over everything appended before.
@@ -128,21 +231,41 @@ impl Log {
     /// # Errors
     /// [`AuditError::Unavailable`] when it cannot be kept.
     pub async fn checkpoint(&self) -> Result<Checkpoint, AuditError> {
-        self.ask(Job::Checkpoint).await
+        self.ask(Job::Checkpoint, 0).await
+    }
+
+    /// Signs with another key from here on. That is recorded, signed by both keys; `change` says who does it
+    /// and when. Give out the new verifying key before. Store the new key before, too, under another name: as soon
+    /// as this returns, the log opens with the new key only.
+    ///
+    /// # Errors
+    /// [`AuditError::Unavailable`] when it could not be recorded: then nothing has changed.
+    pub async fn change_key(&self, to: SigningKey, change: KeyChange) -> Result<Receipt, AuditError> {
+        self.ask(|reply| Job::ChangeKey(Box::new((to, change)), reply), 0).await
+    }
+
+    /// Removes records from the sink, and leaves a signed stub from which the records after them verify.
+    ///
+    /// # Errors
+    /// [`AuditError::Origin`] when they are of another log. [`AuditError::Unavailable`] when the sink cannot;
+    /// some may be gone, and the log verifies all the same.
+    pub async fn remove(&self, removal: Removal) -> Result<(), AuditError> {
+        self.ask(|reply| Job::Remove(removal, reply), 0).await
     }
 
     /// Signs a last checkpoint and ends the writer. Later appends, also of clones, are refused.
     ///
     /// # Errors
-    /// [`AuditError::Unavailable`] when the checkpoint cannot be kept; it is closed all the same.
+    /// [`AuditError::Unavailable`] when the checkpoint, or a record that was [kept](Log::keep), cannot be
+    /// written; it is closed all the same.
     pub async fn close(&self) -> Result<(), AuditError> {
-        self.ask(Job::Close).await
+        self.ask(Job::Close, 0).await
     }
 
-    /// Whether the last write succeeded. A log that failed is tried every second, an idle one every
-    /// five.
+    /// Whether the last write succeeded, and none has been under way for a second. A log that failed is
+    /// tried every second, an idle one every five.
     pub fn is_healthy(&self) -> bool {
-        *self.is_healthy.borrow()
+        *self.is_healthy.borrow() && !self.pulse.is_stalled()
     }
 
     /// Waits until the log takes no more records: it was closed, or another process took it over.
@@ -151,141 +274,27 @@ impl Log {
         while is_healthy.changed().await.is_ok() {}
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, AuditError> {
-        let room = self.room.clone().acquire_owned().await.map_err(|_| AuditError::Closed)?;
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job, bytes: usize) -> Result<T, AuditError> {
+        let room = Arc::clone(&self.room).acquire_many_owned(place(bytes)).await;
+        let _room = room.map_err(|_| AuditError::Closed)?;
         let (sender, answer) = oneshot::channel();
-        self.jobs.send(job(Reply { sender, _room: room })).map_err(|_| AuditError::Closed)?;
+        self.jobs.send(job(Reply { sender, _room })).map_err(|_| AuditError::Closed)?;
         answer.await.map_err(|_| AuditError::Closed)?
     }
 }
 
-/// Another process writes the log: whatever is written here would be lost or mixed with its records.
-struct TakenOver;
-
-struct Writer<S> {
-    sink: S,
-    key: SigningKey,
-    origin: Origin,
-    tree: Tree,
-    signed: u64,
-    signed_at: Instant,
-    written_at: Instant,
-    health: watch::Sender<bool>,
-    runtime: Handle,
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("is_healthy", &self.is_healthy()).field("waiting", &self.waiting()).finish()
+    }
 }
 
-impl<S: Sink> Writer<S> {
-    fn run(mut self, queue: &mpsc::Receiver<Job>) {
-        let mut next = None;
-        loop {
-            let job = match next.take() {
-                Some(job) => Ok(job),
-                None => queue.recv_timeout(TICK),
-            };
-            match job {
-                Ok(Job::Append(record, reply)) => match self.append(record, reply, queue) {
-                    Ok(other) => next = other,
-                    Err(TakenOver) => return,
-                },
-                Ok(Job::Checkpoint(reply)) => reply.send(self.sign()),
-                Ok(Job::Close(reply)) => {
-                    let signed = self.end();
-                    return reply.send(signed);
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if self.try_again().is_err() {
-                        return;
-                    }
-                }
-                Err(mpsc::RecvTimeoutError::Disconnected) => return drop(self.end()),
-            }
-            if self.signed < self.tree.size() && self.signed_at.elapsed() >= TICK {
-                // It is tried again after the next batch or tick; the records are safe without it.
-                drop(self.sign());
-            }
-        }
-    }
+fn place(bytes: usize) -> u32 {
+    u32::try_from(bytes + OVERHEAD).unwrap_or(u32::MAX)
+}
 
-    /// The sink is let go before this returns, so that the log can be opened again.
-    fn end(mut self) -> Result<(), AuditError> {
-        let signed = self.sign().map(drop);
-        self.runtime.block_on(self.sink.release());
-        signed
-    }
-
-    /// Writes this record and all that wait, up to the next other job, which is given back.
-    fn append(
-        &mut self,
-        first: String,
-        reply: Reply<Receipt>,
-        queue: &mpsc::Receiver<Job>,
-    ) -> Result<Option<Job>, TakenOver> {
-        let mut bytes = first.len();
-        let (mut records, mut replies) = (vec![first], vec![reply]);
-        let mut other = None;
-        while records.len() < BATCH && bytes < BATCH_BYTES {
-            match queue.try_recv() {
-                Ok(Job::Append(record, reply)) => {
-                    bytes += record.len();
-                    records.push(record);
-                    replies.push(reply);
-                }
-                Ok(job) => {
-                    other = Some(job);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        let is_written = self.write(&records)?;
-        for (record, reply) in records.iter().zip(replies) {
-            let receipt = if is_written {
-                let index = self.tree.size();
-                Ok(Receipt { index, leaf: self.tree.push(record.as_bytes()) })
-            } else {
-                Err(AuditError::Unavailable)
-            };
-            reply.send(receipt);
-        }
-        Ok(other)
-    }
-
-    /// Whether it was written.
-    fn write(&mut self, records: &[String]) -> Result<bool, TakenOver> {
-        let written = self.runtime.block_on(self.sink.append(records));
-        self.written_at = Instant::now();
-        let was_healthy = self.health.send_replace(written.is_ok());
-        match &written {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                tracing::error!("audit log was taken over by another process");
-                return Err(TakenOver);
-            }
-            Err(error) if was_healthy => tracing::error!(%error, "audit log cannot be written"),
-            Ok(()) if !was_healthy => tracing::info!("audit log is written again"),
-            _ => {}
-        }
-        Ok(written.is_ok())
-    }
-
-    fn try_again(&mut self) -> Result<(), TakenOver> {
-        if !*self.health.borrow() || self.written_at.elapsed() >= IDLE {
-            self.write(&[])?;
-        }
-        Ok(())
-    }
-
-    fn sign(&mut self) -> Result<Checkpoint, AuditError> {
-        let checkpoint = Checkpoint::sign(&self.origin, &self.tree, &self.key);
-        self.signed_at = Instant::now();
-        match self.runtime.block_on(self.sink.keep_checkpoint(&checkpoint.to_string())) {
-            Ok(()) => {
-                self.signed = checkpoint.size();
-                Ok(checkpoint)
-            }
-            Err(error) => {
-                tracing::error!(%error, "audit checkpoint cannot be kept");
-                Err(AuditError::Unavailable)
-            }
-        }
-    }
+fn written(record: &Record) -> Result<String, AuditError> {
+    // Records have string keys and no foreign serializers: this does not fail.
+    let text = serde_json::to_string(record).map_err(io::Error::from)?;
+    if text.len() > MAX_RECORD_BYTES { Err(AuditError::TooLong) } else { Ok(text) }
 }

@@ -1,98 +1,83 @@
-//! Checkpoints: a tree's size and root, signed. The form is C2SP's `tlog-checkpoint` in a
-//! `signed-note`, so that others' tools can read and countersign it.
-
-use std::fmt;
+//! Signed notes: size and root of a tree, perhaps more lines, and signatures. The form is C2SP's
+//! `tlog-checkpoint` in a `signed-note`, so that others' tools can read and countersign it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::AuditError;
 use crate::key::{SigningKey, VerifyingKey};
-use crate::tree::Tree;
+use crate::tree::{Hash, Tree};
 
 /// Notes are short; what is longer is none.
 const MAX_BYTES: usize = 16 * 1024;
+/// How the line of a signature begins.
+const SIGNATURE: &str = "\u{2014} ";
 
-/// The signed size and root of a log. Kept elsewhere, it proves later that nothing before it was
-/// changed or removed. Displayed as the signed note.
+/// A note in its only form: no leading zeros, no other line ends. Who signed it is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
-    origin: String,
-    size: u64,
-    root: [u8; 32],
-    note: String,
+pub(crate) struct Note {
+    pub(crate) origin: String,
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+    /// Lines after the root, each with its end.
+    pub(crate) more: String,
+    /// All of it, with the signatures.
+    pub(crate) text: String,
 }
 
-/// A text that is no checkpoint signed by this key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a checkpoint signed by this key")]
-pub struct InvalidCheckpoint;
-
-impl Checkpoint {
-    /// Reads a signed note and checks its signature. Other signatures in it are passed over.
-    ///
-    /// # Errors
-    /// [`InvalidCheckpoint`].
-    pub fn open(note: &str, key: &VerifyingKey) -> Result<Self, InvalidCheckpoint> {
-        read(note, key).ok_or(InvalidCheckpoint)
+impl Note {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() > MAX_BYTES {
+            return None;
+        }
+        let (body, signatures) = text.split_once("\n\n")?;
+        let mut lines = body.splitn(4, '\n');
+        let origin = lines.next()?.to_owned();
+        let size = lines.next()?.parse().ok()?;
+        let root = hash(lines.next()?)?;
+        let more = lines.next().map(|more| format!("{more}\n")).unwrap_or_default();
+        let are_signatures = signatures.split_terminator('\n').all(|line| line.starts_with(SIGNATURE));
+        let is_canonical =
+            signatures.ends_with('\n') && are_signatures && body_of(&origin, size, &root, &more) == format!("{body}\n");
+        is_canonical.then(|| Self { origin, size, root, more, text: text.to_owned() })
     }
 
-    pub(crate) fn sign(origin: &Origin, tree: &Tree, key: &SigningKey) -> Self {
+    pub(crate) fn sign(origin: &Origin, tree: &Tree, more: String, keys: &[&SigningKey]) -> Self {
         let (size, root) = (tree.size(), tree.root());
-        let text = text(&origin.0, size, &root);
-        let verifier = key.verifying_key();
-        let signature = STANDARD.encode([&verifier.hash()[..], &key.sign(&text)].concat());
-        let note = format!("{text}\n\u{2014} {} {signature}\n", verifier.name());
-        Self { origin: origin.0.clone(), size, root, note }
+        let mut text = body_of(origin.as_str(), size, &root, &more);
+        let signatures: String = keys.iter().map(|key| signature(key, &text)).collect();
+        text.push('\n');
+        text.push_str(&signatures);
+        Self { origin: origin.as_str().to_owned(), size, root, more, text }
     }
 
-    /// The name of the log.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// How many records it covers.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The root of the tree over them.
-    pub fn root(&self) -> &[u8; 32] {
-        &self.root
+    pub(crate) fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        let Some((body, signatures)) = self.text.split_once("\n\n") else { return false };
+        let signed = format!("{body}\n");
+        signatures.split_terminator('\n').any(|line| is_signature(line, &signed, key))
     }
 }
 
-impl fmt::Display for Checkpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.note)
-    }
+pub(crate) fn hash(line: &str) -> Option<Hash> {
+    STANDARD.decode(line).ok()?.try_into().ok()
 }
 
-fn text(origin: &str, size: u64, root: &[u8; 32]) -> String {
-    format!("{origin}\n{size}\n{}\n", STANDARD.encode(root))
+pub(crate) fn hash_lines(hashes: impl IntoIterator<Item = Hash>) -> String {
+    hashes.into_iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect()
 }
 
-fn read(note: &str, key: &VerifyingKey) -> Option<Checkpoint> {
-    if note.len() > MAX_BYTES {
-        return None;
-    }
-    let (body, signatures) = note.split_once("\n\n")?;
-    let mut lines = body.split('\n');
-    let origin = lines.next()?.to_owned();
-    let size = lines.next()?.parse().ok()?;
-    let root = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
-    let signed = format!("{body}\n");
-    // One way to write it: no leading zeros, no extension lines.
-    if signed != text(&origin, size, &root) {
-        return None;
-    }
-    let is_ours = |line: &str| is_signature(line, &signed, key);
-    let mut lines = signatures.strip_suffix('\n')?.split('\n');
-    lines.any(is_ours).then(|| Checkpoint { origin, size, root, note: note.to_owned() })
+fn body_of(origin: &str, size: u64, root: &Hash, more: &str) -> String {
+    format!("{origin}\n{size}\n{}\n{more}", STANDARD.encode(root))
+}
+
+fn signature(key: &SigningKey, body: &str) -> String {
+    let verifying = key.verifying_key();
+    let bytes = [&verifying.hash()[..], &key.sign(body)].concat();
+    format!("{SIGNATURE}{} {}\n", verifying.name(), STANDARD.encode(bytes))
 }
 
 fn is_signature(line: &str, signed: &str, key: &VerifyingKey) -> bool {
-    let parts = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '));
+    let parts = line.strip_prefix(SIGNATURE).and_then(|rest| rest.split_once(' '));
     let Some((name, Ok(bytes))) = parts.map(|(name, encoded)| (name, STANDARD.decode(encoded))) else {
         return false;
     };

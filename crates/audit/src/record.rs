@@ -17,7 +17,15 @@ pub enum Record {
     Refusal(Refusal),
     /// Something was administered.
     Act(Act),
+    /// Another key signs the log from here on. Only [`Log::change_key`](crate::Log::change_key) writes it.
+    KeyChange(KeyChange),
+    /// How far another log has come.
+    Peer(Peer),
 }
+
+/// How the records that [`Verification`](crate::Verification) looks into begin.
+pub(crate) const KEY_CHANGE: &[u8] = b"{\"record\":\"keychange\"";
+pub(crate) const PEER: &[u8] = b"{\"record\":\"peer\"";
 
 impl Record {
     /// Who asked for it.
@@ -26,7 +34,9 @@ impl Record {
             Self::Intent(Intent { who, .. })
             | Self::Outcome(Outcome { who, .. })
             | Self::Refusal(Refusal { who, .. })
-            | Self::Act(Act { who, .. }) => who,
+            | Self::Act(Act { who, .. })
+            | Self::KeyChange(KeyChange { who, .. })
+            | Self::Peer(Peer { who, .. }) => who,
         }
     }
 }
@@ -256,6 +266,36 @@ pub struct Act {
     pub detail: Option<String>,
 }
 
+/// Another key signs the log from here on.
+#[non_exhaustive]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyChange {
+    /// The request, or what stands for it.
+    pub request_id: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// Who did it.
+    pub who: Who,
+    /// A signed note over all records before: both keys are in it, and both signed it.
+    pub note: String,
+}
+
+/// How far another log has come. Whoever changes that log afterwards must change this one, too.
+#[non_exhaustive]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Peer {
+    /// What stands for a request; may be empty.
+    pub request_id: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// Who did it.
+    pub who: Who,
+    /// The checkpoint of the other log, a signed note.
+    pub note: String,
+}
+
 macro_rules! new {
     ($($name:ident),+) => {$(
         impl $name {
@@ -273,7 +313,7 @@ macro_rules! new {
     )+};
 }
 
-new!(Intent, Outcome, Refusal, Act);
+new!(Intent, Outcome, Refusal, Act, KeyChange, Peer);
 
 impl Record {
     /// The request it is about.
@@ -283,6 +323,8 @@ impl Record {
             Self::Outcome(record) => &record.request_id,
             Self::Refusal(record) => &record.request_id,
             Self::Act(record) => &record.request_id,
+            Self::KeyChange(record) => &record.request_id,
+            Self::Peer(record) => &record.request_id,
         }
     }
 }

@@ -7,12 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
+use crate::checkpoint::Checkpoint;
 use crate::error::AuditError;
 use crate::key::SigningKey;
-use crate::note::{Checkpoint, Origin};
+use crate::note::Origin;
 use crate::record::{Ended, Outcome, Record, Who};
 use crate::sink::Sink;
+use crate::start::Start;
 use crate::tree::Tree;
+use crate::verification::{Fault, Verification};
 
 /// How many outcomes are written at once.
 const BATCH: usize = 256;
@@ -28,47 +31,51 @@ struct Head {
 
 /// Reads a log from its first record. Memory: one record, and the requests that are open.
 pub(crate) async fn recover(sink: &mut dyn Sink, key: &SigningKey, origin: &Origin) -> Result<Tree, AuditError> {
-    let checkpoint = match sink.checkpoint().await? {
-        Some(note) => Some(Checkpoint::open(&note, &key.verifying_key()).map_err(|_| AuditError::Checkpoint)?),
-        None => None,
-    };
-    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.origin() != origin.as_str()) {
-        return Err(AuditError::Checkpoint);
+    let (stub, note) = (sink.stub().await?, sink.checkpoint().await?);
+    let is_new = stub.is_none() && note.is_none();
+    let mut verification = Verification::begin(note.as_deref(), &key.verifying_key())?;
+    if let Some(stub) = stub {
+        let stub = Start::read_stub(&stub).ok_or(AuditError::Checkpoint)?;
+        verification = verification.go_on_from(stub)?;
     }
-    let mut replay = Replay { tree: Tree::new(), open: HashMap::new(), checkpoint, fault: None };
+    let mut replay = Replay { verification, open: HashMap::new(), fault: None };
     let read = sink.replay(&mut |record| replay.take(record)).await;
-    if let Some(fault) = replay.fault {
-        return Err(fault);
+    let Replay { verification, open, fault } = replay;
+    if let Some(fault) = fault {
+        return Err(fault.into());
     }
     match read {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(AuditError::Tampered { at: replay.tree.size() });
+            return Err(AuditError::Tampered { at: verification.next() });
         }
         other => other?,
     }
-    let (have, want) = (replay.tree.size(), replay.checkpoint.as_ref().map(Checkpoint::size));
-    match want {
-        Some(want) if have < want => return Err(AuditError::Truncated { have, want }),
-        None if have > 0 => return Err(AuditError::Checkpoint),
-        _ => {}
+    let mut tree = verification.tree().clone();
+    // A key that was replaced would sign on beside its successor.
+    if *verification.keys().newest() != key.verifying_key() {
+        return Err(AuditError::Checkpoint);
     }
-    let mut tree = replay.tree;
-    close_open(sink, &mut tree, replay.open).await?;
+    if !is_new || tree.size() > 0 {
+        let (verified, _) = verification.finish()?;
+        if verified.checkpoint.origin() != origin.as_str() {
+            return Err(AuditError::Checkpoint);
+        }
+    }
+    close_open(sink, &mut tree, open).await?;
     sink.keep_checkpoint(&Checkpoint::sign(origin, &tree, key).to_string()).await?;
     Ok(tree)
 }
 
 struct Replay {
-    tree: Tree,
+    verification: Verification,
     open: HashMap<String, Who>,
-    checkpoint: Option<Checkpoint>,
-    fault: Option<AuditError>,
+    fault: Option<Fault>,
 }
 
 impl Replay {
     fn take(&mut self, record: &[u8]) -> io::Result<()> {
-        let at = self.tree.size();
-        let Ok(head) = serde_json::from_slice::<Head>(record) else { return self.refuse(at) };
+        let at = self.verification.next();
+        let Ok(head) = serde_json::from_slice::<Head>(record) else { return self.refuse(Fault::Tampered { at }) };
         match head.record.as_str() {
             "intent" => {
                 self.open.insert(head.request_id, head.who);
@@ -78,15 +85,11 @@ impl Replay {
             }
             _ => {}
         }
-        self.tree.push(record);
-        match &self.checkpoint {
-            Some(signed) if signed.size() == self.tree.size() && *signed.root() != self.tree.root() => self.refuse(at),
-            _ => Ok(()),
-        }
+        self.verification.push(record).or_else(|fault| self.refuse(fault))
     }
 
-    fn refuse(&mut self, at: u64) -> io::Result<()> {
-        self.fault = Some(AuditError::Tampered { at });
+    fn refuse(&mut self, fault: Fault) -> io::Result<()> {
+        self.fault = Some(fault);
         Err(io::ErrorKind::InvalidData.into())
     }
 }

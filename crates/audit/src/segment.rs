@@ -2,15 +2,21 @@
 //! and the newest checkpoint beside them.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::MAX_RECORD_BYTES;
 use crate::error::AuditError;
+use crate::folder::{
+    CHECKPOINT, STUB, invalid, read_checkpoint, read_lines, read_stub, refuse_torn, segments, segments_from,
+};
 use crate::sink::{BoxFuture, Sink};
+use crate::start::Start;
 
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-const CHECKPOINT: &str = "checkpoint";
+const SEGMENT_AGE: Duration = Duration::from_secs(3_600);
+/// How much room a disk must have that was full.
+const PROBE_BYTES: usize = 64 * 1024;
 
 /// A directory of segment files. Every append is one write and one `fdatasync`. Files are readable by
 /// their owner only. While it is open no other process can open it.
@@ -18,6 +24,7 @@ const CHECKPOINT: &str = "checkpoint";
 pub struct SegmentFile {
     dir: PathBuf,
     segment_bytes: u64,
+    segment_age: Duration,
     /// Held for its lock.
     _lock: File,
     next: u64,
@@ -27,6 +34,7 @@ pub struct SegmentFile {
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
+    since: Instant,
     file: File,
     good_bytes: u64,
     is_torn: bool,
@@ -49,7 +57,14 @@ impl SegmentFile {
             Err(fs::TryLockError::WouldBlock) => return Err(AuditError::InUse),
             Err(fs::TryLockError::Error(error)) => return Err(error.into()),
         }
-        Ok(Self { dir: dir.to_owned(), segment_bytes: SEGMENT_BYTES, _lock: lock, next: 0, open: None })
+        Ok(Self {
+            dir: dir.to_owned(),
+            segment_bytes: SEGMENT_BYTES,
+            segment_age: SEGMENT_AGE,
+            _lock: lock,
+            next: 0,
+            open: None,
+        })
     }
 
     /// Starts a new segment when one is as long as this, 64 MiB by default.
@@ -59,8 +74,22 @@ impl SegmentFile {
         self
     }
 
+    /// Starts a new segment when one was begun, or opened, this long ago, an hour by default. Only segments
+    /// that were ended can be removed.
+    #[must_use]
+    pub fn segment_age(mut self, age: Duration) -> Self {
+        self.segment_age = age;
+        self
+    }
+
     fn read_all(&mut self, each: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)) -> io::Result<()> {
-        (self.next, self.open) = (0, None);
+        let start = match read_stub(&self.dir)?.as_deref().map(Start::read_stub) {
+            Some(None) => return Err(invalid("the stub of what was removed is none")),
+            read => read.flatten().map_or(0, |stub| stub.note.size),
+        };
+        (self.next, self.open) = (start, None);
+        // What a removal left when it was interrupted.
+        self.remove_before(start)?;
         let segments = segments(&self.dir)?;
         let count = segments.len();
         for (at, (first, path)) in segments.into_iter().enumerate() {
@@ -68,7 +97,7 @@ impl SegmentFile {
                 return Err(invalid("a segment is missing or has a wrong name"));
             }
             let next = &mut self.next;
-            let good_bytes = read_lines(&path, &mut |line| {
+            let good_bytes = read_lines::<io::Error>(&path, &mut |line| {
                 *next += 1;
                 each(line)
             })?;
@@ -77,7 +106,7 @@ impl SegmentFile {
             }
             let file = OpenOptions::new().append(true).open(&path)?;
             let is_torn = file.metadata()?.len() > good_bytes;
-            self.open = Some(Segment { path, file, good_bytes, is_torn });
+            self.open = Some(Segment { path, since: Instant::now(), file, good_bytes, is_torn });
         }
         self.open.as_mut().map_or(Ok(()), Segment::repair)
     }
@@ -86,7 +115,10 @@ impl SegmentFile {
         if let Some(segment) = &mut self.open {
             segment.repair()?;
         }
-        if self.open.as_ref().is_none_or(|segment| segment.good_bytes >= self.segment_bytes) {
+        if records.is_empty() {
+            return self.probe();
+        }
+        if self.open.as_ref().is_none_or(|segment| self.is_ended(segment)) {
             self.open = Some(self.create()?);
         }
         let Some(segment) = &mut self.open else { return Err(invalid("no segment")) };
@@ -100,21 +132,57 @@ impl SegmentFile {
         Ok(())
     }
 
+    fn is_ended(&self, segment: &Segment) -> bool {
+        segment.good_bytes >= self.segment_bytes
+            || segment.good_bytes > 0 && segment.since.elapsed() >= self.segment_age
+    }
+
+    /// Whether records could be written: an empty write would succeed on a full disk, too.
+    fn probe(&self) -> io::Result<()> {
+        let path = self.dir.join("probe");
+        let written =
+            private(OpenOptions::new().write(true).create(true).truncate(true)).open(&path).and_then(|mut file| {
+                file.write_all(&[0; PROBE_BYTES])?;
+                file.sync_data()
+            });
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
+            _ => written,
+        }
+    }
+
     fn create(&self) -> io::Result<Segment> {
         let path = self.dir.join(format!("{:020}.jsonl", self.next));
         // An empty one of this name may be left from a start that failed.
         let file = private(OpenOptions::new().append(true).create(true)).open(&path)?;
         sync_dir(&self.dir)?;
-        Ok(Segment { is_torn: file.metadata()?.len() > 0, path, file, good_bytes: 0 })
+        Ok(Segment { is_torn: file.metadata()?.len() > 0, path, since: Instant::now(), file, good_bytes: 0 })
     }
 
-    fn replace_checkpoint(&self, note: &str) -> io::Result<()> {
-        let new = self.dir.join("checkpoint.new");
+    /// The old text, or all of the new one, whenever it stops.
+    fn replace(&self, name: &str, text: &str) -> io::Result<()> {
+        let new = self.dir.join(format!("{name}.new"));
         let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&new)?;
-        file.write_all(note.as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(new, self.dir.join(CHECKPOINT))?;
+        fs::rename(new, self.dir.join(name))?;
         sync_dir(&self.dir)
+    }
+
+    fn remove_before(&self, first: u64) -> io::Result<()> {
+        let kept = segments_from(&self.dir, first)?;
+        for segment in segments(&self.dir)?.into_iter().filter(|segment| !kept.contains(segment)) {
+            fs::remove_file(segment.1)?;
+        }
+        sync_dir(&self.dir)
+    }
+
+    fn remove_all(&self, stub: &str, first: u64) -> io::Result<()> {
+        if !segments(&self.dir)?.iter().any(|(start, _)| *start == first) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no segment begins with this record"));
+        }
+        self.replace(STUB, stub)?;
+        self.remove_before(first)
     }
 }
 
@@ -165,55 +233,20 @@ impl Sink for SegmentFile {
     }
 
     fn keep_checkpoint<'a>(&'a mut self, note: &'a str) -> BoxFuture<'a, io::Result<()>> {
-        Box::pin(async move { self.replace_checkpoint(note) })
+        Box::pin(async move { self.replace(CHECKPOINT, note) })
     }
 
     fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
         Box::pin(async move { read_checkpoint(&self.dir) })
     }
-}
 
-/// The segments of a directory, oldest first, with the index of their first record.
-pub(crate) fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let first = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".jsonl")?.parse().ok());
-        found.extend(first.map(|first| (first, path)));
+    fn stub(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        Box::pin(async move { read_stub(&self.dir) })
     }
-    found.sort_unstable();
-    Ok(found)
-}
 
-pub(crate) fn read_checkpoint(dir: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(dir.join(CHECKPOINT)) {
-        Ok(note) => Ok(Some(note)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    fn remove<'a>(&'a mut self, stub: &'a str, first: u64) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move { self.remove_all(stub, first) })
     }
-}
-
-/// Hands every whole line to `each`; gives their length together. Holds one line in memory; a longer
-/// one than any record is an error.
-pub(crate) fn read_lines(path: &Path, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
-    let mut reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
-    let mut line = Vec::new();
-    let mut good_bytes = 0;
-    loop {
-        line.clear();
-        let read = reader.by_ref().take(MAX_RECORD_BYTES as u64 + 2).read_until(b'\n', &mut line)?;
-        match line.strip_suffix(b"\n") {
-            Some(record) => each(record)?,
-            None if read > MAX_RECORD_BYTES + 1 => return Err(invalid("a line is longer than any record")),
-            None => return Ok(good_bytes),
-        }
-        good_bytes += read as u64;
-    }
-}
-
-/// Only the newest segment may end within a record.
-pub(crate) fn refuse_torn(path: &Path, good_bytes: u64) -> io::Result<()> {
-    if fs::metadata(path)?.len() > good_bytes { Err(invalid("a segment ends within a record")) } else { Ok(()) }
 }
 
 /// What is written to a file that was removed or replaced, nobody would ever read.
@@ -244,8 +277,4 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_dir(_dir: &Path) -> io::Result<()> {
     Ok(())
-}
-
-pub(crate) fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }

@@ -31,6 +31,18 @@ pub trait Sink: Send {
     /// The newest checkpoint, if there ever was one.
     fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>>;
 
+    /// What was kept by the last [`Sink::remove`], if there ever was one.
+    fn stub(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Keeps a stub, durably, and then removes all records before the index `first`, which are never replayed
+    /// afterwards. A sink that cannot remove says [`Unsupported`](io::ErrorKind::Unsupported).
+    fn remove<'a>(&'a mut self, stub: &'a str, first: u64) -> BoxFuture<'a, io::Result<()>> {
+        let _ = (stub, first);
+        Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+    }
+
     /// Lets others write the log. It is not used afterwards.
     fn release(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
@@ -55,6 +67,14 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
         (**self).checkpoint()
+    }
+
+    fn stub(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        (**self).stub()
+    }
+
+    fn remove<'a>(&'a mut self, stub: &'a str, first: u64) -> BoxFuture<'a, io::Result<()>> {
+        (**self).remove(stub, first)
     }
 
     fn release(&mut self) -> BoxFuture<'_, ()> {

@@ -1,32 +1,22 @@
-//! Whether a log is what was signed.
+//! Whether the log of a directory is what was signed, and what can be proved of it.
 
-use std::cmp::Ordering;
 use std::io;
-use std::path::Path;
+use std::path::Path as FilePath;
+use std::time::SystemTime;
 
-use serde::de::IgnoredAny;
-
+use crate::checkpoint::Checkpoint;
+use crate::folder::{self, Stopped};
 use crate::key::VerifyingKey;
-use crate::note::{Checkpoint, InvalidCheckpoint};
-use crate::segment::{invalid, read_checkpoint, read_lines, refuse_torn, segments};
-use crate::tree::Tree;
+use crate::path::Path;
+use crate::proof::{Growth, Proof};
+use crate::remove::Removal;
+use crate::start::{Mark, Start};
+use crate::verification::{Fault, Verification, Verified};
 
-/// A log whose records are those that were signed.
-#[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// How many records the checkpoint covers: none of them was changed, removed or added.
-    pub records: u64,
-    /// The root over them.
-    pub root: [u8; 32],
-    /// Whole records after the checkpoint. Nothing is known of them yet.
-    pub unsigned: u64,
-    /// The checkpoint. Compare it with one that was kept elsewhere: whoever holds the signing key
-    /// can write another log.
-    pub checkpoint: Checkpoint,
-}
+/// How often reading begins anew because records were removed meanwhile.
+const ATTEMPTS: usize = 4;
 
-/// A log that is not what was signed.
+/// A log that is not what was signed, or of which what was asked cannot be said.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -44,109 +34,189 @@ pub enum VerifyError {
         /// Records there were; `None` if there is no checkpoint.
         want: Option<u64>,
     },
+    /// A checkpoint to compare with is of another log, or not signed by the key that was in force.
+    #[error("the checkpoint to compare with is not one of this log")]
+    Foreign,
+    /// What was asked for was removed, or is before the mark.
+    #[error("the records before {first} cannot be read")]
+    Before {
+        /// The first record that can be read.
+        first: u64,
+    },
+    /// The record has no checkpoint over it yet, or is none. A checkpoint follows within a second.
+    #[error("record {index} is not signed yet")]
+    NotSigned {
+        /// Its index.
+        index: u64,
+    },
     /// The files cannot be read.
     #[error("the audit log cannot be read: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Holds records, one after the other, against a checkpoint. [`verify`] does it for a directory; this is
-/// for records that are kept elsewhere.
-#[derive(Debug)]
-pub struct Verification {
-    checkpoint: Option<Checkpoint>,
-    tree: Tree,
-    root: Option<[u8; 32]>,
-}
-
-impl Verification {
-    /// Begins with the newest checkpoint there is. It must be read before the records, so that what is
-    /// written meanwhile comes after it.
-    ///
-    /// # Errors
-    /// [`VerifyError::Tampered`] when the checkpoint is not signed by this key.
-    pub fn new(note: Option<&str>, key: &VerifyingKey) -> Result<Self, VerifyError> {
-        let checkpoint = note.map(|note| Checkpoint::open(note, key)).transpose();
-        let checkpoint = checkpoint.map_err(|InvalidCheckpoint| VerifyError::Tampered { at: 0 })?;
-        let mut verification = Self { checkpoint, tree: Tree::new(), root: None };
-        verification.compare();
-        Ok(verification)
-    }
-
-    /// Takes the next record, as it is stored, with the index it is stored under.
-    ///
-    /// # Errors
-    /// [`VerifyError`] when it is not the next or no JSON.
-    pub fn take(&mut self, index: u64, record: &[u8]) -> Result<(), VerifyError> {
-        self.expect(index)?;
-        let read = serde_json::from_slice::<IgnoredAny>(record);
-        read.map_err(|_| VerifyError::Tampered { at: self.tree.size() })?;
-        self.tree.push(record);
-        self.compare();
-        Ok(())
-    }
-
-    fn compare(&mut self) {
-        if self.want() == Some(self.tree.size()) {
-            self.root = Some(self.tree.root());
-        }
-    }
-
-    /// Says what the records are, after the last one.
-    ///
-    /// # Errors
-    /// [`VerifyError`]: `Tampered` for a change, `Incomplete` for what is missing.
-    pub fn end(self) -> Result<Verified, VerifyError> {
-        let have = self.tree.size();
-        match (self.checkpoint, self.root) {
-            (Some(checkpoint), Some(root)) if root == *checkpoint.root() => {
-                let records = checkpoint.size();
-                Ok(Verified { records, root, unsigned: have.saturating_sub(records), checkpoint })
-            }
-            (Some(checkpoint), Some(_)) => Err(VerifyError::Tampered { at: checkpoint.size().saturating_sub(1) }),
-            (checkpoint, _) => Err(VerifyError::Incomplete { have, want: checkpoint.map(|signed| signed.size()) }),
-        }
-    }
-
-    fn want(&self) -> Option<u64> {
-        self.checkpoint.as_ref().map(Checkpoint::size)
-    }
-
-    /// A gap is missing records; an overlap is a change.
-    fn expect(&self, index: u64) -> Result<(), VerifyError> {
-        let have = self.tree.size();
-        match index.cmp(&have) {
-            Ordering::Equal => Ok(()),
-            Ordering::Greater => Err(VerifyError::Incomplete { have, want: self.want() }),
-            Ordering::Less => Err(VerifyError::Tampered { at: have }),
-        }
-    }
-}
-
 /// Reads the segments of a directory from the first record and compares them with the checkpoint. A
-/// log may be verified while it is written. Holds one record in memory.
+/// log may be verified while it is written. Holds one record in memory. `key` is any of those that signed
+/// the log; the newest proves most.
 ///
 /// # Errors
 /// [`VerifyError`]: `Tampered` for a change, `Incomplete` for what is missing.
-pub fn verify(dir: &Path, key: &VerifyingKey) -> Result<Verified, VerifyError> {
-    let note = match read_checkpoint(dir) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(VerifyError::Tampered { at: 0 }),
-        read => read?,
-    };
-    let mut verification = Verification::new(note.as_deref(), key)?;
-    let mut segments = segments(dir)?.into_iter().peekable();
-    while let Some((first, path)) = segments.next() {
-        verification.expect(first)?;
-        let read = read_lines(&path, &mut |record| {
-            let index = verification.tree.size();
-            verification.take(index, record).map_err(|_| invalid("a line is no JSON"))
-        });
-        let is_newest = segments.peek().is_none();
-        match read.and_then(|good| if is_newest { Ok(()) } else { refuse_torn(&path, good) }) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(VerifyError::Tampered { at: verification.tree.size() });
-            }
-            other => other?,
-        }
+pub fn verify(dir: &FilePath, key: &VerifyingKey) -> Result<Verified, VerifyError> {
+    Ok(Reading::of(dir, key).run()?.verified)
+}
+
+/// As [`verify`], and compares checkpoints that were kept elsewhere, as signed notes. It finds what the
+/// holder of the signing key has written anew.
+///
+/// # Errors
+/// [`VerifyError`], `Foreign` and `Before` among them.
+pub fn verify_against(dir: &FilePath, key: &VerifyingKey, kept: &[&str]) -> Result<Verified, VerifyError> {
+    Ok(Reading { kept, ..Reading::of(dir, key) }.run()?.verified)
+}
+
+/// As [`verify`], but reads only what was added since a mark that was kept where the writer of the log
+/// cannot change it.
+///
+/// # Errors
+/// [`VerifyError`].
+pub fn verify_since(dir: &FilePath, key: &VerifyingKey, mark: &Mark) -> Result<Verified, VerifyError> {
+    Ok(Reading { mark: Some(mark), ..Reading::of(dir, key) }.run()?.verified)
+}
+
+/// Verifies the log, and gives records of it, as they are stored, with proofs that convince whoever has
+/// the key alone.
+///
+/// # Errors
+/// [`VerifyError`]; `Before` and `NotSigned` for records of which there is no proof.
+pub fn prove(dir: &FilePath, key: &VerifyingKey, indexes: &[u64]) -> Result<Vec<(String, Proof)>, VerifyError> {
+    let read = Reading { proved: indexes, ..Reading::of(dir, key) }.run()?;
+    let checkpoint = read.verified.checkpoint;
+    let proof = |((index, record), path)| (record, Proof::new(index, path, checkpoint.clone()));
+    Ok(read.records.into_iter().zip(read.paths).map(proof).collect())
+}
+
+/// Verifies the log, compares it with a checkpoint that was kept, and gives the proof that the newest one
+/// only adds to that.
+///
+/// # Errors
+/// [`VerifyError`]: `Tampered` when the log of that checkpoint was another.
+pub fn prove_growth(dir: &FilePath, key: &VerifyingKey, older: &Checkpoint) -> Result<Growth, VerifyError> {
+    let note = older.to_string();
+    let mut read = Reading { kept: &[&note], grown_from: Some(older.size()), ..Reading::of(dir, key) }.run()?;
+    Ok(Growth::new(older.size(), read.paths.pop().unwrap_or_default(), read.verified.checkpoint))
+}
+
+/// Verifies the log, and finds which of its oldest records are in segments that were ended, and last
+/// written before a time. Give them to [`Log::remove`](crate::Log::remove); none if there are none.
+///
+/// # Errors
+/// [`VerifyError`]: what does not verify is evidence, and not to be removed.
+pub fn removable(dir: &FilePath, key: &VerifyingKey, before: SystemTime) -> Result<Option<Removal>, VerifyError> {
+    let Some(below) = folder::ended_before(dir, before)? else { return Ok(None) };
+    Ok(Reading { removed_below: Some(below), ..Reading::of(dir, key) }.run()?.removal)
+}
+
+/// What is asked of a log.
+struct Reading<'a> {
+    dir: &'a FilePath,
+    key: &'a VerifyingKey,
+    mark: Option<&'a Mark>,
+    kept: &'a [&'a str],
+    proved: &'a [u64],
+    grown_from: Option<u64>,
+    removed_below: Option<u64>,
+}
+
+/// What was found.
+struct Read {
+    verified: Verified,
+    records: Vec<(u64, String)>,
+    paths: Vec<Vec<[u8; 32]>>,
+    removal: Option<Removal>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(dir: &'a FilePath, key: &'a VerifyingKey) -> Self {
+        Self { dir, key, mark: None, kept: &[], proved: &[], grown_from: None, removed_below: None }
     }
-    verification.end()
+
+    fn run(&self) -> Result<Read, VerifyError> {
+        for _ in 1..ATTEMPTS {
+            let stub = folder::read_stub(self.dir)?;
+            match self.attempt(stub.as_deref()) {
+                Ok(read) => return Ok(read),
+                // What was missing may have been removed while it was looked for.
+                Err(error) if folder::read_stub(self.dir)? == stub => return Err(error),
+                Err(_) => {}
+            }
+        }
+        self.attempt(folder::read_stub(self.dir)?.as_deref())
+    }
+
+    /// The stub was read before the checkpoint, which therefore covers it.
+    fn attempt(&self, stub: Option<&str>) -> Result<Read, VerifyError> {
+        let mut verification = self.begin(stub)?;
+        let first = verification.next();
+        let mut records = Vec::new();
+        let mut removal = None;
+        let read = folder::read_from(self.dir, first, &mut |index, record| {
+            if self.removed_below == Some(index) {
+                removal = Some(Removal::new(verification.origin().to_owned(), &verification));
+            }
+            if self.proved.contains(&index) {
+                records.push((index, String::from_utf8_lossy(record).into_owned()));
+            }
+            Ok(verification.push(record)?)
+        });
+        match read {
+            Ok(have) if have < first => return Err(Fault::Incomplete { have, want: Some(first) }.into()),
+            Ok(_) => {}
+            Err(Stopped::Io(error)) => return Err(error.into()),
+            Err(Stopped::Torn) => return Err(Fault::Tampered { at: verification.next() }.into()),
+            Err(Stopped::At(index)) => verification.expect(index)?,
+            Err(Stopped::Fault(fault)) => return Err(fault.into()),
+        }
+        let (verified, paths) = verification.finish()?;
+        let is_covered = |removal: &Removal| removal.records() <= verified.records;
+        Ok(Read { removal: removal.filter(is_covered), verified, records: self.in_order(records), paths })
+    }
+
+    fn begin(&self, stub: Option<&str>) -> Result<Verification, VerifyError> {
+        let mut verification = Verification::begin(folder::read_checkpoint(self.dir)?.as_deref(), self.key)?;
+        let stub = match stub.map(Start::read_stub) {
+            Some(None) => return Err(Fault::Unsigned.into()),
+            stub => stub.flatten(),
+        };
+        let removed = stub.as_ref().map_or(0, |stub| stub.note.size);
+        let start = match self.mark {
+            Some(mark) if mark.records() < removed => return Err(Fault::Before { first: removed }.into()),
+            Some(mark) => Some(mark.0.clone()),
+            None => stub,
+        };
+        if let Some(start) = start {
+            verification = verification.go_on_from(start)?;
+        }
+        for note in self.kept {
+            verification = verification.against(note)?;
+        }
+        let size = verification.want().unwrap_or_default();
+        for index in self.proved.iter().copied() {
+            if index < verification.next() {
+                return Err(VerifyError::Before { first: verification.next() });
+            }
+            if index >= size {
+                return Err(VerifyError::NotSigned { index });
+            }
+            verification.gather(Path::inclusion(index, size));
+        }
+        if let Some(old) = self.grown_from {
+            verification.gather(Path::consistency(old.min(size), size));
+        }
+        Ok(verification)
+    }
+
+    /// Records in the order in which they were asked for, as the paths are.
+    fn in_order(&self, found: Vec<(u64, String)>) -> Vec<(u64, String)> {
+        let record = |asked: &u64| found.iter().find(|(index, _)| index == asked).cloned();
+        self.proved.iter().filter_map(record).collect()
+    }
 }

@@ -1,8 +1,11 @@
 //! The crate as its users see it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod keys;
 mod log;
 mod parts;
+mod proofs;
+mod removal;
 mod segments;
 mod support;
 mod tamper;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use audit::{AuditError, Intent, Log, Outcome, Record, SegmentFile, SigningKey, VerifyingKey};
+use audit::{
+    AuditError, Intent, KeyChange, Log, Outcome, Record, SegmentFile, SigningKey, Verified, VerifyError, VerifyingKey,
+};
 use tempfile::TempDir;
 
 pub(crate) const ORIGIN: &str = "gateway/test";
@@ -14,7 +16,9 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let place = Self { dir: tempfile::tempdir().unwrap() };
+        place.key();
+        place
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
@@ -23,6 +27,30 @@ impl Place {
 
     pub(crate) fn key(&self) -> SigningKey {
         SigningKey::load_or_create(&self.dir.path().join("key")).unwrap()
+    }
+
+    /// Takes the key of another place.
+    pub(crate) fn share_key(&self, other: &Self) {
+        std::fs::copy(other.dir.path().join("key"), self.dir.path().join("key")).unwrap();
+    }
+
+    /// Signs with a new key from here on, which is the one of the place then.
+    pub(crate) async fn change_key(&self, log: &Log) -> VerifyingKey {
+        let path = self.dir.path().join("new-key");
+        let key = SigningKey::load_or_create(&path).unwrap();
+        let verifying = key.verifying_key();
+        log.change_key(key, KeyChange::new("change", 3)).await.unwrap();
+        std::fs::rename(path, self.dir.path().join("key")).unwrap();
+        verifying
+    }
+
+    pub(crate) async fn open_with_segments(&self, bytes: u64) -> Log {
+        let sink = SegmentFile::open(&self.dir()).unwrap().segment_bytes(bytes);
+        Log::open(sink, self.key(), ORIGIN).await.unwrap()
+    }
+
+    pub(crate) fn verify(&self) -> Result<Verified, VerifyError> {
+        audit::verify(&self.dir(), &self.verifying_key())
     }
 
     pub(crate) fn verifying_key(&self) -> VerifyingKey {
@@ -40,8 +68,7 @@ impl Place {
     /// A closed log of so many requests, two records each, in segments of so many bytes.
     pub(crate) async fn filled(requests: u32, segment_bytes: u64) -> Self {
         let place = Self::new();
-        let sink = SegmentFile::open(&place.dir()).unwrap().segment_bytes(segment_bytes);
-        let log = Log::open(sink, place.key(), ORIGIN).await.unwrap();
+        let log = place.open_with_segments(segment_bytes).await;
         for request in 0..requests {
             log.append(&intent(&request.to_string())).await.unwrap();
             log.append(&outcome(&request.to_string())).await.unwrap();

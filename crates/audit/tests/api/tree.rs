@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 /// RFC 6962, section 2.1, as it is written.
-fn naive(leaves: &[Vec<u8>]) -> [u8; 32] {
+pub(crate) fn naive(leaves: &[Vec<u8>]) -> [u8; 32] {
     match leaves {
         [] => Sha256::digest([]).into(),
         [leaf] => Sha256::digest([&[0][..], leaf].concat()).into(),

@@ -1,0 +1,266 @@
+//! The thread that writes a log: batches, checkpoints, and records that wait for a sink that failed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::AuditError;
+use crate::key::SigningKey;
+use crate::keys::Change;
+use crate::log::{Entry, Job, Pulse, Receipt};
+use crate::note::Origin;
+use crate::record::{KeyChange, Record};
+use crate::remove::Removal;
+use crate::sink::Sink;
+use crate::start::Start;
+use crate::tree::Tree;
+
+/// Most records and bytes that are written at once.
+const BATCH: usize = 1_024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// How often a checkpoint is written, and a sink that failed is tried again.
+const TICK: Duration = Duration::from_secs(1);
+/// How often a sink to which nothing is written is asked whether it could.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Another process writes the log: whatever is written here would be lost or mixed with its records.
+pub(crate) struct TakenOver;
+
+pub(crate) struct Writer<S> {
+    sink: S,
+    key: SigningKey,
+    origin: Origin,
+    tree: Tree,
+    signed: u64,
+    signed_at: Instant,
+    written_at: Instant,
+    /// Records that wait for the sink, before all that are still in the queue.
+    kept: VecDeque<Entry>,
+    health: watch::Sender<bool>,
+    pulse: Arc<Pulse>,
+    runtime: Handle,
+}
+
+impl<S: Sink> Writer<S> {
+    pub(crate) fn new(
+        sink: S,
+        key: SigningKey,
+        origin: Origin,
+        tree: Tree,
+        health: watch::Sender<bool>,
+        pulse: Arc<Pulse>,
+        runtime: Handle,
+    ) -> Self {
+        let (signed, signed_at, written_at) = (tree.size(), Instant::now(), Instant::now());
+        let kept = VecDeque::new();
+        Self { sink, key, origin, tree, signed, signed_at, written_at, kept, health, pulse, runtime }
+    }
+
+    pub(crate) fn run(mut self, queue: &mpsc::Receiver<Job>) {
+        let mut next = None;
+        loop {
+            let job = match next.take() {
+                Some(job) => Ok(job),
+                None => queue.recv_timeout(TICK),
+            };
+            let done = match job {
+                Ok(Job::Append(entry)) => self.append(entry, queue).map(|other| next = other),
+                Ok(Job::Checkpoint(reply)) => {
+                    reply.send(self.sign());
+                    Ok(())
+                }
+                Ok(Job::ChangeKey(change, reply)) => self.change_key(*change).map(|done| reply.send(done)),
+                Ok(Job::Remove(removal, reply)) => {
+                    reply.send(self.remove(removal));
+                    Ok(())
+                }
+                Ok(Job::Close(reply)) => {
+                    let signed = self.end();
+                    return reply.send(signed);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => self.try_again(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return drop(self.end()),
+            };
+            if done.is_err() {
+                return self.give_up();
+            }
+            if self.signed < self.tree.size() && self.signed_at.elapsed() >= TICK {
+                // It is tried again after the next batch or tick; the records are safe without it.
+                drop(self.sign());
+            }
+        }
+    }
+
+    /// The sink is let go before this returns, so that the log can be opened again.
+    fn end(mut self) -> Result<(), AuditError> {
+        let is_empty = matches!(self.flush(), Ok(true));
+        let signed = self.sign().map(drop);
+        self.runtime.block_on(self.sink.release());
+        self.give_up();
+        if is_empty { signed } else { Err(AuditError::Unavailable) }
+    }
+
+    /// Says what is lost.
+    fn give_up(self) {
+        if !self.kept.is_empty() {
+            tracing::error!(records = self.kept.len(), "audit log ends without records that were kept for it");
+        }
+        for entry in self.kept {
+            entry.waiter.reply.send(Err(AuditError::Unavailable));
+        }
+    }
+
+    /// Writes this record and all that wait, up to the next other job, which is given back.
+    fn append(&mut self, first: Entry, queue: &mpsc::Receiver<Job>) -> Result<Option<Job>, TakenOver> {
+        let mut bytes = first.record.len();
+        let mut batch = vec![first];
+        let mut other = None;
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            match queue.try_recv() {
+                Ok(Job::Append(entry)) => {
+                    bytes += entry.record.len();
+                    batch.push(entry);
+                }
+                Ok(job) => {
+                    other = Some(job);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let is_first = self.flush()?;
+        let batch = if is_first { self.write_all(batch)? } else { batch };
+        for entry in batch {
+            if entry.waiter.is_kept {
+                self.kept.push_back(entry);
+            } else {
+                entry.waiter.reply.send(Err(AuditError::Unavailable));
+            }
+        }
+        Ok(other)
+    }
+
+    /// Whether nothing is kept any more.
+    fn flush(&mut self) -> Result<bool, TakenOver> {
+        while !self.kept.is_empty() {
+            let mut bytes = 0;
+            let fits = |entry: &&Entry| {
+                bytes += entry.record.len();
+                bytes <= BATCH_BYTES
+            };
+            let count = self.kept.iter().take(BATCH).take_while(fits).count().max(1);
+            let batch = self.kept.drain(..count).collect();
+            let failed = self.write_all(batch)?;
+            if !failed.is_empty() {
+                failed.into_iter().rev().for_each(|entry| self.kept.push_front(entry));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes all, and gives receipts, or none, and gives them back.
+    fn write_all(&mut self, batch: Vec<Entry>) -> Result<Vec<Entry>, TakenOver> {
+        let (records, waiters): (Vec<_>, Vec<_>) = batch.into_iter().map(|entry| (entry.record, entry.waiter)).unzip();
+        let is_written = self.write(&records)?;
+        let entries = records.into_iter().zip(waiters);
+        if !is_written {
+            return Ok(entries.map(|(record, waiter)| Entry { record, waiter }).collect());
+        }
+        for (record, waiter) in entries {
+            waiter.reply.send(Ok(self.receive(&record)));
+        }
+        Ok(Vec::new())
+    }
+
+    /// Whether it was written.
+    fn write(&mut self, records: &[String]) -> Result<bool, TakenOver> {
+        self.pulse.begin();
+        let written = self.runtime.block_on(self.sink.append(records));
+        self.pulse.end();
+        self.written_at = Instant::now();
+        let was_healthy = self.health.send_replace(written.is_ok());
+        match &written {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                tracing::error!("audit log was taken over by another process");
+                return Err(TakenOver);
+            }
+            Err(error) if was_healthy => tracing::error!(%error, "audit log cannot be written"),
+            Ok(()) if !was_healthy => tracing::info!("audit log is written again"),
+            _ => {}
+        }
+        Ok(written.is_ok())
+    }
+
+    fn try_again(&mut self) -> Result<(), TakenOver> {
+        if !self.kept.is_empty() {
+            return self.flush().map(drop);
+        }
+        if !*self.health.borrow() || self.written_at.elapsed() >= IDLE {
+            self.write(&[])?;
+        }
+        Ok(())
+    }
+
+    fn change_key(
+        &mut self,
+        (to, mut change): (SigningKey, KeyChange),
+    ) -> Result<Result<Receipt, AuditError>, TakenOver> {
+        if !self.flush()? {
+            return Ok(Err(AuditError::Unavailable));
+        }
+        change.note = Change::sign(&self.origin, &self.tree, &self.key, &to).note().text.clone();
+        let Ok(text) = serde_json::to_string(&Record::KeyChange(change)) else {
+            return Ok(Err(AuditError::Unavailable));
+        };
+        if !self.write(std::slice::from_ref(&text))? {
+            return Ok(Err(AuditError::Unavailable));
+        }
+        let receipt = self.receive(&text);
+        self.key = to;
+        // If it cannot be kept now, it is with the next one.
+        drop(self.sign());
+        Ok(Ok(receipt))
+    }
+
+    fn receive(&mut self, record: &str) -> Receipt {
+        let index = self.tree.size();
+        Receipt { index, leaf: self.tree.push(record.as_bytes()) }
+    }
+
+    fn remove(&mut self, removal: Removal) -> Result<(), AuditError> {
+        if removal.origin != self.origin.as_str() || removal.records() > self.tree.size() {
+            return Err(AuditError::Origin);
+        }
+        let first = removal.records();
+        let stub = Start::stub(&self.origin, removal.tree, removal.changes, &self.key).to_string();
+        let removed = self.runtime.block_on(self.sink.remove(&stub, first));
+        removed.map_err(|error| {
+            tracing::error!(%error, "audit records cannot be removed");
+            AuditError::Unavailable
+        })
+    }
+
+    fn sign(&mut self) -> Result<Checkpoint, AuditError> {
+        let checkpoint = Checkpoint::sign(&self.origin, &self.tree, &self.key);
+        self.signed_at = Instant::now();
+        self.pulse.begin();
+        let kept = self.runtime.block_on(self.sink.keep_checkpoint(&checkpoint.to_string()));
+        self.pulse.end();
+        match kept {
+            Ok(()) => {
+                self.signed = checkpoint.size();
+                Ok(checkpoint)
+            }
+            Err(error) => {
+                tracing::error!(%error, "audit checkpoint cannot be kept");
+                Err(AuditError::Unavailable)
+            }
+        }
+    }
+}
