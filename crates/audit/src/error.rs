@@ -15,7 +15,10 @@ pub enum AuditError {
     /// The record is longer than [`MAX_RECORD_BYTES`](crate::MAX_RECORD_BYTES). Do not retry.
     #[error("the record is too long")]
     TooLong,
-    /// The origin is empty, or has spaces, plus signs or control characters.
+    /// A change of keys is not appended, but made: see [`Log::change_key`](crate::Log::change_key).
+    #[error("a change of keys cannot be appended")]
+    KeyChange,
+    /// The origin is empty, or has spaces, plus signs or control characters; or records are of another log.
     #[error("the origin of an audit log is a name without spaces, plus signs and control characters")]
     Origin,
     /// Another process writes this log.
@@ -35,7 +38,8 @@ pub enum AuditError {
         /// Index of a record, from 0.
         at: u64,
     },
-    /// There are records and no checkpoint, or it is signed by another key or for another origin.
+    /// There are records and no checkpoint, or it is signed by another key or for another origin, or the key was
+    /// replaced by another.
     #[error("the audit log has no valid checkpoint of this key and origin")]
     Checkpoint,
     /// The files cannot be read or made.

@@ -86,10 +86,18 @@ pub(crate) struct Entry {
 }
 
 pub(crate) struct Waiter {
-    pub(crate) reply: Reply<Receipt>,
+    /// Dropped first: whoever hears of the end finds the count without this one.
+    counted: Counted,
+    reply: Reply<Receipt>,
     /// Whether the record waits for a sink that failed.
     pub(crate) is_kept: bool,
-    _counted: Counted,
+}
+
+impl Waiter {
+    pub(crate) fn send(self, answer: Result<Receipt, AuditError>) {
+        drop(self.counted);
+        self.reply.send(answer);
+    }
 }
 
 /// Where an answer goes; holds its place in the queue until then, also when nobody waits any more.
@@ -198,7 +206,7 @@ impl Log {
     pub async fn append(&self, record: &Record) -> Result<Receipt, AuditError> {
         let text = written(record)?;
         let (bytes, counted) = (text.len(), Counted::new(&self.pulse));
-        let waiter = |reply| Waiter { reply, is_kept: false, _counted: counted };
+        let waiter = |reply| Waiter { counted, reply, is_kept: false };
         let entry = |reply| Job::Append(Entry { record: text, waiter: waiter(reply) });
         self.ask(entry, bytes).await
     }
@@ -216,7 +224,7 @@ impl Log {
         let room = Arc::clone(&self.room).try_acquire_many_owned(place(text.len()));
         let _room = room.map_err(|_| AuditError::Unavailable)?;
         let (sender, answer) = oneshot::channel();
-        let waiter = Waiter { reply: Reply { sender, _room }, is_kept: true, _counted: counted };
+        let waiter = Waiter { counted, reply: Reply { sender, _room }, is_kept: true };
         self.jobs.send(Job::Append(Entry { record: text, waiter })).map_err(|_| AuditError::Closed)?;
         Ok(Kept(answer))
     }
@@ -294,6 +302,9 @@ fn place(bytes: usize) -> u32 {
 }
 
 fn written(record: &Record) -> Result<String, AuditError> {
+    if matches!(record, Record::KeyChange(_)) {
+        return Err(AuditError::KeyChange);
+    }
     // Records have string keys and no foreign serializers: this does not fail.
     let text = serde_json::to_string(record).map_err(io::Error::from)?;
     if text.len() > MAX_RECORD_BYTES { Err(AuditError::TooLong) } else { Ok(text) }

@@ -34,9 +34,14 @@ impl MemorySink {
         self.lock().broken = is_broken.then_some(io::ErrorKind::StorageFull);
     }
 
+    /// Makes every later write fail like this.
+    pub fn break_with(&self, kind: io::ErrorKind) {
+        self.lock().broken = Some(kind);
+    }
+
     /// Makes every later write fail as when another process has taken the log over.
     pub fn take_over(&self) {
-        self.lock().broken = Some(io::ErrorKind::ResourceBusy);
+        self.break_with(io::ErrorKind::ResourceBusy);
     }
 
     /// Makes writes wait, so that a test decides what waits together.

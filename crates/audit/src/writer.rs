@@ -111,7 +111,7 @@ impl<S: Sink> Writer<S> {
             tracing::error!(records = self.kept.len(), "audit log ends without records that were kept for it");
         }
         for entry in self.kept {
-            entry.waiter.reply.send(Err(AuditError::Unavailable));
+            entry.waiter.send(Err(AuditError::Unavailable));
         }
     }
 
@@ -139,7 +139,7 @@ impl<S: Sink> Writer<S> {
             if entry.waiter.is_kept {
                 self.kept.push_back(entry);
             } else {
-                entry.waiter.reply.send(Err(AuditError::Unavailable));
+                entry.waiter.send(Err(AuditError::Unavailable));
             }
         }
         Ok(other)
@@ -173,7 +173,7 @@ impl<S: Sink> Writer<S> {
             return Ok(entries.map(|(record, waiter)| Entry { record, waiter }).collect());
         }
         for (record, waiter) in entries {
-            waiter.reply.send(Ok(self.receive(&record)));
+            waiter.send(Ok(self.receive(&record)));
         }
         Ok(Vec::new())
     }

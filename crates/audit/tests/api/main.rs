@@ -1,12 +1,16 @@
 //! The crate as its users see it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attacks;
+mod export;
+mod kept;
 mod keys;
 mod log;
 mod parts;
 mod proofs;
 mod removal;
 mod segments;
+mod since;
 mod support;
 mod tamper;
 mod tree;

@@ -15,7 +15,7 @@ fn later() -> SystemTime {
 }
 
 /// Makes the oldest `count` segments look old, and removes what may be removed.
-async fn remove_oldest(place: &Place, log: &Log, count: usize) -> Result<u64, AuditError> {
+pub(crate) async fn remove_oldest(place: &Place, log: &Log, count: usize) -> Result<u64, AuditError> {
     let long_ago = SystemTime::now() - Duration::from_secs(10_000);
     for path in segments(&place.dir()).iter().take(count) {
         fs::File::options().append(true).open(path).unwrap().set_modified(long_ago).unwrap();
