@@ -23,6 +23,8 @@ use crate::tree::Tree;
 /// Most records and bytes that are written at once.
 const BATCH: usize = 1_024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Most that a record waits for others to be written with, and a quarter of what a write takes.
+const GATHERING: Duration = Duration::from_millis(1);
 /// How often a checkpoint is written, and a sink that failed is tried again.
 const TICK: Duration = Duration::from_secs(1);
 /// How often a sink to which nothing is written is asked whether it could.
@@ -39,6 +41,9 @@ pub(crate) struct Writer<S> {
     signed: u64,
     signed_at: Instant,
     written_at: Instant,
+    /// How long the last write took, and how many records were in the last batch.
+    took: Duration,
+    last_batch: usize,
     /// Records that wait for the sink, before all that are still in the queue.
     kept: VecDeque<Entry>,
     health: watch::Sender<bool>,
@@ -57,8 +62,8 @@ impl<S: Sink> Writer<S> {
         runtime: Handle,
     ) -> Self {
         let (signed, signed_at, written_at) = (tree.size(), Instant::now(), Instant::now());
-        let kept = VecDeque::new();
-        Self { sink, key, origin, tree, signed, signed_at, written_at, kept, health, pulse, runtime }
+        let (took, last_batch, kept) = (Duration::ZERO, 0, VecDeque::new());
+        Self { sink, key, origin, tree, signed, signed_at, written_at, took, last_batch, kept, health, pulse, runtime }
     }
 
     pub(crate) fn run(mut self, queue: &mpsc::Receiver<Job>) {
@@ -115,24 +120,32 @@ impl<S: Sink> Writer<S> {
         }
     }
 
-    /// Writes this record and all that wait, up to the next other job, which is given back.
+    /// Writes this record and all that wait, up to the next other job, which is given back. Those who were
+    /// answered together ask again together: for a moment it waits for as many as were written the last time, or the
+    /// first of them would be written alone while the rest wait for the next `fdatasync`.
     fn append(&mut self, first: Entry, queue: &mpsc::Receiver<Job>) -> Result<Option<Job>, TakenOver> {
         let mut bytes = first.record.len();
         let mut batch = vec![first];
         let mut other = None;
+        let deadline = Instant::now() + (self.took / 4).min(GATHERING);
         while batch.len() < BATCH && bytes < BATCH_BYTES {
-            match queue.try_recv() {
-                Ok(Job::Append(entry)) => {
+            let is_due = batch.len() >= self.last_batch;
+            let next = queue.try_recv().ok().or_else(|| {
+                let left = if is_due { Duration::ZERO } else { deadline.saturating_duration_since(Instant::now()) };
+                if left.is_zero() { None } else { queue.recv_timeout(left).ok() }
+            });
+            match next {
+                Some(Job::Append(entry)) => {
                     bytes += entry.record.len();
                     batch.push(entry);
                 }
-                Ok(job) => {
-                    other = Some(job);
+                job => {
+                    other = job;
                     break;
                 }
-                Err(_) => break,
             }
         }
+        self.last_batch = batch.len();
         let is_first = self.flush()?;
         let batch = if is_first { self.write_all(batch)? } else { batch };
         for entry in batch {
@@ -181,9 +194,11 @@ impl<S: Sink> Writer<S> {
     /// Whether it was written.
     fn write(&mut self, records: &[String]) -> Result<bool, TakenOver> {
         self.pulse.begin();
+        let began = Instant::now();
         let written = self.runtime.block_on(self.sink.append(records));
         self.pulse.end();
         self.written_at = Instant::now();
+        self.took = self.written_at.saturating_duration_since(began);
         let was_healthy = self.health.send_replace(written.is_ok());
         match &written {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
