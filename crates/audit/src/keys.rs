@@ -73,14 +73,19 @@ impl Keys {
         self.changes.last().map_or(&self.trusted, |change| &change.to)
     }
 
-    /// Whether one of them signed the note.
-    pub(crate) fn one_signed(&self, note: &Note) -> bool {
-        self.all().is_some_and(|all| all.iter().any(|key| note.is_signed_by(key)))
-    }
-
     /// Whether the note is signed by the key that was in force at its size.
     pub(crate) fn signed(&self, note: &Note) -> bool {
-        let before = self.changes.iter().filter(|change| change.note.size < note.size).count();
-        self.all().is_some_and(|all| all.get(before).is_some_and(|key| note.is_signed_by(key)))
+        self.since(note.size).first().is_some_and(|key| note.is_signed_by(key))
+    }
+
+    /// Whether it is signed by that key or a later one; one that was replaced before has no say.
+    pub(crate) fn signed_later(&self, note: &Note) -> bool {
+        self.since(note.size).iter().any(|key| note.is_signed_by(key))
+    }
+
+    /// The keys that were in force at a size and later; none if the trusted one is not among all.
+    fn since(&self, size: u64) -> Vec<&VerifyingKey> {
+        let before = self.changes.iter().filter(|change| change.note.size < size).count();
+        self.all().unwrap_or_default().into_iter().skip(before).collect()
     }
 }

@@ -88,9 +88,8 @@ impl SegmentFile {
             read => read.flatten().map_or(0, |stub| stub.note.size),
         };
         (self.next, self.open) = (start, None);
-        // What a removal left when it was interrupted.
-        self.remove_before(start)?;
-        let segments = segments(&self.dir)?;
+        // What an interrupted removal left is passed over, and removed by the next one.
+        let segments = segments_from(&self.dir, start)?;
         let count = segments.len();
         for (at, (first, path)) in segments.into_iter().enumerate() {
             if first != self.next {

@@ -256,9 +256,9 @@ impl Verification {
         let is_ours = |note: &Note| note.origin == origin;
         let is_signed = |checkpoint: &Checkpoint| is_ours(checkpoint.as_note()) && keys.signed(checkpoint.as_note());
         let is_start_signed = self.start.as_ref().is_none_or(|start| {
-            // Records are removed later, when another key may be in force.
+            // Records are removed later than they were written, when another key may be in force.
             is_ours(&start.note)
-                && if start.is_stub() { keys.one_signed(&start.note) } else { keys.signed(&start.note) }
+                && if start.is_stub() { keys.signed_later(&start.note) } else { keys.signed(&start.note) }
         });
         if !is_start_signed || !is_signed(&newest.checkpoint) || !keys.changes().iter().all(|c| is_ours(c.note())) {
             return Err(Fault::Unsigned);

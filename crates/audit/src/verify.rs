@@ -83,7 +83,7 @@ pub fn verify_since(dir: &FilePath, key: &VerifyingKey, mark: &Mark) -> Result<V
 }
 
 /// Verifies the log, and gives records of it, as they are stored, with proofs that convince whoever has
-/// the key alone.
+/// the key alone. Takes the time of verifying, and more with every index.
 ///
 /// # Errors
 /// [`VerifyError`]; `Before` and `NotSigned` for records of which there is no proof.

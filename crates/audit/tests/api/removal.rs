@@ -124,8 +124,10 @@ async fn a_removal_that_was_interrupted_is_completed() {
     // As if the process had died between the stub and the last file.
     fs::write(&path, record).unwrap();
     assert_eq!(place.verify().unwrap().first, 3);
-    place.open().await.close().await.unwrap();
+    let log = place.open_with_segments(1).await;
+    assert_eq!(remove_oldest(&place, &log, 3).await.unwrap(), 5);
     assert!(!path.exists());
+    assert_eq!(place.verify().unwrap().first, 5);
 }
 
 #[tokio::test]
@@ -144,6 +146,34 @@ async fn removed_changes_of_keys_are_still_followed() {
     }
     log.close().await.unwrap();
     place.open().await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_removes_nothing_of_its_successor() {
+    let place = Place::new();
+    let (old, log) = (place.key(), place.open_with_segments(1).await);
+    log.append(&outcome("0")).await.unwrap();
+    place.change_key(&log).await;
+    for at in 1..4 {
+        log.append(&outcome(&at.to_string())).await.unwrap();
+    }
+    log.close().await.unwrap();
+    let removal = || removable(&place.dir(), &place.verifying_key(), later()).unwrap().unwrap();
+    // The old key signs a stub over the same records, in a log of the same name.
+    let thief = Place::new();
+    let sink = SegmentFile::open(&thief.dir()).unwrap().segment_bytes(1);
+    let log = Log::open(sink, old, ORIGIN).await.unwrap();
+    for at in 0..5 {
+        log.append(&outcome(&at.to_string())).await.unwrap();
+    }
+    log.remove(removal()).await.unwrap();
+    fs::copy(thief.dir().join("stub"), place.dir().join("stub")).unwrap();
+    assert!(matches!(place.verify(), Err(VerifyError::Tampered { .. })));
+    fs::remove_file(place.dir().join("stub")).unwrap();
+    // The new one may.
+    let log = place.open_with_segments(1).await;
+    log.remove(removal()).await.unwrap();
+    assert_eq!(place.verify().unwrap().first, 4);
 }
 
 #[tokio::test]
