@@ -62,12 +62,12 @@ impl Receipt {
 pub struct Kept(oneshot::Receiver<Result<Receipt, AuditError>>);
 
 impl Kept {
-    /// Waits until it is durable. Whoever does not wait, or no longer, changes nothing.
+    /// Waits until it is durable. Whoever does not wait, or no longer, changes nothing: it is written all the same.
     ///
     /// # Errors
     /// [`AuditError::Unavailable`] when the log was closed before it could be written: it is lost.
-    pub async fn durable(&mut self) -> Result<Receipt, AuditError> {
-        (&mut self.0).await.map_err(|_| AuditError::Closed)?
+    pub async fn durable(self) -> Result<Receipt, AuditError> {
+        self.0.await.map_err(|_| AuditError::Closed)?
     }
 }
 

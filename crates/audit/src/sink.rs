@@ -10,6 +10,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Where records are kept, in order. One writer at a time uses it, on a thread of its own, so it may
 /// block. The cases that an implementation must pass are in `testing::suite`.
 ///
+/// Nothing else is written while a call is under way, and it is not given up from outside. A sink over a network must
+/// therefore end it within a time of its own, and undo what it may have written before the next.
+///
 /// An error of the kind [`ResourceBusy`](io::ErrorKind::ResourceBusy) says that another process writes
 /// the log now: then the log ends.
 pub trait Sink: Send {

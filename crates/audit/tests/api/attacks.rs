@@ -168,7 +168,7 @@ async fn attack_131_the_disk_is_full_broken_read_only_or_slow() {
         let log = Log::open(sink.clone(), SigningKey::generate().unwrap(), ORIGIN).await.unwrap();
         sink.break_with(kind);
         assert!(matches!(log.append(&outcome("refused")).await, Err(AuditError::Unavailable)), "{kind}");
-        let mut kept = log.keep(&outcome("kept")).unwrap();
+        let kept = log.keep(&outcome("kept")).unwrap();
         assert!(matches!(log.append(&outcome("refused")).await, Err(AuditError::Unavailable)), "{kind}");
         assert_eq!((log.waiting(), log.is_healthy()), (1, false), "{kind}");
         sink.set_broken(false);

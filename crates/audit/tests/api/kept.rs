@@ -27,12 +27,12 @@ async fn a_sink_that_works_makes_them_durable_at_once() {
 async fn they_are_written_in_order_before_all_later_ones() {
     let (sink, log) = open().await;
     sink.set_broken(true);
-    let mut kept: Vec<_> = (0..3_000).map(|at| log.keep(&outcome(&at.to_string())).unwrap()).collect();
+    let kept: Vec<_> = (0..3_000).map(|at| log.keep(&outcome(&at.to_string())).unwrap()).collect();
     assert!(matches!(log.append(&outcome("strict")).await, Err(AuditError::Unavailable)));
     assert_eq!(log.waiting(), 3_000);
     sink.set_broken(false);
     assert_eq!(log.append(&outcome("last")).await.unwrap().index(), 3_000);
-    for (at, kept) in kept.iter_mut().enumerate() {
+    for (at, kept) in kept.into_iter().enumerate() {
         assert_eq!(kept.durable().await.unwrap().index(), at as u64);
     }
     let expected: Vec<String> = (0..3_000).map(|at| at.to_string()).chain(["last".to_owned()]).collect();
@@ -65,11 +65,11 @@ async fn they_take_bounded_memory_and_what_is_not_taken_is_refused() {
 async fn a_sink_that_hangs_is_not_healthy_and_loses_nothing() {
     let (sink, log) = open().await;
     let held = sink.hold();
-    let mut kept = log.keep(&intent("hanging")).unwrap();
+    let kept = log.keep(&intent("hanging")).unwrap();
     while log.is_healthy() {
         tokio::task::yield_now().await;
     }
-    let mut later = log.keep(&outcome("hanging")).unwrap();
+    let later = log.keep(&outcome("hanging")).unwrap();
     assert_eq!(log.waiting(), 2);
     drop(held);
     assert_eq!((kept.durable().await.unwrap().index(), later.durable().await.unwrap().index()), (0, 1));
@@ -81,7 +81,7 @@ async fn a_sink_that_hangs_is_not_healthy_and_loses_nothing() {
 async fn a_log_that_ends_says_what_it_loses() {
     let (sink, log) = open().await;
     sink.set_broken(true);
-    let mut kept = log.keep(&outcome("lost")).unwrap();
+    let kept = log.keep(&outcome("lost")).unwrap();
     assert!(matches!(log.close().await, Err(AuditError::Unavailable)));
     assert!(matches!(kept.durable().await, Err(AuditError::Unavailable)));
     let late = async { log.keep(&outcome("late"))?.durable().await };
@@ -90,7 +90,7 @@ async fn a_log_that_ends_says_what_it_loses() {
     // What can still be written is.
     let (sink, log) = open().await;
     sink.set_broken(true);
-    let mut kept = log.keep(&outcome("late")).unwrap();
+    let kept = log.keep(&outcome("late")).unwrap();
     assert!(matches!(log.append(&outcome("strict")).await, Err(AuditError::Unavailable)));
     sink.set_broken(false);
     log.close().await.unwrap();
