@@ -8,7 +8,10 @@ mod protected;
 mod secret;
 pub mod vote;
 
-pub use monitor::{Calibration, CalibrationError, Monitor, Projection, Reason, StateError, Suspicion, Trace, margin};
+pub use monitor::{
+    Calibration, CalibrationError, Change, Monitor, Observed, Projection, Reason, StateError, Suspicion, Trace, Watch,
+    Watched, margin,
+};
 pub use perturb::{Input, NotFinite, Perturb, PerturbBuilder, PerturbError, PerturbVectors};
 pub use protected::{Protected, ProtectedBuilder, ProtectedError, ProtectedSecret, ProtectedStream};
 pub use secret::PrivacySecret;

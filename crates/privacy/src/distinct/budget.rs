@@ -86,6 +86,14 @@ impl QueryBudget {
         Ok(Self { soft, ..self })
     }
 
+    /// This percentage of it, at least one query; the soft limit as well. More than 100 is 100.
+    #[must_use]
+    pub fn percent(self, percent: u8) -> Self {
+        let part = |whole: u64| (u128::from(whole) * u128::from(percent.min(100)) / 100) as u64;
+        let hard = NonZeroU64::new(part(self.hard.get())).unwrap_or(NonZeroU64::MIN);
+        Self { soft: part(self.soft).min(hard.get()), hard, ..self }
+    }
+
     /// A budget a month for a classical model, such as a regression or a tree, that has `parameters` unknowns and
     /// says `numbers` independent numbers an answer: a label is 1, probabilities over ten classes are 9.
     /// It warns at half.

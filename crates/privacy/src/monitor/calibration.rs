@@ -6,49 +6,19 @@ use super::bytes::{Reader, Writer};
 use super::error::{CalibrationError, StateError};
 use super::projection::{Point, Projection};
 use super::signals::{Band, LEAST, LEVELS, SIGNALS, signals};
-use super::tally::{Counts, Kept, OCTAVES, RANKS, WINDOW};
+use super::tally::{Counts, Kept, OCTAVES, RANKS};
+use super::trace::Trace;
 
 /// Fewer principals make no band.
 const LEAST_PRINCIPALS: usize = 20;
 /// Each needs as many queries.
-const LEAST_QUERIES: usize = 64;
+pub(super) const LEAST_QUERIES: usize = 64;
 /// A query nearer to another than this part of the usual distance repeats it.
 const REPEAT: f32 = 0.05;
 /// An answer is close to a boundary when its margin is below that of this part of honest answers.
 const CLOSE: f64 = 0.1;
 /// Cells are told apart by the signs of as many coordinates.
 const CELL_BITS: usize = 8;
-
-/// The queries of one honest principal, to learn from: the first 512, as points of 32 dimensions (66 KiB).
-#[derive(Debug, Clone)]
-pub struct Trace {
-    projection: Projection,
-    queries: Vec<(Point, Option<f64>)>,
-}
-
-impl Trace {
-    /// Nothing yet.
-    pub fn new(projection: &Projection) -> Self {
-        Self { projection: projection.clone(), queries: Vec::new() }
-    }
-
-    /// Adds a query and the margin of its answer, as [`Monitor::observe`](super::Monitor::observe) takes them.
-    pub fn record(&mut self, query: &[f64], margin: Option<f64>) {
-        if self.queries.len() < WINDOW as usize {
-            self.queries.push((self.projection.of(query), margin));
-        }
-    }
-
-    /// How many queries it holds.
-    pub fn len(&self) -> usize {
-        self.queries.len()
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.queries.is_empty()
-    }
-}
 
 /// What honest queries to one model look like. Learn it from traffic of the model itself, of principals that are
 /// trusted: what an attacker does while it is learnt becomes honest. Cheap to clone.
@@ -120,8 +90,12 @@ impl Calibration {
 }
 
 impl Learnt {
-    /// Takes a query into account, as a principal's.
+    /// Takes a query into account, as a principal's. Who asks the very same few things again and again learns nothing
+    /// of a model: it is a health check, and not counted.
     pub(super) fn take(&self, kept: &mut Kept, counts: &mut Counts, point: Point, margin: Option<f64>) {
+        if kept.points.len() < LEAST && kept.points.contains(&point) {
+            return;
+        }
         let nearest = kept.nearest(&point);
         if nearest.is_some_and(|(_, distance)| distance < self.repeat_below) {
             counts.repeat();

@@ -7,16 +7,20 @@ mod projection;
 mod signals;
 mod suspicion;
 mod tally;
+mod trace;
+mod watch;
 
 use std::sync::Arc;
 
 use bytes::{Reader, Writer};
+pub use calibration::Calibration;
 use calibration::Learnt;
-pub use calibration::{Calibration, Trace};
 pub use error::{CalibrationError, StateError};
 pub use projection::Projection;
 pub use suspicion::{Reason, Suspicion};
 use tally::{Counts, KEPT, Kept, WINDOW};
+pub use trace::Trace;
+pub use watch::{Change, Observed, Watch, Watched};
 
 /// Watches one principal at one model: how far its queries lie from each other, how much of the space they cover, how
 /// close its answers are to a boundary, and how many queries repeat another.
@@ -26,6 +30,8 @@ use tally::{Counts, KEPT, Kept, WINDOW};
 ///
 /// The distances are compared with those of honest principals to both sides, since queries made in small steps lie
 /// nearer and random ones further apart than honest ones. PRADA (Juuti et al. 2019) looks at the first alone.
+///
+/// A principal that only asks the very same few questions again, fewer than 32, is a health check and raises nothing.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     learnt: Arc<Learnt>,
@@ -42,9 +48,13 @@ impl Monitor {
     /// Takes a query into account, and says what to think of the principal. `margin` is that of the answer, by
     /// [`margin`] of the scores before they are perturbed; none where there are no scores.
     pub fn observe(&mut self, query: &[f64], margin: Option<f64>) -> Suspicion {
+        self.take(query, margin);
+        self.suspicion()
+    }
+
+    fn take(&mut self, query: &[f64], margin: Option<f64>) {
         let point = self.learnt.projection.of(query);
         self.learnt.take(&mut self.kept, &mut self.counts, point, margin);
-        self.suspicion()
     }
 
     /// What to think of the principal. Before 32 queries there is no suspicion.

@@ -30,6 +30,11 @@ impl Projection {
         Self { key: secret.of_model(CONTEXT, model) }
     }
 
+    /// A name of these directions that tells nothing: the same for the same secret and model, 16 hexadecimal digits.
+    pub fn name(&self) -> String {
+        format!("{:016x}", self.tag(b"name"))
+    }
+
     /// A short name of something that was made in these directions.
     pub(super) fn tag(&self, body: &[u8]) -> u64 {
         let mut tag = [0; 8];

@@ -48,7 +48,7 @@ pub enum Reason {
     Coverage,
     /// Answers are closer to a boundary between two classes, or further.
     Boundary,
-    /// The same query, or all but, comes again and again.
+    /// The same queries, or all but, come again and again.
     Repeats,
 }
 

@@ -11,3 +11,4 @@ mod perturb_vectors;
 mod protected;
 mod protected_file;
 mod vote;
+mod watch;

@@ -31,10 +31,10 @@ impl Random {
 }
 
 /// A query and the margin of its answer.
-type Query = (Vec<f64>, Option<f64>);
+pub(crate) type Query = (Vec<f64>, Option<f64>);
 
 /// Points around five centres that are the same for all, some centres more often; most answers are clear.
-fn honest(seed: u64) -> Vec<Query> {
+pub(crate) fn honest(seed: u64) -> Vec<Query> {
     let centres: Vec<Vec<f64>> = (0..5).map(|centre| Random(centre).point(2.0)).collect();
     let mut random = Random(1000 + seed);
     let weights: Vec<f64> = (0..5).map(|_| 0.5 + random.unit()).collect();
@@ -51,7 +51,7 @@ fn honest(seed: u64) -> Vec<Query> {
     (0..QUERIES).map(|_| query()).collect()
 }
 
-fn gaussian(seed: u64) -> Vec<Query> {
+pub(crate) fn gaussian(seed: u64) -> Vec<Query> {
     let mut random = Random(5000 + seed);
     (0..QUERIES).map(|_| (random.point(2.0), None)).collect()
 }
@@ -68,7 +68,7 @@ fn steps(seed: u64) -> Vec<Query> {
     queries
 }
 
-fn projection() -> Projection {
+pub(crate) fn projection() -> Projection {
     Projection::new(&PrivacySecret::from_bytes([3; 32]), "m@1")
 }
 
@@ -154,8 +154,21 @@ fn repeats_are_counted_apart() {
     let twice: Vec<&Query> = some.iter().take(100).chain(some.iter().take(20)).collect();
     let (_, observed) = watched(&calibration, twice);
     assert!(observed.iter().all(|suspicion| !suspicion.is_raised()), "a few are honest");
-    let again: Vec<Query> = (0..QUERIES).map(|at| some[at % 30].clone()).collect();
+    let again: Vec<Query> = (0..QUERIES).map(|at| some[at % 40].clone()).collect();
     assert_eq!(first_raised(&calibration, &again), Some(Reason::Repeats));
+}
+
+#[test]
+fn a_health_check_is_no_suspect_and_moved_copies_are() {
+    let calibration = calibration();
+    let few = honest(9);
+    let check = |at: usize| (few[at % 20].0.clone(), Some(0.01));
+    let (mut monitor, observed) = watched(&calibration, &(0..600).map(check).collect::<Vec<_>>());
+    assert!(observed.iter().all(|suspicion| suspicion.value() == 0.0), "the same few, close to a boundary");
+    let mut random = Random(77);
+    let mut copy = |at: usize| few[at % 20].0.iter().map(|value| value + 0.001 * random.gaussian()).collect::<Vec<_>>();
+    let last = (0..200).map(|at| monitor.observe(&copy(at), None)).last().unwrap();
+    assert!(last.is_raised() && last.reason() == Some(Reason::Repeats), "{last:?}");
 }
 
 #[test]
@@ -202,6 +215,12 @@ fn states_come_back_as_they_were() {
     bytes[0] = 2;
     assert_eq!(Calibration::from_bytes(&projection(), &bytes).unwrap_err(), StateError::Version);
     assert_eq!(Calibration::from_bytes(&projection(), &[]).unwrap_err(), StateError::Version);
+    let recorded = trace(&projection(), &[honest(1), gaussian(1)].concat());
+    assert!(recorded.len() == 512 && recorded.to_bytes().len() <= 71 * 1024);
+    let stored = Trace::from_bytes(&projection(), &recorded.to_bytes()).unwrap();
+    assert_eq!(stored.to_bytes(), recorded.to_bytes());
+    assert_eq!(Trace::from_bytes(&other, &recorded.to_bytes()).unwrap_err(), StateError::Foreign);
+    assert_eq!(Trace::from_bytes(&projection(), &monitor.to_bytes()).unwrap_err(), StateError::Foreign);
 }
 
 #[test]
@@ -217,7 +236,9 @@ fn too_little_is_not_learnt_from() {
     all.push(short);
     assert_eq!(learn(&all), too_few, "a short one does not count");
     let same: Vec<Query> = vec![(vec![1.0; DIMS], None); 64];
-    assert_eq!(learn(&vec![trace(&projection, &same); 20]), CalibrationError::NoDistance);
+    assert_eq!(trace(&projection, &same).len(), 1, "a health check teaches nothing");
+    let all_but: Vec<Query> = (0..64).map(|at| (vec![1e-30 * f64::from(at); DIMS], None)).collect();
+    assert_eq!(learn(&vec![trace(&projection, &all_but); 20]), CalibrationError::NoDistance);
     let mut mixed = vec![trace(&projection, &honest(1)); 20];
     mixed.push(trace(&Projection::new(&PrivacySecret::from_bytes([3; 32]), "m@2"), &honest(1)));
     assert_eq!(learn(&mixed), CalibrationError::Mixed);
@@ -255,6 +276,14 @@ proptest! {
         if let Ok(mut monitor) = Monitor::from_bytes(&calibration, &changed) {
             let suspicion = monitor.observe(&[1.0; DIMS], Some(0.5));
             prop_assert!((0.0..=1.0).contains(&suspicion.value()));
+        }
+        let whole = trace(&projection(), &honest(2)[..70]).to_bytes();
+        prop_assert!(Trace::from_bytes(&projection(), &whole[..cut.len().min(whole.len() - 1)]).is_err());
+        let mut changed = whole.clone();
+        changed[at % whole.len()] = to;
+        if let Ok(mut trace) = Trace::from_bytes(&projection(), &changed) {
+            trace.record(&[1.0; DIMS], Some(0.5));
+            prop_assert!(Calibration::learn(&vec![trace; 20]).is_ok());
         }
         let mut changed = calibration.to_bytes();
         let place = at % changed.len();
