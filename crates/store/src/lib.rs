@@ -10,20 +10,25 @@
 //!
 //! What was asked, behind the `QueryLedger` of the `privacy` crate: [`RedisQueryLedger`] counts the distinct queries of
 //! all gateways that share a Redis.
+//!
+//! What monitors saw: by [`RedisMonitors`] gateways that share a Redis tell each other.
 
 mod connect;
 mod log_rows;
+mod monitors;
 mod postgres;
 mod queries;
 mod revocations;
 mod row;
 mod rows;
+mod script;
 mod sqlite;
 mod trail;
 
 use sqlx::migrate::Migrator;
 
 pub use log_rows::LogRows;
+pub use monitors::{Heard, Learnt, RedisMonitors, Sight, Untold};
 pub use postgres::PostgresStore;
 pub use queries::RedisQueryLedger;
 pub use revocations::RedisRevocations;

@@ -1,14 +1,14 @@
 //! Distinct queries, counted by all gateways over Redis.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use privacy::distinct::{
     BoxFuture, Bucket, Counted, EXACT, LedgerError, Query, QueryLedger, Sketch, Standing, Tally, UnixMillis, check_call,
 };
-use redis::{ErrorKind, RedisError, ServerErrorKind};
-use redis_place::{Connections, PlaceError, RedisPlace, RedisTls, hash_tag, key_slot};
+use redis_place::{PlaceError, RedisTls, hash_tag};
+
+use crate::script::{NoAnswer, Script};
 
 const SCRIPT: &str = include_str!("queries.lua");
 /// What a bucket is stored under.
@@ -36,24 +36,14 @@ const GRACE: u64 = 86_400_000;
 /// ACL SETUSER queries on >secret resetkeys ~pcq:* resetchannels -@all +evalsha +eval +hmget +hset +hincrby +scard +sismember +sadd +spop +pfadd +pfcount +getrange +setrange +pexpireat +role +cluster|slots
 /// ```
 pub struct RedisQueryLedger {
-    place: Arc<RedisPlace>,
-    connections: Connections,
+    script: Script,
     prefix: String,
-    /// SHA-1 of the script.
-    digest: String,
     deadline: Duration,
 }
 
-/// Why a call has no answer.
-enum Fault {
-    /// It is sent once more: what it counted, if it ran, are repeats then.
-    Again,
-    Ledger(LedgerError),
-}
-
 impl RedisQueryLedger {
-    /// At an address as [`RedisPlace::new`] reads it, which see for `sentinel_login`, too; keys begin with
-    /// `prefix`. Connects to nobody yet.
+    /// At an address as [`RedisPlace::new`](redis_place::RedisPlace::new) reads it, which see for `sentinel_login`,
+    /// too; keys begin with `prefix`. Connects to nobody yet.
     ///
     /// # Errors
     /// [`PlaceError::Settings`], with the reason.
@@ -63,13 +53,9 @@ impl RedisQueryLedger {
         sentinel_login: Option<(&str, &str)>,
         prefix: &str,
     ) -> Result<Self, PlaceError> {
-        if prefix.contains('{') {
-            return Err(PlaceError::Settings("the prefix of the keys has a brace"));
-        }
-        let place = Arc::new(RedisPlace::new(url, tls, sentinel_login)?);
-        let digest = redis::Script::new(SCRIPT).get_hash().to_owned();
-        let (connections, prefix) = (Connections::new(place.clone()), prefix.to_owned());
-        Ok(Self { place, connections, prefix, digest, deadline: DEADLINE })
+        // Sent twice, it finds repeats of what it counted.
+        let script = Script::new(SCRIPT, url, tls, sentinel_login, prefix)?;
+        Ok(Self { script, prefix: prefix.to_owned(), deadline: DEADLINE })
     }
 
     /// How long a call may take; half a second, if this is not said.
@@ -86,20 +72,19 @@ impl RedisQueryLedger {
     ) -> Result<Counted, LedgerError> {
         check_call(buckets, queries)?;
         let keys: Vec<String> = buckets.iter().flat_map(|bucket| self.keys(bucket, now)).collect();
-        let slot = self.slot(&keys)?;
-        let command = |name: &str, script: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(script).arg(keys.len()).arg(&keys);
+        let add = |command: &mut redis::Cmd| {
             command.arg(packed(queries)).arg(Sketch::NEAR).arg(EXACT);
             for bucket in buckets {
                 let budget = bucket.budget();
                 command.arg(budget.hard_limit()).arg(budget.window().end(now).saturating_add(GRACE));
             }
-            command
         };
-        let both = [command("EVALSHA", &self.digest), command("EVAL", SCRIPT)];
-        let asked = tokio::time::timeout(self.deadline, self.ask_twice(slot, &both)).await;
-        let numbers = asked.unwrap_or(Err(LedgerError::Unavailable))?;
+        let asked: Result<Vec<i64>, NoAnswer> = self.script.call(&keys, add, self.deadline).await;
+        let numbers = asked.map_err(|error| match error {
+            NoAnswer::Slots => LedgerError::Call,
+            NoAnswer::Unavailable => LedgerError::Unavailable,
+            NoAnswer::Corrupt => LedgerError::Corrupt,
+        })?;
         counted(buckets, &numbers, now).ok_or(LedgerError::Corrupt)
     }
 
@@ -110,57 +95,6 @@ impl RedisQueryLedger {
             Some(_) => format!("{prefix}{kind}:{window}:{name}"),
             None => format!("{prefix}{kind}:{window}{{:{name}}}"),
         })
-    }
-
-    /// The one slot of all keys.
-    fn slot(&self, keys: &[String]) -> Result<u16, LedgerError> {
-        if !self.place.is_cluster() {
-            return Ok(0);
-        }
-        let mut slots = keys.iter().map(|key| key_slot(key));
-        let first = slots.next().ok_or(LedgerError::Call)?;
-        if slots.all(|slot| slot == first) { Ok(first) } else { Err(LedgerError::Call) }
-    }
-
-    async fn ask_twice(&self, slot: u16, commands: &[redis::Cmd; 2]) -> Result<Vec<i64>, LedgerError> {
-        match self.ask(slot, commands).await {
-            Err(Fault::Again) => {}
-            Err(Fault::Ledger(error)) => return Err(error),
-            Ok(numbers) => return Ok(numbers),
-        }
-        self.ask(slot, commands).await.map_err(|fault| match fault {
-            Fault::Again => LedgerError::Unavailable,
-            Fault::Ledger(error) => error,
-        })
-    }
-
-    async fn ask(&self, slot: u16, [by_digest, whole]: &[redis::Cmd; 2]) -> Result<Vec<i64>, Fault> {
-        if self.place.node(slot).is_none() {
-            self.connections.learn().await.map_err(|_| Fault::Ledger(LedgerError::Unavailable))?;
-        }
-        let node = self.place.node(slot).ok_or(Fault::Ledger(LedgerError::Unavailable))?;
-        let connected = self.connections.to(&node).await;
-        let mut connection = connected.map_err(|_| Fault::Ledger(LedgerError::Unavailable))?;
-        let mut asked = by_digest.query_async(&mut connection).await;
-        let is_unknown = |error: &RedisError| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
-        if asked.as_ref().is_err_and(is_unknown) {
-            asked = whole.query_async(&mut connection).await;
-        }
-        node.watch();
-        let Err(error) = asked else { return asked.map_err(|_| Fault::Again) };
-        if error.to_string().contains("WRONGTYPE") {
-            return Err(Fault::Ledger(LedgerError::Corrupt));
-        }
-        match self.place.redirected(&error, &node) {
-            Ok(Some(owner)) => self.place.moved(slot, &owner),
-            _ => {
-                self.connections.forget(&node);
-                if self.place.is_cluster() {
-                    let _ = self.connections.learn().await;
-                }
-            }
-        }
-        Err(Fault::Again)
     }
 }
 

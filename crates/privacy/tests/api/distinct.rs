@@ -106,6 +106,8 @@ fn a_budget_says_what_it_allows() {
     let budget = QueryBudget::new(count(10), Window::Day);
     assert_eq!((budget.soft_limit(), budget.hard_limit()), (10, 10));
     assert_eq!(budget.soft(11), Err(SoftAboveHard));
+    let part = |percent| (budget.percent(percent).soft_limit(), budget.percent(percent).hard_limit());
+    assert_eq!((part(50), part(0), part(200)), ((budget.soft_limit() / 2, 5), (0, 1), (budget.soft_limit(), 10)));
     let preset = |parameters, numbers| {
         let budget = QueryBudget::for_classical_model(count(parameters), NonZeroU32::new(numbers).unwrap());
         (budget.soft_limit(), budget.hard_limit(), budget.window())
