@@ -12,9 +12,10 @@ use privacy::{Input, Perturb, PerturbVectors};
 use sanitize::Normalized;
 
 use crate::about::unix_millis;
+use crate::monitoring::Monitoring;
 
 /// Most rows of an answer that are made less exact: noise takes some 20 us for each.
-const MAX_ROWS: usize = 16_384;
+pub(crate) const MAX_ROWS: usize = 16_384;
 
 /// What the answers of a model tell.
 #[derive(Debug, Clone)]
@@ -29,30 +30,39 @@ pub struct Disclosure {
     pub logprobs: Option<(usize, u32)>,
     /// How many distinct queries a key family and a tenant may ask; any number when absent.
     pub queries: Option<(QueryBudget, Arc<QueryKey>)>,
+    /// How those who ask are watched; not at all when absent.
+    pub monitor: Option<Monitoring>,
 }
 
 impl Default for Disclosure {
     /// Five alternatives with one decimal, which hides the size of a language model's last layer; anything else as it
     /// comes.
     fn default() -> Self {
-        Self { scores: None, vectors: None, outputs: Vec::new(), logprobs: Some((5, 1)), queries: None }
+        Self { scores: None, vectors: None, outputs: Vec::new(), logprobs: Some((5, 1)), queries: None, monitor: None }
     }
 }
 
 impl Disclosure {
-    /// Whether numbers are made less exact, which takes time.
-    pub(crate) fn perturbs(&self) -> bool {
-        self.scores.is_some() || self.vectors.is_some()
+    /// Whether the numbers of an answer are looked at or made less exact, which takes time.
+    pub(crate) fn reads_numbers(&self) -> bool {
+        self.scores.is_some() || self.vectors.is_some() || self.monitor.is_some()
+    }
+
+    /// What is told of scores; less to who is suspected, if so it was set.
+    fn scores(&self, is_suspect: bool) -> Option<&Perturb> {
+        let of_suspects = self.monitor.as_ref().filter(|_| is_suspect).and_then(|monitor| monitor.scores.as_ref());
+        of_suspects.or(self.scores.as_ref())
     }
 
     /// Whether a request asks for what this cannot make less of: scores that come as texts.
     pub(crate) fn is_evaded(&self, asked: &InferenceRequest) -> bool {
-        self.scores.is_some() && asked.wants_classes()
+        let may_perturb = self.scores.is_some() || self.monitor.as_ref().is_some_and(|it| it.scores.is_some());
+        may_perturb && asked.wants_classes()
     }
 
-    /// What a request asks, as far as somebody must know: who counts it, or makes its answer less exact.
+    /// What a request asks, as far as somebody must know: who counts it, watches, or makes its answer less exact.
     pub(crate) fn questions(&self, asked: &InferenceRequest) -> Result<Option<Questions>, TooManyQuestions> {
-        match (&self.queries, self.perturbs()) {
+        match (&self.queries, self.reads_numbers()) {
             (Some(_), _) => asked.questions(MAX_QUERIES).map(Some),
             (None, true) => asked.questions(MAX_ROWS).map(Some),
             (None, false) => Ok(None),
@@ -61,43 +71,62 @@ impl Disclosure {
 
     /// Takes from an answer what is not told. `false` if nothing would be left of it, or if it has more rows than are
     /// made less of at once.
-    pub(crate) fn withhold(&self, asked: &InferenceRequest, answer: &mut InferenceAnswer) -> bool {
+    pub(crate) fn withhold(&self, asked: &InferenceRequest, answer: &mut InferenceAnswer, is_suspect: bool) -> bool {
         if !self.outputs.is_empty() && !answer.keep_outputs(|name| self.outputs.iter().any(|kept| kept == name)) {
             return false;
         }
         if let Some((most, decimals)) = self.logprobs {
             answer.limit_logprobs(most, decimals);
         }
-        if self.perturbs() {
+        let scores = self.scores(is_suspect);
+        if scores.is_some() || self.vectors.is_some() {
             let Ok(questions) = asked.questions(MAX_ROWS) else { return false };
             let inputs = Inputs::new(questions);
             let mut rows = 0;
             answer.map_numbers(|at, values| {
                 rows += inputs.count(at, values.len());
                 if rows <= MAX_ROWS {
-                    self.perturb(&inputs, at, values);
+                    perturb(scores, self.vectors.as_ref(), &inputs, at, values);
                 }
             });
             return rows <= MAX_ROWS;
         }
         true
     }
+}
 
-    fn perturb(&self, inputs: &Inputs, at: NumbersAt<'_>, values: &mut [f64]) {
-        // What is not finite does not come here; it would be zeros.
-        match (at, &self.scores, &self.vectors) {
-            (NumbersAt::Output(_, shape), Some(scores), _) => {
-                let count = inputs.rows_of(shape, values.len());
-                let width = (values.len() / count.max(1)).max(1);
-                for (index, row) in values.chunks_mut(width).enumerate() {
-                    let _all_zeros = scores.scores(inputs.of(index, count).input(), row);
-                }
+fn perturb(
+    scores: Option<&Perturb>,
+    vectors: Option<&PerturbVectors>,
+    inputs: &Inputs,
+    at: NumbersAt<'_>,
+    values: &mut [f64],
+) {
+    // What is not finite does not come here; it would be zeros.
+    match (at, scores, vectors) {
+        (NumbersAt::Output(_, shape), Some(scores), _) => {
+            let count = rows_of(inputs.each.len(), shape, values.len());
+            let width = (values.len() / count.max(1)).max(1);
+            for (index, row) in values.chunks_mut(width).enumerate() {
+                let _all_zeros = scores.scores(inputs.of(index, count).input(), row);
             }
-            (NumbersAt::Embedding(index), _, Some(vectors)) => {
-                let input = inputs.of(index as usize, inputs.each.len());
-                let _all_zeros = vectors.vector(input.input(), values);
-            }
-            _ => {}
+        }
+        (NumbersAt::Embedding(index), _, Some(vectors)) => {
+            let input = inputs.of(index as usize, inputs.each.len());
+            let _all_zeros = vectors.vector(input.input(), values);
+        }
+        _ => {}
+    }
+}
+
+/// How many rows of scores a tensor holds that answers so many questions: one for each where it has one value for each,
+/// or else its last dimension is a row.
+pub(crate) fn rows_of(questions: usize, shape: &[u64], values: usize) -> usize {
+    match *shape {
+        [only] if questions > 1 && only == questions as u64 => questions,
+        _ => {
+            let width = shape.last().and_then(|last| usize::try_from(*last).ok()).unwrap_or(values);
+            values / width.max(1)
         }
     }
 }
@@ -131,22 +160,10 @@ impl Inputs {
         Self { each: each.collect(), all }
     }
 
-    /// How many rows of scores a tensor holds: one for each question where it has one value for each, or else its last
-    /// dimension is a row.
-    fn rows_of(&self, shape: &[u64], values: usize) -> usize {
-        match *shape {
-            [only] if self.each.len() > 1 && only == self.each.len() as u64 => self.each.len(),
-            _ => {
-                let width = shape.last().and_then(|last| usize::try_from(*last).ok()).unwrap_or(values);
-                values / width.max(1)
-            }
-        }
-    }
-
     /// How many rows are to be perturbed.
     fn count(&self, at: NumbersAt<'_>, values: usize) -> usize {
         match at {
-            NumbersAt::Output(_, shape) => self.rows_of(shape, values),
+            NumbersAt::Output(_, shape) => rows_of(self.each.len(), shape, values),
             _ => 1,
         }
     }
@@ -192,6 +209,7 @@ pub(crate) async fn count(
     ledger: &dyn QueryLedger,
     request: &InferenceRequest,
     principal: &Principal,
+    is_suspect: bool,
     model: &str,
 ) -> Result<Option<Counted>, NotAsked> {
     let questions = disclosure.questions(request).map_err(NotAsked::TooMany)?;
@@ -200,7 +218,9 @@ pub(crate) async fn count(
     // In braces what all buckets of a call share, so that a cluster of Redis keeps them together.
     let tenant = format!("{{{}}}:model:{model}", principal.tenant());
     let family = format!("{tenant}:family:{}", principal.family());
-    let buckets = [Bucket::new(&tenant, *budget), Bucket::new(&family, *budget)];
+    // The others of a tenant are not punished for one that is suspected.
+    let own = disclosure.monitor.as_ref().filter(|_| is_suspect).map_or(*budget, |monitor| monitor.reduced(*budget));
+    let buckets = [Bucket::new(&tenant, *budget), Bucket::new(&family, own)];
     let counted = ledger.count(&buckets, &queries, unix_millis()).await.map_err(NotAsked::Unknown)?;
     match counted.refused_by().and_then(|place| counted.standings().get(place)) {
         Some(standing) => Err(NotAsked::Spent(standing.clone())),

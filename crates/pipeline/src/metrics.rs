@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::about::About;
 use crate::plan::Cost;
+use crate::policy::Policy;
 use crate::rejection::Rejection;
 use crate::ticket::{End, Used};
 
@@ -69,6 +70,17 @@ struct Denied {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Suspected {
+    model: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Watching {
+    model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Counted {
     model: String,
     kind: &'static str,
@@ -95,6 +107,9 @@ pub struct Metrics {
     denied: Family<Denied, Counter>,
     found: Family<Found, Counter>,
     queries: Family<Counted, Counter>,
+    suspicions: Family<Suspected, Counter>,
+    suspects: Family<Suspected, Gauge>,
+    calibrated: Family<Watching, Gauge>,
     backend_errors: Family<Failed, Counter>,
     audit_failures: Counter,
     keys_ending: Family<Ending, Gauge>,
@@ -122,6 +137,9 @@ impl Metrics {
         let denied = Family::default();
         let found = Family::default();
         let queries = Family::default();
+        let suspicions = Family::default();
+        let suspects = Family::default();
+        let calibrated = Family::default();
         let backend_errors = Family::default();
         let audit_failures = Counter::default();
         let keys_ending = Family::default();
@@ -138,6 +156,9 @@ impl Metrics {
         registry.register("findings", "What detectors saw", found.clone());
         let help = "Queries to models with a budget, by whether they were asked before";
         registry.register("queries", help, queries.clone());
+        registry.register("suspicions", "Suspicions of monitors that rose", suspicions.clone());
+        registry.register("suspects", "Key families that monitors suspect now", suspects.clone());
+        registry.register("monitors_calibrated", "Whether monitors know honest queries", calibrated.clone());
         registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
         registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
@@ -158,6 +179,9 @@ impl Metrics {
             denied,
             found,
             queries,
+            suspicions,
+            suspects,
+            calibrated,
             backend_errors,
             audit_failures,
             keys_ending,
@@ -244,6 +268,26 @@ impl Metrics {
         let Tally { repeats, near, new } = standing.call;
         for (kind, count) in [("repeat", repeats), ("near", near), ("new", new)] {
             self.queries.get_or_create(&Counted { model: model.to_owned(), kind }).inc_by(count);
+        }
+    }
+
+    /// A monitor came to suspect somebody.
+    pub(crate) fn suspected(&self, model: &str, reason: &'static str) {
+        self.suspicions.get_or_create(&Suspected { model: model.to_owned(), reason }).inc();
+    }
+
+    /// How many are suspected at the models that are watched now, and which of these are calibrated.
+    pub(crate) fn watched(&self, policy: &Policy) {
+        self.suspects.clear();
+        self.calibrated.clear();
+        for (name, monitoring) in policy.models.iter().filter_map(|(name, model)| Some((name, model.monitoring()?))) {
+            let model = name.to_string();
+            let is_calibrated = monitoring.watch.learnt().1.is_some();
+            self.calibrated.get_or_create(&Watching { model: model.clone() }).set(i64::from(is_calibrated));
+            for principal in monitoring.watch.principals().into_iter().filter(|one| one.suspicion.is_raised()) {
+                let reason = principal.suspicion.reason().map_or("", |reason| reason.as_str());
+                self.suspects.get_or_create(&Suspected { model: model.clone(), reason }).inc();
+            }
         }
     }
 

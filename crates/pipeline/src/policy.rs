@@ -9,12 +9,14 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use backend::ModelBackend;
 use core_validate::{ModelName, ModelRules, Operation, Validator};
 use keys::{Principal, Scopes};
+use privacy::Watch;
 use ratelimit_redis::OnOutage;
 
 use crate::about::About;
 use crate::convert::to_operation;
 use crate::disclosure::Disclosure;
 use crate::estimate::{History, Price};
+use crate::monitoring::Monitoring;
 use crate::plan::{Plan, QuotaRule};
 use crate::screening::Screening;
 
@@ -232,6 +234,11 @@ impl Model {
         self.price
     }
 
+    /// How those who ask it are watched, if they are.
+    pub fn monitoring(&self) -> Option<&Monitoring> {
+        self.disclosure.monitor.as_ref()
+    }
+
     /// What its answers tell.
     pub(crate) fn disclosure(&self) -> &Disclosure {
         &self.disclosure
@@ -319,6 +326,20 @@ impl Policy {
     /// The quotas that count a request to a model, or to none.
     pub(crate) fn plan(&self, about: &About, principal: &Principal, model: Option<&ModelName>) -> Plan {
         Plan::of(principal, about.address, &self.quotas, self.on_outage, model)
+    }
+
+    /// Each model that is watched has one watch under all its names: that of the rules before, if it was watched there.
+    /// For rules that nobody has yet.
+    pub(crate) fn join_watches(&mut self, before: Option<&Self>) {
+        let before = before.into_iter().flat_map(|policy| policy.models.values());
+        let watches = before.filter_map(|model| model.monitoring()).map(|monitor| monitor.watch.clone());
+        let mut known: BTreeMap<String, Arc<Watch>> = watches.map(|watch| (watch.name(), watch)).collect();
+        for model in self.models.values_mut().filter_map(Arc::get_mut) {
+            if let Some(monitor) = &mut model.disclosure.monitor {
+                let own = &monitor.watch;
+                monitor.watch = known.entry(own.name()).or_insert_with(|| own.clone()).clone();
+            }
+        }
     }
 
     /// Goes on with what was learnt about the models under other rules.

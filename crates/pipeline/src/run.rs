@@ -76,7 +76,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// Starts the closer task, so call it inside a runtime that outlives every request.
     pub fn start(parts: Parts) -> Self {
-        let Parts { verifier, limiter, queries, log, digests, policy, max_buffered_bytes } = parts;
+        let Parts { verifier, limiter, queries, log, digests, mut policy, max_buffered_bytes } = parts;
+        policy.join_watches(None);
         let room = Room::new(max_buffered_bytes);
         let metrics = Metrics::new();
         let refusals = Arc::<Refusals>::default();
@@ -133,7 +134,7 @@ impl Pipeline {
         let screened = admitted.screen_in(&policy.screening, &*self.queries, &self.cores, &self.metrics).await?;
         let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
         let answering = committed.infer(&self.metrics).await?;
-        answering.screen_out(policy, self.digests.clone(), &self.cores).await
+        answering.screen_out(policy, self.digests.clone(), &self.cores, &self.metrics).await
     }
 
     /// A request that is wrong in itself costs one request on its way out, so that looking for what
@@ -268,8 +269,10 @@ impl Pipeline {
     }
 
     /// Replaces all rules at once; requests under way keep theirs.
-    pub fn set_policy(&self, policy: Policy) {
-        policy.follow(&self.policy.load());
+    pub fn set_policy(&self, mut policy: Policy) {
+        let before = self.policy.load();
+        policy.join_watches(Some(&before));
+        policy.follow(&before);
         self.policy.store(Arc::new(policy));
     }
 
@@ -287,6 +290,7 @@ impl Pipeline {
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         self.metrics.key_hashes(self.verifier.hashes());
+        self.metrics.watched(&self.policy.load());
         &self.metrics
     }
 

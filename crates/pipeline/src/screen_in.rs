@@ -15,6 +15,7 @@ use crate::code::{Code, Step};
 use crate::disclosure::{NotAsked, count, past_soft};
 use crate::look::{Caller, Looked, judged, look, not_scanned, plant, said};
 use crate::metrics::Metrics;
+use crate::monitoring::noted;
 use crate::policy::Model;
 use crate::rejection::Rejection;
 use crate::screening::{AnswerScreen, Judge, ScreenRules, Screening};
@@ -35,7 +36,7 @@ pub struct Screened {
 
 impl Admitted {
     /// Screens every text. System texts are left alone when the key holds `trust:system`, or their digest is known.
-    /// Then the queries are counted that are left.
+    /// Then it is looked up whether a monitor suspects who asks, and the queries are counted that are left.
     pub(crate) async fn screen_in(
         self,
         screening: &Screening,
@@ -85,6 +86,7 @@ impl Admitted {
         if let Some(word) = answer.planted() {
             plant(&mut request, word);
         }
+        suspect(&mut ticket, &model);
         if let Err(not_asked) = count_queries(&mut ticket, &model, queries, &request, metrics).await {
             return Err(refuse_queries(ticket, not_asked));
         }
@@ -131,6 +133,14 @@ async fn judgement(judge: &Judge, texts: &[&str]) -> Result<Judgement, Classifie
     asked.unwrap_or(Err(ClassifierError::TimedOut))
 }
 
+/// Notes what monitors think of who asks, by what was asked before.
+fn suspect(ticket: &mut Ticket, model: &Model) {
+    let (Some(principal), Some(monitor)) = (&ticket.about.principal, &model.disclosure().monitor) else { return };
+    let suspicion = monitor.suspicion(principal);
+    ticket.is_suspect = suspicion.is_raised();
+    ticket.about.findings.extend(noted(suspicion));
+}
+
 /// Counts the queries of a model that has a budget of them.
 async fn count_queries(
     ticket: &mut Ticket,
@@ -143,7 +153,7 @@ async fn count_queries(
     let name = model.name().as_str();
     // Under two names it is still one model.
     let asked = model.backend_model().unwrap_or(model.name()).as_str();
-    let counting = count(model.disclosure(), ledger, request, &principal, asked);
+    let counting = count(model.disclosure(), ledger, request, &principal, ticket.is_suspect, asked);
     if let Some(counted) = ticket.during(counting).await? {
         metrics.counted(name, &counted);
         ticket.about.findings.extend(past_soft(&counted));

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::code::{Code, Step};
 use crate::infer::{Answering, refuse};
 use crate::look::{note_answer, passes};
+use crate::metrics::Metrics;
 use crate::policy::{Model, Policy};
 use crate::rejection::Rejection;
 use crate::screening::AnswerScreen;
@@ -24,8 +25,10 @@ use crate::ticket::{End, Ticket};
 
 /// Answers above this size are screened off the event loop.
 const LARGE: usize = 64 << 10;
-/// The same for answers whose numbers are made less exact.
+/// The same for answers whose numbers are looked at or made less exact.
 const LARGE_NUMBERS: usize = 1 << 10;
+/// The same for answers to so many bytes of tensors: they are looked at, too.
+const LARGE_QUESTIONS: usize = 4 << 10;
 
 /// What goes back to the caller.
 pub struct Answer {
@@ -54,6 +57,7 @@ impl Answering {
         policy: Arc<Policy>,
         digests: DigestKey,
         cores: &Arc<Semaphore>,
+        metrics: &Metrics,
     ) -> Result<Answer, Rejection> {
         let Self { mut ticket, asked, wants_usage, model, standings, answer, response, in_flight } = self;
         let request_id = ticket.about.request_id.clone();
@@ -62,7 +66,7 @@ impl Answering {
             InferenceResponse::Full(head, bytes) => {
                 let _busy = in_flight;
                 let whole = Whole { ticket, asked, head, bytes, model, answer };
-                whole.screened(policy, digests, cores).await?
+                whole.screened(policy, digests, cores, metrics).await?
             }
             InferenceResponse::Stream(events) => {
                 ticket.leave_room();
@@ -99,15 +103,20 @@ impl Whole {
         policy: Arc<Policy>,
         digests: DigestKey,
         cores: &Arc<Semaphore>,
+        metrics: &Metrics,
     ) -> Result<AnswerBody, Rejection> {
-        let large = if self.model.disclosure().perturbs() { LARGE_NUMBERS } else { LARGE };
-        if self.bytes.len() <= large {
-            return self.screen(&policy, &digests);
+        let is_small = match self.model.disclosure().reads_numbers() {
+            true => self.bytes.len() <= LARGE_NUMBERS && asked_bytes(&self.asked) <= LARGE_QUESTIONS,
+            false => self.bytes.len() <= LARGE,
+        };
+        if is_small {
+            return self.screen(&policy, &digests, metrics);
         }
         let about = self.ticket.about.clone();
         let core = cores.clone().acquire_owned().await;
+        let metrics = metrics.clone();
         let screened = tokio::task::spawn_blocking(move || {
-            let screened = self.screen(&policy, &digests);
+            let screened = self.screen(&policy, &digests, &metrics);
             drop(core);
             screened
         });
@@ -115,7 +124,7 @@ impl Whole {
         screened.unwrap_or_else(|_| Err(Rejection::new(about, Step::ScreenOut, Code::Internal)))
     }
 
-    fn screen(self, policy: &Policy, digests: &DigestKey) -> Result<AnswerBody, Rejection> {
+    fn screen(self, policy: &Policy, digests: &DigestKey, metrics: &Metrics) -> Result<AnswerBody, Rejection> {
         let Self { mut ticket, asked, head, bytes, model, answer: screen } = self;
         let mut answer = match policy.validator.parse_answer(&asked, &head, &bytes) {
             Ok(answer) => answer,
@@ -129,7 +138,8 @@ impl Whole {
         };
         ticket.used.reported = answer.usage();
         answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), model.name());
-        if !model.disclosure().withhold(&asked, &mut answer) {
+        observe(&ticket, &asked, &mut answer, &model, metrics);
+        if !model.disclosure().withhold(&asked, &mut answer, ticket.is_suspect) {
             return Err(refuse_blocked(ticket));
         }
         let blocked = screen_texts(&mut answer, &screen, asked.operation(), &mut ticket);
@@ -151,6 +161,27 @@ impl Whole {
         let frames =
             events.map(|(name, json)| [b"event: ", name.as_bytes(), b"\ndata: ", &json, b"\n\n"].concat().into());
         Ok(AnswerBody::Stream(Box::pin(futures_util::stream::iter(frames))))
+    }
+}
+
+fn asked_bytes(asked: &InferenceRequest) -> usize {
+    asked.tensors().iter().map(|tensor| tensor.data.len()).sum()
+}
+
+/// Lets the monitor of a model see what was asked and answered.
+fn observe(ticket: &Ticket, asked: &InferenceRequest, answer: &mut InferenceAnswer, model: &Model, metrics: &Metrics) {
+    let (Some(principal), Some(monitor)) = (ticket.about.principal(), &model.disclosure().monitor) else { return };
+    let Some(observed) = monitor.observe(principal, asked, answer).filter(|observed| observed.has_risen) else {
+        return;
+    };
+    let reason = observed.suspicion.reason().map_or("", |reason| reason.as_str());
+    metrics.suspected(model.name().as_str(), reason);
+    if monitor.alerts {
+        tracing::warn!(
+            request_id = ticket.about.request_id, model = %model.name(), tenant = %principal.tenant(),
+            family = %principal.family(), suspicion = observed.suspicion.value(), reason,
+            "what is asked does not look honest"
+        );
     }
 }
 

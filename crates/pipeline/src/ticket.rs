@@ -66,6 +66,8 @@ impl Used {
 pub(crate) struct Ticket {
     pub(crate) about: About,
     pub(crate) used: Used,
+    /// Whether a monitor suspects who asks.
+    pub(crate) is_suspect: bool,
     open: Option<Open>,
     limiter: Arc<dyn Limiter>,
     looked_at: Instant,
@@ -115,7 +117,7 @@ impl Ticket {
             open
         });
         let open = Some(Open { held, plan: Arc::new(plan), model, told, place, _renewal: renewal });
-        Self { about, used, open, limiter, looked_at: Instant::now(), room }
+        Self { about, used, is_suspect: false, open, limiter, looked_at: Instant::now(), room }
     }
 
     /// Notes how many bytes of output were seen so far.

@@ -124,7 +124,7 @@ impl RedisMonitors {
         learnt: &Learnt,
         since: u64,
     ) -> Result<Heard, Untold> {
-        let keys = ["t", "o", "l"].map(|kind| format!("{}{kind}:{{{model}}}", self.prefix));
+        let keys = ["mt", "mo", "ml"].map(|kind| format!("{}{kind}:{{{model}}}", self.prefix));
         let add = |command: &mut redis::Cmd| {
             command.arg(&self.gateway).arg(since).arg(MOST).arg(KEPT).arg(TTL.as_millis() as u64);
             command.arg(learnt.at).arg(&learnt.bytes);

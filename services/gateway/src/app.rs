@@ -19,6 +19,7 @@ use crate::config::{InvalidSettings, RedisSettings, Settings};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{self, Shared};
 use crate::key_store::Stored;
+use crate::monitors::Monitors;
 use crate::tls::{Tls, TlsError};
 use crate::trail::{Opened, Trail};
 use crate::upkeep::{self, Upkeep};
@@ -77,6 +78,7 @@ pub struct Gateway {
     verifier: Arc<Verifier>,
     issuer: Issuer,
     reloader: Arc<Reloader>,
+    monitors: Arc<Monitors>,
     shutdown: Duration,
     data_dir: DataDir,
 }
@@ -105,6 +107,7 @@ impl Gateway {
         let issuer = verifier.issuer();
         upkeep::warn_of_peppers(&issuer).await;
         let limiter = limiter(&settings.redis).await?;
+        let told_by = settings.redis.monitors()?;
         let (listener, address) = listen(settings.server.listen)?;
         let (admin_listener, admin_address) = listen(settings.server.admin_listen)?;
         // Last, so that a start that fails holds no part of the trail.
@@ -117,11 +120,15 @@ impl Gateway {
         // What has ended is settled from this runtime.
         pipeline.warm_up().await;
         let reloader = Arc::new(Reloader::new(source, pipeline.clone()));
+        let monitors = Arc::new(Monitors::new(data_dir.path(), told_by, pipeline.clone()));
+        // Who was watched before is watched from the first request on.
+        monitors.turn().await;
         let metrics_from = settings.server.metrics_from.clone();
         let admin = Admin {
             pipeline: pipeline.clone(),
             issuer: issuer.clone(),
             reloader: reloader.clone(),
+            monitors: monitors.clone(),
             metrics_from,
             trail,
         };
@@ -144,6 +151,7 @@ impl Gateway {
             verifier,
             issuer,
             reloader,
+            monitors,
             shutdown: Duration::from_secs(server.shutdown_seconds),
             data_dir,
         })
@@ -196,8 +204,9 @@ impl Gateway {
     /// When a listener breaks, or another gateway took over this one's part of the audit trail, as it may
     /// when it was not written for half a minute; start again then.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, stored, verifier, issuer, shutdown: patience, data_dir, .. } = self;
-        let upkeep = Upkeep::start(verifier.clone(), issuer, pipeline.clone());
+        let Self { callers, operators, pipeline, stored, verifier, issuer, monitors, .. } = self;
+        let (patience, data_dir) = (self.shutdown, self.data_dir);
+        let upkeep = Upkeep::start(verifier.clone(), issuer, monitors, pipeline.clone());
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
         tokio::pin!(servers);

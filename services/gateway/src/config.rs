@@ -15,14 +15,14 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-pub use disclosure::{DisclosureSettings, ModelDisclosureSettings};
+pub use disclosure::{DisclosureSettings, ModelDisclosureSettings, MonitorSettings};
 pub use models::{BackendSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
 pub use screening::{
     CanarySettings, ExceptionSettings, InputSettings, JudgeSettings, OutputSettings, ScreeningSettings,
 };
 pub use words::{
-    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, OperationSetting, Preset, QuotaCounts, QuotaOf,
-    QuotaOnOutage, Reaction, TensorsFrom,
+    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, OnSuspicion, OperationSetting, Preset,
+    QuotaCounts, QuotaOf, QuotaOnOutage, Reaction, TensorsFrom,
 };
 
 /// The compiled-in defaults; also the documentation of every setting.

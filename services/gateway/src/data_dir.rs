@@ -137,6 +137,15 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], is_secret: bool) -> io::Resul
     file.sync_all()
 }
 
+/// Writes a file of the owner's in place of what stands there, all of it or nothing.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    let mut file = private_options().create(true).truncate(true).open(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)
+}
+
 /// Makes an empty file that must not exist yet, readable by its owner only if it will hold a secret.
 pub(crate) fn make_new(path: &Path, is_secret: bool) -> io::Result<File> {
     let mut options = if is_secret { private_options() } else { OpenOptions::new() };

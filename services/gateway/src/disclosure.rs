@@ -1,18 +1,25 @@
 //! From settings to what the answers of a model tell of it.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
-use pipeline::Disclosure;
+use keys::InvalidTenant;
+use pipeline::{Disclosure, Monitoring};
 use privacy::distinct::{QueryBudget, QueryKey, Window};
-use privacy::{Perturb, PerturbError, PerturbVectors, PrivacySecret};
+use privacy::{Perturb, PerturbError, PerturbVectors, PrivacySecret, Projection, Watch};
 
 use crate::config::{
-    DisclosureSettings, InvalidSettings, ModelDisclosureSettings, ModelSettings, OperationSetting, Preset,
+    DisclosureSettings, InvalidSettings, ModelDisclosureSettings, ModelSettings, MonitorSettings, OnSuspicion,
+    OperationSetting, Preset,
 };
 
 /// Log-probabilities with more digits than this are as they come.
 const ALL_DECIMALS: u32 = 17;
+/// Key families that are watched at once at a model: 9 MiB, and as much for each other gateway. One more takes the place
+/// of the one that asked longest ago.
+const WATCHED: usize = 256;
+/// Decimals of what is told to who is suspected, if nothing else is said.
+const ROUNDED: u8 = 1;
 
 /// What the answers of a model tell, as the settings say. `at` is the model.
 ///
@@ -38,6 +45,7 @@ pub(crate) fn disclosure(
         outputs: settings.outputs.clone(),
         logprobs: making.logprobs(),
         queries: making.queries()?,
+        monitor: making.monitor(model.operations.contains(&OperationSetting::Infer))?,
     })
 }
 
@@ -61,10 +69,19 @@ impl Making<'_> {
                 _ => Err(self.wrong("preset", "labels are not rounded: leave out top, decimals and noise")),
             };
         }
-        let decimals = decimals.or((preset == Some(Preset::Scores)).then_some(2));
-        if top.is_none() && decimals.is_none() && noise.is_none() {
-            return Ok(None);
+        match (top, self.usual_decimals(), noise) {
+            (None, None, None) => Ok(None),
+            (_, decimals, _) => self.rounded(decimals, "decimals").map(Some),
         }
+    }
+
+    fn usual_decimals(&self) -> Option<u8> {
+        self.settings.decimals.or((self.settings.preset == Some(Preset::Scores)).then_some(2))
+    }
+
+    /// Scores with so many decimals, else as the settings say; `key` says how many.
+    fn rounded(&self, decimals: Option<u8>, key: &str) -> Result<Perturb, InvalidSettings> {
+        let ModelDisclosureSettings { top, noise, .. } = *self.settings;
         let mut builder = Perturb::builder();
         if let Some(top) = top {
             builder = builder.top_k(top);
@@ -75,7 +92,7 @@ impl Making<'_> {
         if let Some(noise) = noise {
             builder = builder.smooth(noise, &self.secret("noise")?, self.name);
         }
-        builder.build().map(Some).map_err(|error| self.meaningless("decimals", "noise", &error))
+        builder.build().map_err(|error| self.meaningless(key, "noise", &error))
     }
 
     fn vectors(&self) -> Result<Option<PerturbVectors>, InvalidSettings> {
@@ -150,6 +167,58 @@ impl Making<'_> {
             Some(QueryBudget::new(count.trim().parse().ok()?, window))
         });
         parsed.ok_or_else(|| self.wrong("queries", "expected a number a day or a month, such as \"5000/month\""))
+    }
+
+    /// How questions are watched, and what follows from suspicion.
+    fn monitor(&self, infers: bool) -> Result<Option<Monitoring>, InvalidSettings> {
+        let Some(settings) = &self.settings.monitor else { return Ok(None) };
+        let MonitorSettings { then, budget_percent, scale, learn_from, .. } = settings;
+        if !infers {
+            return Err(self.wrong("monitor", "only questions of numbers are watched, and this model does not infer"));
+        }
+        if !scale.iter().all(|scale| scale.is_finite() && *scale > 0.0) {
+            return Err(self.wrong("monitor.scale", "expected numbers above 0"));
+        }
+        let has_budget = self.settings.queries.is_some() || self.settings.parameters.is_some();
+        let percent = match (then.contains(&OnSuspicion::Budget), *budget_percent) {
+            (true, _) if !has_budget => return Err(self.wrong("monitor.then", "there is no budget of queries")),
+            (true, Some(0 | 100..)) => return Err(self.wrong("monitor.budget_percent", "expected 1 to 99")),
+            (true, percent) => Some(percent.unwrap_or(50)),
+            (false, Some(_)) => return Err(self.wrong("monitor.budget_percent", "monitor.then does not say budget")),
+            (false, None) => None,
+        };
+        let tenants: Result<_, _> = learn_from.iter().map(|tenant| tenant.parse()).collect();
+        // Distances in another scale are other distances.
+        let model = if scale.is_empty() { self.name.to_owned() } else { format!("{} / {scale:?}", self.name) };
+        let projection = Projection::new(&self.secret("monitor")?, &model);
+        Ok(Some(Monitoring {
+            watch: Arc::new(Watch::new(&projection, NonZeroUsize::MIN.saturating_add(WATCHED - 1))),
+            scale: scale.clone(),
+            learn_from: tenants.map_err(|error: InvalidTenant| self.wrong("monitor.learn_from", error.to_string()))?,
+            alerts: then.contains(&OnSuspicion::Alert),
+            scores: self.scores_of_suspects(settings)?,
+            percent,
+        }))
+    }
+
+    /// What is told of scores to who is suspected: less than to anybody.
+    fn scores_of_suspects(&self, settings: &MonitorSettings) -> Result<Option<Perturb>, InvalidSettings> {
+        let then = |word| settings.then.contains(&word);
+        let is_label = self.settings.preset == Some(Preset::Labels);
+        match (then(OnSuspicion::Round), then(OnSuspicion::Labels), settings.decimals) {
+            (false, _, Some(_)) => Err(self.wrong("monitor.decimals", "monitor.then does not say round")),
+            (true, true, _) => Err(self.wrong("monitor.then", "expected round or labels, not both")),
+            (false, false, None) => Ok(None),
+            _ if is_label => Err(self.wrong("monitor.then", "only labels are told already")),
+            (false, true, None) => Ok(Some(Perturb::labels())),
+            (true, false, decimals) => {
+                let decimals = decimals.unwrap_or(ROUNDED);
+                if self.usual_decimals().is_some_and(|usual| usual <= decimals) {
+                    return Err(self.wrong("monitor.decimals", "expected fewer decimals than usual"));
+                }
+                self.rounded(Some(decimals), "monitor.decimals").map(Some)
+            }
+        }
     }
 
     /// What follows from the secret of the settings.

@@ -15,6 +15,7 @@ mod judge;
 mod key_form;
 mod key_store;
 mod models;
+mod monitors;
 mod protected;
 mod quotas;
 mod redis;

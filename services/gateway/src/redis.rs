@@ -1,5 +1,5 @@
-//! From `[redis]` to the limiter's servers, to the ledger of queries, and to the stream by which gateways tell each other
-//! of changed keys.
+//! From `[redis]` to the limiter's servers, to the ledger of queries, and to where gateways tell each other of changed keys
+//! and of what monitors saw.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use keys::Revocations;
 use privacy::distinct::QueryLedger;
 use ratelimit_redis::{LimiterError, RedisConfig, RedisTls};
-use store::{RedisQueryLedger, RedisRevocations};
+use store::{RedisMonitors, RedisQueryLedger, RedisRevocations};
 use zeroize::Zeroizing;
 
 use crate::config::{InvalidSettings, RedisSettings};
@@ -64,6 +64,18 @@ impl RedisSettings {
         let login = password.as_ref().map(|password| (self.sentinel_user.as_str(), password.as_str()));
         let ledger = RedisQueryLedger::new(url, &self.tls()?, login, &self.prefix);
         Ok(Some(Arc::new(ledger.map_err(|error| InvalidSettings::new("redis.url", error.to_string()))?)))
+    }
+
+    /// How gateways tell each other what monitors saw; `None` when no address is set.
+    ///
+    /// # Errors
+    /// As for [`config`](Self::config).
+    pub(crate) fn monitors(&self) -> Result<Option<RedisMonitors>, InvalidSettings> {
+        let Some(url) = self.url.reveal() else { return Ok(None) };
+        let password = self.sentinel_password()?;
+        let login = password.as_ref().map(|password| (self.sentinel_user.as_str(), password.as_str()));
+        let monitors = RedisMonitors::new(url, &self.tls()?, login, &self.prefix);
+        Ok(Some(monitors.map_err(|error| InvalidSettings::new("redis.url", error.to_string()))?))
     }
 
     fn tls(&self) -> Result<RedisTls, InvalidSettings> {

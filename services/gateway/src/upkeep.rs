@@ -1,5 +1,6 @@
 //! What is done beside the requests, again and again: what other gateways have changed is heard, when keys were
-//! used is noted, who has a key that ends soon is warned, and what models' tensors are is learnt from their servers.
+//! used is noted, who has a key that ends soon is warned, what models' tensors are is learnt from their servers, and what
+//! monitors saw is told.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,10 +9,12 @@ use std::time::Duration;
 use keys::{Heard, IssueError, Issuer, KeyId, KeyRecord, MAX_LIST, Verifier};
 use pipeline::Pipeline;
 
+use crate::monitors::Monitors;
 use crate::request_id::unix_millis;
 
 const NOTE_EVERY: Duration = Duration::from_secs(30);
 const LEARN_EVERY: Duration = Duration::from_secs(30);
+const TELL_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 /// Keys that end within so many days are counted; within the middle one, each is warned of once a day.
@@ -19,10 +22,15 @@ const HORIZONS: [(u64, &str); 3] = [(1, "1d"), (7, "7d"), (30, "30d")];
 const WARN_DAYS: u64 = 7;
 
 /// Tasks that end when this is dropped.
-pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 4]);
+pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 5]);
 
 impl Upkeep {
-    pub(crate) fn start(verifier: Arc<Verifier>, issuer: Issuer, pipeline: Arc<Pipeline>) -> Self {
+    pub(crate) fn start(
+        verifier: Arc<Verifier>,
+        issuer: Issuer,
+        monitors: Arc<Monitors>,
+        pipeline: Arc<Pipeline>,
+    ) -> Self {
         let (follower, metrics) = (verifier.clone(), pipeline.metrics().clone());
         Self([
             tokio::spawn(async move {
@@ -36,6 +44,7 @@ impl Upkeep {
             }),
             tokio::spawn(note_used(verifier)),
             tokio::spawn(learn(pipeline.clone())),
+            tokio::spawn(tell(monitors)),
             tokio::spawn(warn_of_ends(issuer, pipeline)),
         ])
     }
@@ -76,6 +85,15 @@ async fn learn(pipeline: Arc<Pipeline>) {
         ticks.tick().await;
         let policy = pipeline.policy();
         futures_util::future::join_all(policy.models.values().map(|model| model.learn())).await;
+    }
+}
+
+async fn tell(monitors: Arc<Monitors>) {
+    let mut ticks = tokio::time::interval(TELL_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        monitors.turn().await;
     }
 }
 

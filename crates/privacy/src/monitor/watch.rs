@@ -122,8 +122,8 @@ impl Watch {
         let (is_changed, suspicion, queries) = {
             let mut seen = lock(&seen);
             let is_changed = seen.own.take(queries);
-            let all = seen.together();
-            (is_changed, all.suspicion(), all.queries())
+            let (suspicion, queries) = seen.think();
+            (is_changed, suspicion, queries)
         };
         let mut state = self.state();
         let Some(entry) = state.principals.get_mut(who).filter(|entry| Arc::ptr_eq(&entry.seen, &seen)) else {
@@ -181,8 +181,7 @@ impl Watch {
                 seen.others.remove(0);
             }
             seen.others.push((replica.to_owned(), sight));
-            let all = seen.together();
-            (all.suspicion(), all.queries())
+            seen.think()
         };
         if let Some(entry) = self.state().principals.get_mut(who).filter(|entry| Arc::ptr_eq(&entry.seen, &seen)) {
             (entry.suspicion, entry.queries) = (suspicion, queries);
@@ -287,6 +286,15 @@ impl Watched {
 }
 
 impl Seen {
+    /// What is thought of it, and by how many queries.
+    fn think(&self) -> (Suspicion, u64) {
+        if self.others.is_empty() {
+            return (self.own.suspicion(), self.own.queries());
+        }
+        let all = self.together();
+        (all.suspicion(), all.queries())
+    }
+
     /// What all replicas saw.
     fn together(&self) -> Sight {
         let mut all = self.own.clone();

@@ -84,8 +84,8 @@ async fn much_is_heard_in_parts_and_the_oldest_is_forgotten() {
     }
     assert_eq!((names.len(), names.first().unwrap().as_str()), (1_024, "t:76"));
     assert_eq!(names.last().unwrap(), "t:1099");
-    assert_eq!(server.ask("HLEN pcm:t:{m}").await, ":1024");
-    let left = server.ask("PTTL pcm:t:{m}").await;
+    assert_eq!(server.ask("HLEN pcm:mt:{m}").await, ":1024");
+    let left = server.ask("PTTL pcm:mt:{m}").await;
     let left: u64 = left.trim_start_matches(':').parse().unwrap();
     assert!((1..=86_400_000).contains(&left), "{left}");
 }
@@ -112,7 +112,7 @@ async fn a_server_that_is_away_is_an_error_and_one_that_is_back_hears_again() {
     server.restart().await;
     tell(&monitors, &[("a", "y")], heard.until).await.unwrap();
     assert_eq!(sights(&tell(&at(&server.url()), &[], 0).await.unwrap()), [("a", &b"y"[..])]);
-    server.ask("FLUSHALL\r\nLPUSH pcm:t:{m} x").await;
+    server.ask("FLUSHALL\r\nLPUSH pcm:mt:{m} x").await;
     assert_eq!(tell(&monitors, &[("a", "y")], 0).await, Err(Untold::Corrupt));
 }
 

@@ -60,6 +60,43 @@ pub(super) struct Records {
     pub(super) records: Vec<Value>,
 }
 
+/// The models that are watched.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Monitors {
+    pub(super) monitors: Vec<Monitored>,
+}
+
+/// How a model is watched.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Monitored {
+    pub(super) model: String,
+    /// Whether it is known what honest questions are. Without that nobody is suspected.
+    pub(super) is_calibrated: bool,
+    /// When that was learnt or forgotten; null if never.
+    pub(super) since: Option<u64>,
+    /// How many key families of all tenants asked enough to be learnt from; null once it is calibrated.
+    pub(super) learnable: Option<usize>,
+    /// How many key families within reach were seen.
+    pub(super) families: usize,
+    /// The most suspicious of them, at most 50.
+    pub(super) suspects: Vec<Suspect>,
+}
+
+/// A key family that asks a model.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Suspect {
+    pub(super) tenant: String,
+    pub(super) family: String,
+    /// From 0 to 1. Above one half it is more than of those who were learnt from.
+    pub(super) suspicion: f64,
+    /// What differs most from honest questions: near, far, uneven, coverage, boundary or repeats.
+    pub(super) reason: Option<&'static str>,
+    /// Whether it has consequences.
+    pub(super) is_raised: bool,
+    /// Different questions that were seen; of those that are learnt from at most 512.
+    pub(super) queries: u64,
+}
+
 /// What holds after a reload.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Reloaded {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod keys;
+mod monitors;
 mod openapi;
 mod query;
 mod reload;
@@ -30,6 +31,7 @@ use crate::admin::answers::{Records, Reloaded, Status};
 use crate::edge::body::Body;
 use crate::edge::head;
 use crate::http::render::{self, Shape};
+use crate::monitors::Monitors;
 use crate::trail::Trail;
 
 pub use reload::Reloader;
@@ -74,6 +76,7 @@ pub(crate) struct Admin {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) issuer: Issuer,
     pub(crate) reloader: Arc<Reloader>,
+    pub(crate) monitors: Arc<Monitors>,
     pub(crate) metrics_from: Vec<IpNet>,
     pub(crate) trail: Trail,
 }
@@ -146,6 +149,9 @@ async fn answer(
         Route::AddTenant => asked.add_tenant(body).await,
         Route::FindTenant(id) => asked.find_tenant(id).await,
         Route::RevokeTenant(id) => asked.revoke_tenant(id).await,
+        Route::ListMonitors => asked.list_monitors().await,
+        Route::LearnMonitor(model) => asked.learn_monitor(model).await,
+        Route::ForgetMonitor(model) => asked.forget_monitor(model).await,
         Route::Live | Route::Ready => refuse(asked.about, Code::Internal),
     }
 }

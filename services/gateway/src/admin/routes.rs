@@ -1,10 +1,13 @@
 //! The operators' routes, as one table: it finds them, says what they need, and describes them.
 
 use actix_web::http::Method;
+use core_validate::ModelName;
 use keys::{AdminAct, KeyId, Tenant};
 use pipeline::Code;
 
-use crate::admin::answers::{Issued, Key, Keys, OneTenant, Records, Reloaded, Revoked, Status, Tenants};
+use crate::admin::answers::{
+    Issued, Key, Keys, Monitored, Monitors, OneTenant, Records, Reloaded, Revoked, Status, Tenants,
+};
 use crate::admin::openapi::Shape;
 use crate::key_form::{ChangeForm, KeyForm, RevokeForm, RotateForm, TenantForm};
 
@@ -26,6 +29,9 @@ pub(super) enum Route {
     AddTenant,
     FindTenant(Tenant),
     RevokeTenant(Tenant),
+    ListMonitors,
+    LearnMonitor(ModelName),
+    ForgetMonitor(ModelName),
 }
 
 /// Who may ask.
@@ -113,6 +119,15 @@ table! {
     POST "/admin/tenants/{id}/revoke" WRITE, "revokeTenant"
         "Revokes a tenant and all its keys, at once and for good. Needs tenants:all, too.",
         None, shape::<Revoked>(), |id| id.parse().ok().map(Route::RevokeTenant);
+    GET "/admin/monitors" Needs::Act(AdminAct::AuditRead), "listMonitors"
+        "The models that are watched, and the key families within reach that ask them, the most suspicious first.",
+        None, shape::<Monitors>(), |_| Some(Route::ListMonitors);
+    POST "/admin/monitors/{id}/learn" Needs::Act(AdminAct::ConfigReload), "learnMonitor"
+        "Learns from what a model was asked so far what honest questions are, and watches with that from now on.",
+        None, shape::<Monitored>(), |id| id.parse().ok().map(Route::LearnMonitor);
+    POST "/admin/monitors/{id}/forget" Needs::Act(AdminAct::ConfigReload), "forgetMonitor"
+        "Forgets what honest questions to a model are, and records anew to learn it.",
+        None, shape::<Monitored>(), |id| id.parse().ok().map(Route::ForgetMonitor);
 }
 
 fn is_request_id(id: &str) -> bool {

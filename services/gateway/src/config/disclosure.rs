@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use zeroize::Zeroizing;
 
-use crate::config::words::Preset;
+use crate::config::words::{OnSuspicion, Preset};
 use crate::config::{InvalidSettings, Secret};
 
 /// The shortest secret, in bytes.
@@ -56,4 +56,24 @@ pub struct ModelDisclosureSettings {
     pub warn_at: Option<u64>,
     pub parameters: Option<u64>,
     pub numbers: Option<u32>,
+    pub monitor: Option<MonitorSettings>,
+}
+
+/// `disclosure.monitor` of a model
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct MonitorSettings {
+    pub then: Vec<OnSuspicion>,
+    pub decimals: Option<u8>,
+    pub budget_percent: Option<u8>,
+    pub scale: Vec<f64>,
+    pub learn_from: Vec<String>,
+}
+
+impl Default for MonitorSettings {
+    fn default() -> Self {
+        let (then, scale, learn_from) = (vec![OnSuspicion::Alert], Vec::new(), Vec::new());
+        Self { then, decimals: None, budget_percent: None, scale, learn_from }
+    }
 }

@@ -57,6 +57,20 @@ words! {
 }
 
 words! {
+    /// What happens when a monitor suspects somebody.
+    OnSuspicion {
+        /// The log warns, once.
+        Alert = "alert",
+        /// Answers are rounded more than usual.
+        Round = "round",
+        /// Answers tell only which score is best.
+        Labels = "labels",
+        /// The budget of the key family is smaller.
+        Budget = "budget",
+    }
+}
+
+words! {
     /// How a judge elsewhere is asked.
     JudgeApi {
         /// `moderations` of OpenAI's API.

@@ -48,6 +48,10 @@ impl Cluster {
         helpers::spawn(&self.settings()).await
     }
 
+    pub(crate) async fn gateway_with(&self, more: &str) -> App {
+        helpers::spawn(&(self.settings() + more)).await
+    }
+
     /// The command line, with the settings of the gateways.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let file = self.shared().join("cluster.toml");

@@ -62,6 +62,11 @@ pub(crate) async fn spawn(settings: &str) -> App {
 
 /// The same, in a data folder that exists.
 pub(crate) async fn spawn_in(data: tempfile::TempDir, settings: &str) -> App {
+    spawn_from(data, settings, None).await
+}
+
+/// The same, and a reload reads the settings from a file.
+pub(crate) async fn spawn_from(data: tempfile::TempDir, settings: &str, file: Option<PathBuf>) -> App {
     let mut settings = Settings::parse(settings).unwrap();
     settings.server.listen = "127.0.0.1:0".parse().unwrap();
     settings.server.admin_listen = "127.0.0.1:0".parse().unwrap();
@@ -73,7 +78,7 @@ pub(crate) async fn spawn_in(data: tempfile::TempDir, settings: &str) -> App {
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
-            let gateway = Gateway::bind(settings, None).await.unwrap();
+            let gateway = Gateway::bind(settings, file).await.unwrap();
             let issuer = gateway.issuer().clone();
             started.send((gateway.address(), gateway.admin_address(), issuer)).ok().unwrap();
             gateway.run_until(async { drop(stopped.await) }).await

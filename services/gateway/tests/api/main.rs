@@ -27,6 +27,7 @@ mod helpers;
 mod known_answers;
 mod known_failures;
 mod limit_reports;
+mod monitors;
 mod quotas;
 mod redis_places;
 mod respond;
