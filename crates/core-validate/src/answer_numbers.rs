@@ -112,7 +112,7 @@ fn is_new(before: f64, after: f64) -> bool {
 }
 
 /// A number as JSON has it, in as few digits as give its value back.
-fn write(dtype: Dtype, value: f64) -> Vec<u8> {
+pub(crate) fn write(dtype: Dtype, value: f64) -> Vec<u8> {
     let value = dtype.nearest(value);
     let is_long = value != 0.0 && !(1e-5..1e17).contains(&value.abs());
     match (dtype, is_long) {

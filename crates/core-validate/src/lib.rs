@@ -9,6 +9,8 @@
 mod answer;
 #[cfg(feature = "requests")]
 mod answer_numbers;
+#[cfg(feature = "requests")]
+mod answer_output;
 #[cfg(feature = "formats")]
 mod formats;
 mod invalid;
@@ -37,6 +39,8 @@ mod validator;
 pub use answer::{AnswerChunk, InferenceAnswer, Slot, Usage};
 #[cfg(feature = "requests")]
 pub use answer_numbers::NumbersAt;
+#[cfg(feature = "requests")]
+pub use answer_output::Output;
 #[cfg(feature = "formats")]
 pub use formats::{FileLimits, Npy, SafeTensors, StoredTensor};
 pub use invalid::{Invalid, InvalidCode, Pointer};

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::answer::{AnswerContent, InferenceAnswer, Slot, SlotPlace};
+use crate::answer_output::Output;
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{Field, Json, Kind};
 use crate::limits::Limits;
@@ -99,6 +100,19 @@ impl TensorAnswer {
         }
         self.outputs.retain(|tensor| keep(&tensor.head.name));
         Some(places(&self.outputs))
+    }
+
+    /// See [`InferenceAnswer::output`].
+    pub(crate) fn output(&self, name: &str) -> Option<Output> {
+        self.outputs.iter().find(|tensor| tensor.head.name == name)?.output()
+    }
+
+    /// See [`InferenceAnswer::of_output`].
+    pub(crate) fn of_output(asked: &TensorRequest, name: &str, output: &Output) -> Self {
+        let binary = asked.wants_binary(name);
+        let id = asked.id().map(|id| ("id".into(), Json::text(id)));
+        let outputs = vec![Tensor::of_output(name, output, binary)];
+        Self { model: None, rest: id.into_iter().collect(), outputs, binary }
     }
 
     /// Lets `change` replace one element.

@@ -238,6 +238,24 @@ impl TensorRequest {
         !self.classified.is_empty()
     }
 
+    /// Whether an output is asked for: by its name, or because all are.
+    pub(crate) fn asks_for(&self, output: &str) -> bool {
+        self.asked.is_empty() || self.asked.iter().any(|asked| asked == output)
+    }
+
+    /// Whether an output is to come in the binary form: as is said of it, or else of all.
+    pub(crate) fn wants_binary(&self, output: &str) -> bool {
+        let field = |key: &str| self.rest.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let flag = |parameters: Option<&Json>, key: &str| match parameters?.get(key)? {
+            Json::Bool(flag) => Some(*flag),
+            _ => None,
+        };
+        let outputs = field("outputs").and_then(Json::as_array).unwrap_or_default();
+        let of_name = |value: &&Json| value.get("name").and_then(Json::as_str) == Some(output);
+        let said = outputs.iter().find(of_name).and_then(|value| flag(value.get("parameters"), "binary_data"));
+        said.or_else(|| flag(field("parameters"), "binary_data_output")).unwrap_or_default()
+    }
+
     /// See [`InferenceRequest::questions`](crate::InferenceRequest::questions).
     pub(crate) fn questions(&self, spec: Option<&ModelSpec>, most: usize) -> Result<Questions, TooManyQuestions> {
         let batch = self.inputs.iter().filter_map(|tensor| batch(tensor, spec)).max().unwrap_or(1);

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-use crate::answer_numbers::{map_binary, map_json};
+use crate::answer_numbers::{map_binary, map_json, write};
+use crate::answer_output::Output;
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{Cursor, Document, Field, Json, Kind, Span, Value};
 use crate::limits::Limits;
@@ -17,7 +18,7 @@ use crate::oip::request::is_plain;
 use crate::oip::scan::{Scanned, numbers, scan, skim};
 use crate::refuse::{conflict, missing, unknown, unsupported, wrong_type};
 use crate::tensor::spec::{check_bits, check_width, row};
-use crate::tensor::{TensorSpec, bits, too_long};
+use crate::tensor::{Dtype, TensorSpec, bits, too_long};
 
 #[derive(Debug, Clone)]
 pub(super) struct Tensor {
@@ -163,6 +164,45 @@ impl Tensor {
             Data::Binary(bytes) => bits::values(self.head.dtype, bytes).collect(),
             Data::Texts(..) | Data::Framed(..) => Vec::new(),
         }
+    }
+
+    /// What it holds; none of `BOOL`.
+    pub(super) fn output(&self) -> Option<Output> {
+        match self.head.dtype {
+            Dtype::Bool => None,
+            Dtype::Bytes => {
+                let texts = (0..self.texts()).map(|element| self.text(element).unwrap_or_default().into_owned());
+                Some(Output::Texts(texts.collect()))
+            }
+            _ => Some(Output::Numbers(self.numbers())),
+        }
+    }
+
+    /// A tensor of one dimension that holds this.
+    pub(super) fn of_output(name: &str, output: &Output, binary: bool) -> Self {
+        let (dtype, count) = match output {
+            Output::Numbers(numbers) => (Dtype::Fp64, numbers.len()),
+            Output::Texts(texts) => (Dtype::Bytes, texts.len()),
+        };
+        let mut edits = BTreeMap::new();
+        let data = match (output, binary) {
+            (Output::Numbers(numbers), true) => {
+                Data::Binary(numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+            }
+            (Output::Numbers(numbers), false) => {
+                let written: Vec<Vec<u8>> = numbers.iter().map(|number| write(dtype, *number)).collect();
+                Data::Json([b"[", &*written.join(&b','), b"]"].concat().into(), None)
+            }
+            (Output::Texts(texts), _) => {
+                edits.extend(texts.iter().cloned().enumerate());
+                match binary {
+                    true => Data::Framed(Bytes::new(), vec![(0, 0); count]),
+                    false => Data::Texts(ByteString::new(), vec![Span { start: 0, length: 0, escaped: false }; count]),
+                }
+            }
+        };
+        let head = TensorHead { name: name.to_owned(), dtype, shape: vec![count as u64], count: count as u64 };
+        Self { head, data, parameters: Vec::new(), edits }
     }
 
     /// Lets `change` replace the values of a floating point type.

@@ -10,6 +10,7 @@ use core_validate::*;
 use proptest::prelude::*;
 
 mod answer_numbers;
+mod answer_output;
 mod bad_inputs;
 mod bad_shapes;
 mod json_suite;
