@@ -13,8 +13,8 @@
 //! What is spent never comes back. It is kept as a quota for ever: for each [`DataSet`], across all keys, and below
 //! that for each key. Reserve [`Rho::as_nano`] units of both buckets **before** the release, in one call, and never give
 //! them back once noise was drawn; if the ledger is away, there is no release. [`Aggregates::release`] and
-//! [`Vote::decide`](crate::vote::Vote::decide) consume the [`Receipt`] of the reservation. A cached answer to the same
-//! question is no new release and costs nothing.
+//! [`Vote::decide`](crate::vote::Vote::decide) consume the [`Receipt`] of the reservation. An answer that was told
+//! before is no new release and costs nothing: a [`ToldStore`] keeps it.
 //!
 //! # What it does not cover
 //!
@@ -33,6 +33,9 @@ mod release;
 mod rho;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told;
+#[cfg(feature = "testing")]
+pub mod told_testing;
 
 pub use aggregates::Aggregates;
 pub use clipped::{Clipped, EmptyRange, Grid};
@@ -43,3 +46,4 @@ pub use noisy_max::NoisyMax;
 pub use random::{NoRandomness, Randomness};
 pub use release::{Mechanism, Receipt, Release, ReleaseError};
 pub use rho::{Epsilon, NoNumber, Rho, TooMuchNoise};
+pub use told::{MemoryToldStore, Told, ToldError, ToldStore};

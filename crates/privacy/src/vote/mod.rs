@@ -58,6 +58,21 @@ impl Vote {
         self.labels.iter().position(|label| **label == *said)
     }
 
+    /// The ballot of a voter who gives each label a score, in the order of the labels: the place of the best, the first
+    /// of several. None, if there are not as many as labels, or one is no number.
+    pub fn ballot_of(&self, scores: &[f64]) -> Option<usize> {
+        if scores.len() != self.labels.len() || scores.iter().any(|score| score.is_nan()) {
+            return None;
+        }
+        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        scores.iter().position(|score| *score == best)
+    }
+
+    /// How many must name a label, so that there is a decision.
+    pub const fn quorum(&self) -> NonZeroUsize {
+        self.quorum
+    }
+
     /// A label by its place.
     pub fn label(&self, place: usize) -> Option<&str> {
         self.labels.get(place).map(|label| &**label)

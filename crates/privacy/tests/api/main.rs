@@ -10,5 +10,6 @@ mod perturb_noise;
 mod perturb_vectors;
 mod protected;
 mod protected_file;
+mod told;
 mod vote;
 mod watch;

@@ -59,3 +59,14 @@ fn labels_are_told_as_often_as_epsilon_says() {
     let sure = self::vote(1, "200");
     assert!((0..200).all(|_| sure.decide(&ballots, paid(&sure), &mut random).unwrap().value == 0));
 }
+
+#[test]
+fn scores_are_a_ballot_for_the_best() {
+    let vote = vote(2, "1");
+    assert_eq!(vote.ballot_of(&[0.1, 0.7, 0.2]), Some(1));
+    assert_eq!(vote.ballot_of(&[-3.0, -2.0, -2.0]), Some(1), "the first of several");
+    for scores in [&[0.1, 0.9] as &[f64], &[0.1, 0.2, 0.3, 0.4], &[0.1, f64::NAN, 0.2], &[]] {
+        assert_eq!(vote.ballot_of(scores), None, "{scores:?}");
+    }
+    assert_eq!(vote.quorum().get(), 2);
+}
