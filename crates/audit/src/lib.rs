@@ -36,7 +36,7 @@ pub use find::{find, find_indexed, open_intents};
 pub use key::{SigningKey, VerifyingKey};
 pub use log::{Kept, Log, Receipt};
 pub use proof::{Growth, InvalidProof, Proof};
-pub use record::{Act, Ended, Input, Intent, KeyChange, Noted, Outcome, Peer, Record, Refusal, Who};
+pub use record::{Act, Ended, Input, Intent, KeyChange, Noted, Outcome, Peer, Record, Refusal, Released, Who};
 pub use remove::Removal;
 pub use segment::SegmentFile;
 pub use sink::{BoxFuture, Sink};

@@ -164,6 +164,21 @@ pub enum Ended {
     Unknown,
 }
 
+/// What was released of data about people, and what it cost them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// The data set.
+    pub data_set: String,
+    /// How noise was made; none for an answer that was told before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<String>,
+    /// What was spent, in billionths of zCDP; nothing for an answer that was told before.
+    pub nano_rho: u64,
+    /// What was left to the data set then, if something was spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_nano_rho: Option<u64>,
+}
+
 /// How a request that was sent to a backend ended.
 #[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -198,6 +213,9 @@ pub struct Outcome {
     pub output_bytes: u64,
     /// The answer, as a keyed digest.
     pub output_digest: String,
+    /// What was released under differential privacy, or paid for and not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released: Option<Released>,
     /// What the detectors saw.
     pub findings: Vec<Noted>,
 }

@@ -12,6 +12,9 @@
 //! all gateways that share a Redis.
 //!
 //! What monitors saw: by [`RedisMonitors`] gateways that share a Redis tell each other.
+//!
+//! What was released under differential privacy, behind the `ToldStore` of the `privacy` crate: [`RedisToldStore`] keeps
+//! it for all gateways that share a Redis.
 
 mod connect;
 mod log_rows;
@@ -23,6 +26,7 @@ mod row;
 mod rows;
 mod script;
 mod sqlite;
+mod told;
 mod trail;
 
 use sqlx::migrate::Migrator;
@@ -33,6 +37,7 @@ pub use postgres::PostgresStore;
 pub use queries::RedisQueryLedger;
 pub use revocations::RedisRevocations;
 pub use sqlite::SqliteStore;
+pub use told::RedisToldStore;
 pub use trail::PostgresTrail;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");

@@ -8,4 +8,5 @@ mod queries;
 mod race;
 mod revocations;
 mod sqlite;
+mod told;
 mod trail;
