@@ -188,8 +188,8 @@ impl Closer {
         let Note { about, used, end, latency_ms, held, plan, model } = note;
         let cost = Cost { usage: used.tokens(), price: model.price(), is_under_way: false };
         let settled = match held.take().await {
-            // A blocked prompt cost no tokens, but looking for what passes must not be free.
-            Some(held) if used.is_sent || end.ended == Some(Ended::Blocked) => {
+            // A blocked prompt cost no tokens, nor did an answer that was there; but asking must not be free.
+            Some(held) if used.is_sent || end.ended == Some(Ended::Blocked) || end.status == 200 => {
                 self.limiter.settle(held, &plan.actual(&cost)).await
             }
             Some(held) => self.limiter.cancel(held).await,
@@ -281,6 +281,7 @@ fn outcome(about: About, used: Used, end: End, latency_ms: u64) -> Outcome {
     outcome.first_byte_ms = used.first_byte_ms;
     outcome.output_bytes = used.output_bytes;
     outcome.output_digest = used.output_digest;
+    outcome.released = used.released;
     outcome.findings = about.findings;
     outcome
 }

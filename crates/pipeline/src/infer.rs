@@ -1,4 +1,5 @@
-//! Infer: the one place that asks a backend. At most one retry, and only before the first byte.
+//! Infer: the one place that asks a backend, with at most one retry, and only before the first byte; or all backends of
+//! a model at once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,6 +7,7 @@ use std::time::Instant;
 use audit::Ended;
 use backend::{BackendError, InferenceResponse};
 use core_validate::InferenceRequest;
+use futures_util::future::join_all;
 use ratelimit_redis::Standing;
 
 use crate::code::{Code, Step};
@@ -30,34 +32,80 @@ pub struct Answering {
 
 impl Committed {
     /// Asks a server of the model, and another one if the first cannot be asked.
-    pub(crate) async fn infer(self, metrics: &Metrics) -> Result<Answering, Rejection> {
-        let Self { mut ticket, mut request, model, standings, answer } = self;
-        let wants_usage = request.wants_stream_usage();
+    pub(crate) async fn infer(mut self, metrics: &Metrics) -> Result<Answering, Rejection> {
+        match self.ask_one(metrics).await {
+            Ok((response, in_flight)) => {
+                let Self { ticket, request: asked, model, standings, answer } = self;
+                let wants_usage = asked.wants_stream_usage();
+                Ok(Answering { ticket, asked, wants_usage, model, standings, answer, response, in_flight })
+            }
+            Err(error) => Err(refuse(self.ticket, error)),
+        }
+    }
+
+    /// The same, when the answer is not for the caller as it is.
+    pub(crate) async fn ask_one(&mut self, metrics: &Metrics) -> Result<(InferenceResponse, Entered), BackendError> {
+        let Self { ticket, request, model, .. } = self;
         // What is said when all servers are to be left alone.
         let mut last = match model.rests() {
             Some(wait) => BackendError::Overloaded { retry_after: Some(wait) },
             None => BackendError::Unreachable,
         };
         for (server, in_flight) in model.candidates() {
-            match ask(server, in_flight, &mut request, &mut ticket).await {
-                Ok((response, in_flight)) => {
-                    let asked = request;
-                    return Ok(Answering { ticket, asked, wants_usage, model, standings, answer, response, in_flight });
-                }
+            match ask(server, in_flight, request, ticket).await {
+                Ok(answered) => return Ok(answered),
                 Err(error) => {
-                    metrics.backend_failed(&server.label, &error);
-                    tracing::warn!(request_id = ticket.about.request_id, backend = server.label, %error, "no answer");
-                    if let BackendError::Overloaded { retry_after: Some(wait) } = &error {
-                        model.rest(&server.label, *wait);
-                    }
+                    failed(ticket, model, server, &error, metrics);
                     last = error;
-                    if !error.is_retryable() {
+                    if !last.is_retryable() {
                         break;
                     }
                 }
             }
         }
-        Err(refuse(ticket, last))
+        Err(last)
+    }
+
+    /// Asks all servers at once and reads each answer as it comes; none of those that fail, or say nothing to read.
+    pub(crate) async fn ask_all<T>(
+        &mut self,
+        metrics: &Metrics,
+        read: impl Fn(&InferenceRequest, InferenceResponse) -> Option<T>,
+    ) -> Vec<Option<T>> {
+        let Self { ticket, request, model, .. } = self;
+        let (read, request_id) = (&read, ticket.about.request_id.clone());
+        let asked = model.voters().map(|(server, in_flight)| {
+            let (mut request, request_id) = (request.clone(), request_id.as_str());
+            request.set_model(&server.model);
+            async move {
+                let _busy = in_flight.enter();
+                #[expect(clippy::disallowed_methods, reason = "this file is the one place that may, behind Committed")]
+                let answered = server.backend.infer(&request, request_id).await;
+                (server, answered.map(|response| read(&request, response)))
+            }
+        });
+        // From here on the caller may leave at any time, and the cost is owed unless nothing was sent.
+        ticket.used.is_sent = true;
+        let answered = ticket.during(join_all(asked)).await;
+        let is_sent = |answered: &Result<_, BackendError>| answered.as_ref().map_or_else(|e| !e.is_unsent(), |_| true);
+        ticket.used.is_sent = answered.iter().any(|(_, answered)| is_sent(answered));
+        let heard = answered.into_iter().map(|(server, answered)| match answered {
+            Ok(read) => read,
+            Err(error) => {
+                failed(ticket, model, server, &error, metrics);
+                None
+            }
+        });
+        heard.collect()
+    }
+}
+
+/// Counts and tells that a server gave no answer, and leaves it alone if it says so.
+fn failed(ticket: &Ticket, model: &Model, server: &ServedBy, error: &BackendError, metrics: &Metrics) {
+    metrics.backend_failed(&server.label, error);
+    tracing::warn!(request_id = ticket.about.request_id, backend = server.label, %error, "no answer");
+    if let BackendError::Overloaded { retry_after: Some(wait) } = error {
+        model.rest(&server.label, *wait);
     }
 }
 
@@ -74,7 +122,7 @@ async fn ask(
     let entered = in_flight.enter();
     let started = Instant::now();
     let request_id = ticket.about.request_id.clone();
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that may, behind Committed")]
+    #[expect(clippy::disallowed_methods, reason = "this file is the one place that may, behind Committed")]
     let asked = ticket.during(server.backend.infer(request, &request_id)).await;
     match asked {
         Ok(response) => {

@@ -87,6 +87,11 @@ struct Counted {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfData {
+    data_set: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Ending {
     within: &'static str,
 }
@@ -110,6 +115,8 @@ pub struct Metrics {
     suspicions: Family<Suspected, Counter>,
     suspects: Family<Suspected, Gauge>,
     calibrated: Family<Watching, Gauge>,
+    privacy_spent: Family<OfData, Counter>,
+    privacy_left: Family<OfData, Gauge>,
     backend_errors: Family<Failed, Counter>,
     audit_failures: Counter,
     keys_ending: Family<Ending, Gauge>,
@@ -140,6 +147,7 @@ impl Metrics {
         let suspicions = Family::default();
         let suspects = Family::default();
         let calibrated = Family::default();
+        let (privacy_spent, privacy_left) = (Family::default(), Family::default());
         let backend_errors = Family::default();
         let audit_failures = Counter::default();
         let keys_ending = Family::default();
@@ -159,6 +167,10 @@ impl Metrics {
         registry.register("suspicions", "Suspicions of monitors that rose", suspicions.clone());
         registry.register("suspects", "Key families that monitors suspect now", suspects.clone());
         registry.register("monitors_calibrated", "Whether monitors know honest queries", calibrated.clone());
+        let help = "Privacy of data sets that this gateway spent, in billionths of zCDP";
+        registry.register("privacy_spent_nano_rho", help, privacy_spent.clone());
+        let help = "Privacy left to data sets when this gateway looked last, in billionths of zCDP";
+        registry.register("privacy_left_nano_rho", help, privacy_left.clone());
         registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
         registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
@@ -182,6 +194,8 @@ impl Metrics {
             suspicions,
             suspects,
             calibrated,
+            privacy_spent,
+            privacy_left,
             backend_errors,
             audit_failures,
             keys_ending,
@@ -289,6 +303,18 @@ impl Metrics {
                 self.suspects.get_or_create(&Suspected { model: model.clone(), reason }).inc();
             }
         }
+    }
+
+    /// So much of a data set's privacy is left.
+    pub(crate) fn privacy_left(&self, data_set: &str, nano_rho: u64) {
+        let labels = OfData { data_set: data_set.to_owned() };
+        self.privacy_left.get_or_create(&labels).set(i64::try_from(nano_rho).unwrap_or(i64::MAX));
+    }
+
+    /// So much of it was spent, and so much is left.
+    pub(crate) fn privacy_spent(&self, data_set: &str, nano_rho: u64, left: u64) {
+        self.privacy_spent.get_or_create(&OfData { data_set: data_set.to_owned() }).inc_by(nano_rho);
+        self.privacy_left(data_set, left);
     }
 
     pub(crate) fn backend_failed(&self, backend: &str, error: &BackendError) {

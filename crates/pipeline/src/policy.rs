@@ -18,6 +18,7 @@ use crate::disclosure::Disclosure;
 use crate::estimate::{History, Price};
 use crate::monitoring::Monitoring;
 use crate::plan::{Plan, QuotaRule};
+use crate::release_rule::{Claim, ReleaseRule};
 use crate::screening::Screening;
 
 /// How long a server is left alone at most, whatever it says.
@@ -63,6 +64,7 @@ pub struct Model {
     is_told: AtomicBool,
     price: Option<Price>,
     disclosure: Disclosure,
+    release: Option<ReleaseRule>,
     history: History,
     servers: Vec<Server>,
     created: u64,
@@ -103,6 +105,15 @@ pub enum InvalidPolicy {
     /// It can do nothing.
     #[error("a model needs at least one operation")]
     NoOperation,
+    /// It does other things than to infer, of which no privacy can be claimed.
+    #[error("texts and embeddings of a model may be perturbed, see disclosure, but no privacy can be claimed of them")]
+    ReleaseOfText,
+    /// One server does not vote.
+    #[error("one server is no vote: what one model says depends on all of its data")]
+    OneVoter,
+    /// There would never be a decision.
+    #[error("there are fewer servers than the quorum")]
+    FewVoters,
 }
 
 impl Model {
@@ -131,7 +142,7 @@ impl Model {
         let servers = servers.collect();
         let created = crate::about::unix_millis() / 1_000;
         let rules = ArcSwap::from_pointee(rules);
-        let (described, price, history) = (None, None, History::default());
+        let (described, price, release, history) = (None, None, None, History::default());
         let disclosure = Disclosure::default();
         let (is_told, only_version) = (AtomicBool::new(true), ArcSwapOption::empty());
         Ok(Self {
@@ -144,6 +155,7 @@ impl Model {
             is_told,
             price,
             disclosure,
+            release,
             history,
             servers,
             created,
@@ -160,6 +172,21 @@ impl Model {
     #[must_use]
     pub fn disclosing(self, disclosure: Disclosure) -> Self {
         Self { disclosure, ..self }
+    }
+
+    /// The same, of which answers are released by this rule alone.
+    ///
+    /// # Errors
+    /// [`InvalidPolicy`] when it does anything but infer, or has too few servers for a vote.
+    pub fn releasing(self, rule: ReleaseRule) -> Result<Self, InvalidPolicy> {
+        if self.operations.iter().any(|operation| *operation != Operation::Infer) {
+            return Err(InvalidPolicy::ReleaseOfText);
+        }
+        match &rule.claim {
+            Claim::Vote(_) if self.servers.len() < 2 => Err(InvalidPolicy::OneVoter),
+            Claim::Vote(vote) if self.servers.len() < vote.quorum().get() => Err(InvalidPolicy::FewVoters),
+            _ => Ok(Self { release: Some(rule), ..self }),
+        }
     }
 
     /// The same, whose tensors are what its servers say they are; see [`Model::learn`]. `optional` inputs may be
@@ -244,6 +271,11 @@ impl Model {
         &self.disclosure
     }
 
+    /// How its answers are released, if privacy is claimed of them.
+    pub(crate) fn release(&self) -> Option<&ReleaseRule> {
+        self.release.as_ref()
+    }
+
     /// How its estimates turned out.
     pub(crate) fn history(&self) -> &History {
         &self.history
@@ -274,6 +306,13 @@ impl Model {
         let mut servers: Vec<&Server> = self.servers.iter().filter(|server| server.rests(now).is_none()).collect();
         servers.sort_by_key(|server| server.in_flight.load(Ordering::Relaxed));
         servers.into_iter().take(2).map(|server| (&server.served_by, InFlight(server.in_flight.clone()))).collect()
+    }
+
+    /// All servers but those that are to be left alone.
+    pub(crate) fn voters(&self) -> impl Iterator<Item = (&ServedBy, InFlight)> {
+        let now = Instant::now();
+        let awake = self.servers.iter().filter(move |server| server.rests(now).is_none());
+        awake.map(|server| (&server.served_by, InFlight(server.in_flight.clone())))
     }
 
     /// Asks the servers in turn whether one is ready.

@@ -10,6 +10,7 @@ use audit::{Act, AuditError, DigestKey, Log, Record};
 use core_validate::ModelName;
 use keys::{Principal, Verifier};
 use privacy::distinct::QueryLedger;
+use privacy::dp::ToldStore;
 use ratelimit_redis::{Charge, Decision, Limiter, LimiterError, MAX_CHARGES, Quota, Standing};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
@@ -22,10 +23,12 @@ use crate::code::{Code, Step};
 use crate::metrics::Metrics;
 use crate::plan::{Cost, Plan, Planned};
 use crate::policy::Policy;
+use crate::privacy_stand::PrivacyStand;
 use crate::read::Room;
 use crate::received::Received;
 use crate::refusals::Refusals;
 use crate::rejection::Rejection;
+use crate::release::{Means, Releaser};
 use crate::schemas::Schemas;
 use crate::screen_out::Answer;
 
@@ -37,6 +40,8 @@ pub struct Parts {
     pub limiter: Arc<dyn Limiter>,
     /// Counts distinct queries.
     pub queries: Arc<dyn QueryLedger>,
+    /// Keeps what was released.
+    pub told: Arc<dyn ToldStore>,
     /// Keeps the audit trail.
     pub log: Log,
     /// Makes digests for the audit trail.
@@ -60,6 +65,7 @@ pub struct Pipeline {
     verifier: Arc<Verifier>,
     limiter: Arc<dyn Limiter>,
     queries: Arc<dyn QueryLedger>,
+    releaser: Releaser,
     log: Log,
     digests: DigestKey,
     policy: ArcSwap<Policy>,
@@ -76,7 +82,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// Starts the closer task, so call it inside a runtime that outlives every request.
     pub fn start(parts: Parts) -> Self {
-        let Parts { verifier, limiter, queries, log, digests, mut policy, max_buffered_bytes } = parts;
+        let Parts { verifier, limiter, queries, told, log, digests, mut policy, max_buffered_bytes } = parts;
         policy.join_watches(None);
         let room = Room::new(max_buffered_bytes);
         let metrics = Metrics::new();
@@ -86,10 +92,12 @@ impl Pipeline {
         let policy = ArcSwap::from_pointee(policy);
         let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let schemas = Schemas::default();
+        let releaser = Releaser::new(limiter.clone(), told);
         Self {
             verifier,
             limiter,
             queries,
+            releaser,
             log,
             digests,
             policy,
@@ -133,6 +141,11 @@ impl Pipeline {
         };
         let screened = admitted.screen_in(&policy.screening, &*self.queries, &self.cores, &self.metrics).await?;
         let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
+        let model = committed.model.clone();
+        if let Some(rule) = model.release() {
+            let means = Means { validator: &policy.validator, digests: &self.digests, metrics: &self.metrics };
+            return self.releaser.release(committed, rule, means).await;
+        }
         let answering = committed.infer(&self.metrics).await?;
         answering.screen_out(policy, self.digests.clone(), &self.cores, &self.metrics).await
     }
@@ -253,6 +266,16 @@ impl Pipeline {
             standings.extend(self.limiter.peek(charges).await?);
         }
         Ok(standings.into_iter().zip(planned).map(|(standing, planned)| Stand { standing, planned }).collect())
+    }
+
+    /// How the budgets of privacy stand of the models that a principal may use.
+    ///
+    /// # Errors
+    /// When the limiter cannot be reached.
+    pub async fn privacy_standings(&self, principal: &Principal) -> Result<Vec<PrivacyStand>, LimiterError> {
+        let policy = self.policy.load_full();
+        let models = policy.models_for(principal.scopes());
+        PrivacyStand::of(&self.releaser, models, &principal.family().to_string()).await
     }
 
     /// Connects the runtime it is called in with the limiter, so that its first request does not have to.

@@ -83,6 +83,10 @@ impl Admitted {
             let code = Code::Invalid(InvalidCode::UnsupportedContent);
             return Err(refuse(ticket, code, None).message_of(message));
         }
+        if let Some(why) = model.release().and_then(|rule| rule.unfit(&request)) {
+            let code = Code::Invalid(InvalidCode::UnsupportedContent);
+            return Err(refuse(ticket, code, None).message_of(why.to_owned()));
+        }
         if let Some(word) = answer.planted() {
             plant(&mut request, word);
         }

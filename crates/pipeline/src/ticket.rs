@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::Ended;
+use audit::{Ended, Released};
 use core_validate::Usage;
 use ratelimit_redis::{Actual, Limiter, Reservation};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, oneshot};
@@ -49,6 +49,7 @@ pub(crate) struct Used {
     pub(crate) output_bytes: u64,
     pub(crate) output_digest: String,
     pub(crate) first_byte_ms: Option<u64>,
+    pub(crate) released: Option<Released>,
 }
 
 impl Used {

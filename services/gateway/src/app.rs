@@ -12,6 +12,7 @@ use actix_web::{App, HttpServer};
 use keys::{AWAY_TTL, Issuer, Verifier};
 use pipeline::{Parts, Pipeline};
 use privacy::distinct::MemoryQueryLedger;
+use privacy::dp::MemoryToldStore;
 use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisLimiter};
 
 use crate::admin::{self, Admin, Reloader};
@@ -26,6 +27,8 @@ use crate::upkeep::{self, Upkeep};
 
 /// Budgets of queries that are counted in memory: of key families and tenants, for each model.
 const BUCKETS: usize = 4_096;
+/// Released answers that are kept in memory.
+const TOLD: usize = 65_536;
 
 /// The gateway cannot start.
 #[non_exhaustive]
@@ -115,7 +118,10 @@ impl Gateway {
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
         let in_memory = || Arc::new(MemoryQueryLedger::new(NonZeroUsize::MIN.saturating_add(BUCKETS)));
         let queries = settings.redis.queries()?.unwrap_or_else(|| in_memory());
-        let parts = Parts { verifier: verifier.clone(), limiter, queries, log, digests, policy, max_buffered_bytes };
+        let in_memory = || Arc::new(MemoryToldStore::new(NonZeroUsize::MIN.saturating_add(TOLD)));
+        let told = settings.redis.told()?.unwrap_or_else(|| in_memory());
+        let parts =
+            Parts { verifier: verifier.clone(), limiter, queries, told, log, digests, policy, max_buffered_bytes };
         let pipeline = Arc::new(Pipeline::start(parts));
         // What has ended is settled from this runtime.
         pipeline.warm_up().await;

@@ -2,6 +2,7 @@
 
 mod disclosure;
 mod models;
+mod release;
 mod screening;
 mod words;
 
@@ -17,11 +18,12 @@ use zeroize::Zeroizing;
 
 pub use disclosure::{DisclosureSettings, ModelDisclosureSettings, MonitorSettings};
 pub use models::{BackendSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
+pub use release::{AggregatesSettings, DataSetSettings, ReleaseSettings, VoteSettings};
 pub use screening::{
     CanarySettings, ExceptionSettings, InputSettings, JudgeSettings, OutputSettings, ScreeningSettings,
 };
 pub use words::{
-    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, OnSuspicion, OperationSetting, Preset,
+    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, Noise, OnSuspicion, OperationSetting, Preset,
     QuotaCounts, QuotaOf, QuotaOnOutage, Reaction, TensorsFrom,
 };
 
@@ -63,6 +65,9 @@ pub struct Settings {
     /// Models by the name callers use.
     #[serde(default)]
     pub models: BTreeMap<String, ModelSettings>,
+    /// Data about people by name, whose privacy answers spend.
+    #[serde(default)]
+    pub data_sets: BTreeMap<String, DataSetSettings>,
     /// Quotas by name, beside those of keys.
     #[serde(default)]
     pub quotas: BTreeMap<String, QuotaSettings>,
@@ -306,7 +311,7 @@ fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
         "screening.input.trusted_texts",
         "screening.output.link_hosts",
     ];
-    const SECTIONS: [&str; 12] = [
+    const SECTIONS: [&str; 13] = [
         "SERVER",
         "LIMITS",
         "REDIS",
@@ -318,6 +323,7 @@ fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
         "LOG",
         "BACKENDS",
         "MODELS",
+        "DATA_SETS",
         "QUOTAS",
     ];
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));

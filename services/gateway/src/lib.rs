@@ -19,6 +19,7 @@ mod monitors;
 mod protected;
 mod quotas;
 mod redis;
+mod release;
 mod request_id;
 mod rules;
 mod screening;

@@ -8,7 +8,7 @@ use backend::{EchoBackend, Endpoint, ModelBackend, OipBackend, OpenAiBackend, Ti
 use core_validate::{
     Dtype, Extensions, Limits, ModelName, ModelRules, ModelSpec, NotExtensions, Operation, TensorSpec,
 };
-use pipeline::{Model, Price, ServedBy};
+use pipeline::{InvalidPolicy, Model, Price, ServedBy};
 use zeroize::Zeroizing;
 
 use crate::config::{
@@ -16,6 +16,7 @@ use crate::config::{
     TensorSettings, TensorsFrom, nearest,
 };
 use crate::disclosure::disclosure;
+use crate::release::{DataSets, data_sets, release};
 
 /// The models that the settings describe.
 ///
@@ -26,10 +27,11 @@ pub(crate) fn models(settings: &Settings) -> Result<BTreeMap<ModelName, Arc<Mode
     for (name, backend) in &settings.backends {
         backends.insert(name.as_str(), server(&format!("backends.{name}"), backend)?);
     }
+    let data_sets = data_sets(settings)?;
     let mut models = BTreeMap::new();
     for (name, model) in &settings.models {
         speaks(settings, name, model)?;
-        let model = Arc::new(self::model(settings, name, model, &backends)?);
+        let model = Arc::new(self::model(settings, name, model, &backends, &data_sets)?);
         models.insert(model.name().clone(), model);
     }
     Ok(models)
@@ -84,6 +86,7 @@ fn model(
     name: &str,
     settings: &ModelSettings,
     backends: &BTreeMap<&str, Arc<dyn ModelBackend>>,
+    data_sets: &DataSets,
 ) -> Result<Model, InvalidSettings> {
     let at = format!("models.{name}");
     let parse = |at: String, text: &str| -> Result<ModelName, InvalidSettings> {
@@ -120,6 +123,10 @@ fn model(
     let mut model = Model::new(alias, operations.collect(), settings.max_output_tokens, rules, servers?)
         .map_err(|error| InvalidSettings::new(at, error.to_string()))?;
     model = model.disclosing(disclosure(&all.disclosure, name, settings)?);
+    if let Some(rule) = release(all, data_sets, name, settings)? {
+        let wrong = |error: InvalidPolicy| InvalidSettings::new(format!("models.{name}.release"), error.to_string());
+        model = model.releasing(rule).map_err(wrong)?;
+    }
     if settings.tensors == TensorsFrom::Servers && settings.inputs.is_empty() {
         model = model.described_by_servers(settings.optional_inputs.clone());
     }

@@ -1,5 +1,5 @@
-//! From `[redis]` to the limiter's servers, to the ledger of queries, and to where gateways tell each other of changed keys
-//! and of what monitors saw.
+//! From `[redis]` to the limiter's servers, to the ledger of queries, to what was released, and to where gateways tell
+//! each other of changed keys and of what monitors saw.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use keys::Revocations;
 use privacy::distinct::QueryLedger;
+use privacy::dp::ToldStore;
 use ratelimit_redis::{LimiterError, RedisConfig, RedisTls};
-use store::{RedisMonitors, RedisQueryLedger, RedisRevocations};
+use store::{RedisMonitors, RedisQueryLedger, RedisRevocations, RedisToldStore};
 use zeroize::Zeroizing;
 
 use crate::config::{InvalidSettings, RedisSettings};
@@ -76,6 +77,18 @@ impl RedisSettings {
         let login = password.as_ref().map(|password| (self.sentinel_user.as_str(), password.as_str()));
         let monitors = RedisMonitors::new(url, &self.tls()?, login, &self.prefix);
         Ok(Some(monitors.map_err(|error| InvalidSettings::new("redis.url", error.to_string()))?))
+    }
+
+    /// Who keeps what was released, or nothing when no address is set.
+    ///
+    /// # Errors
+    /// As for [`config`](Self::config).
+    pub(crate) fn told(&self) -> Result<Option<Arc<dyn ToldStore>>, InvalidSettings> {
+        let Some(url) = self.url.reveal() else { return Ok(None) };
+        let password = self.sentinel_password()?;
+        let login = password.as_ref().map(|password| (self.sentinel_user.as_str(), password.as_str()));
+        let told = RedisToldStore::new(url, &self.tls()?, login, &self.prefix);
+        Ok(Some(Arc::new(told.map_err(|error| InvalidSettings::new("redis.url", error.to_string()))?)))
     }
 
     fn tls(&self) -> Result<RedisTls, InvalidSettings> {

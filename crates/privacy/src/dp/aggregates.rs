@@ -62,6 +62,11 @@ impl Aggregates {
         Ok(Self { clipped, count, noise: Noise::Laplace(DiscreteLaplace::new(sensitivity, epsilon)) })
     }
 
+    /// How many numbers are released together.
+    pub const fn count(&self) -> NonZeroU32 {
+        self.count
+    }
+
     /// What a release costs: what to reserve.
     pub fn rho(&self) -> Rho {
         match &self.noise {

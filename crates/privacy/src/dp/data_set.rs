@@ -23,6 +23,11 @@ impl DataSet {
         if is_name { Ok(Self(name.into())) } else { Err(NoName) }
     }
 
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The bucket of all that is spent, whoever asks.
     pub fn bucket(&self) -> String {
         format!("{{dp:{}}}", self.0)

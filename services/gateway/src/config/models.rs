@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    BackendKind, ModelDisclosureSettings, OperationSetting, QuotaCounts, QuotaOf, QuotaOnOutage, Secret, TensorsFrom,
+    BackendKind, ModelDisclosureSettings, OperationSetting, QuotaCounts, QuotaOf, QuotaOnOutage, ReleaseSettings,
+    Secret, TensorsFrom,
 };
 
 /// `[backends.NAME]`
@@ -81,6 +82,8 @@ pub struct ModelSettings {
     pub optional_inputs: Vec<String>,
     #[serde(default)]
     pub disclosure: Option<ModelDisclosureSettings>,
+    #[serde(default)]
+    pub release: Option<ReleaseSettings>,
 }
 
 /// `price` of a model

@@ -71,6 +71,16 @@ words! {
 }
 
 words! {
+    /// The noise of released numbers.
+    Noise {
+        /// Discrete Gaussian.
+        Gaussian = "gaussian",
+        /// Discrete Laplace.
+        Laplace = "laplace",
+    }
+}
+
+words! {
     /// How a judge elsewhere is asked.
     JudgeApi {
         /// `moderations` of OpenAI's API.

@@ -90,26 +90,38 @@ async fn metadata(model: &Model, target: &Target) -> Value {
 }
 
 async fn limits(shared: &Shared, about: About, principal: &keys::Principal) -> Result<HttpResponse, Rejection> {
-    let Ok(stands) = shared.pipeline.standings(&about, principal).await else {
+    let stands = shared.pipeline.standings(&about, principal).await;
+    let (Ok(stands), Ok(private)) = (stands, shared.pipeline.privacy_standings(principal).await) else {
         return Err(shared.pipeline.refuse(about, Step::Admit, Code::LimitsUnavailable));
     };
-    let limits: Vec<Value> = stands
-        .iter()
-        .map(|Stand { standing, planned }| {
-            let models: Vec<&str> = planned.models.iter().map(ModelName::as_str).collect();
-            json!({
-                "name": standing.policy,
-                "of": planned.whose.as_str(),
-                "counts": planned.counts.as_str(),
-                "models": if models.is_empty() { json!("*") } else { json!(models) },
-                "limit": standing.quota.units(),
-                "window_seconds": standing.quota.window().and_then(|window| window.seconds()),
-                "burst": standing.quota.most(),
-                "remaining": standing.remaining,
-                "reset_after_seconds": standing.reset_after.map(ratelimit_redis::retry_after),
-            })
+    let limits = stands.iter().map(|Stand { standing, planned }| {
+        let models: Vec<&str> = planned.models.iter().map(ModelName::as_str).collect();
+        json!({
+            "name": standing.policy,
+            "of": planned.whose.as_str(),
+            "counts": planned.counts.as_str(),
+            "models": if models.is_empty() { json!("*") } else { json!(models) },
+            "limit": standing.quota.units(),
+            "window_seconds": standing.quota.window().and_then(|window| window.seconds()),
+            "burst": standing.quota.most(),
+            "remaining": standing.remaining,
+            "reset_after_seconds": standing.reset_after.map(ratelimit_redis::retry_after),
         })
-        .collect();
+    });
+    let privacy = private.iter().map(|stand| {
+        json!({
+            "name": stand.data_set,
+            "of": if stand.is_of_family { "family" } else { "all" },
+            "counts": privacy::dp::NANO_RHO,
+            "models": stand.models.iter().map(ModelName::as_str).collect::<Vec<&str>>(),
+            "limit": stand.quota.units(),
+            "window_seconds": null,
+            "burst": stand.quota.most(),
+            "remaining": stand.remaining,
+            "reset_after_seconds": null,
+        })
+    });
+    let limits: Vec<Value> = limits.chain(privacy).collect();
     let body = json!({"object": "list", "key": principal.key_id().to_string(), "data": limits});
     Ok(render::json_for(principal, about.request_id(), &body))
 }
