@@ -71,6 +71,18 @@ impl PostgresTrail {
         }
     }
 
+    /// The next records of a log from an index on, with their indexes: a page of them, none at the end. Checks nothing:
+    /// see [`verify`](Self::verify).
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn records(&self, log: i64, next: u64) -> io::Result<Vec<(u64, String)>> {
+        let Ok(next) = i64::try_from(next) else { return Ok(Vec::new()) };
+        let page = page(&mut *self.acquire().await?, log, next).await.map_err(io::Error::other)?;
+        let record = |(index, record)| u64::try_from(index).ok().map(|index| (index, record));
+        Ok(page.into_iter().filter_map(record).collect())
+    }
+
     /// The records of a request in all logs, oldest first; at most 1,000. Checks nothing: see
     /// [`verify`](Self::verify).
     ///

@@ -1,9 +1,12 @@
 //! Where the audit trail is: files of the data folder, or the database that gateways share.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use audit::{
-    AuditError, DigestKey, KeyError, Log, Record, SegmentFile, SigningKey, Verified, VerifyError, VerifyingKey,
+    AuditError, DigestKey, ExportError, KeyError, Log, Record, SegmentFile, SigningKey, Verified, VerifyError,
+    VerifyingKey,
 };
 use store::PostgresTrail;
 
@@ -20,6 +23,10 @@ pub(crate) enum Trail {
     Folder(PathBuf),
     Database(PostgresTrail),
 }
+
+/// How far each log was read.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor(BTreeMap<i64, u64>);
 
 /// A log that was opened for writing, and what its records are made with.
 pub(crate) struct Opened {
@@ -75,7 +82,7 @@ impl Trail {
                 let rows = database.claim().await?;
                 let number = rows.number();
                 tracing::info!(log = number, "writes its part of the audit trail");
-                Log::open(rows, key, &format!("portcullis/cluster/{number}")).await?
+                Log::open(rows, key, &origin(number)).await?
             }
         };
         Ok(Opened { trail, log, digests })
@@ -91,6 +98,38 @@ impl Trail {
             }
             Self::Database(database) => database.find(request_id).await,
         }
+    }
+
+    /// Hands on what is signed since the cursor, as the lines of [`audit::export`]; records of the database are
+    /// without their leaf hash. What was removed is passed over.
+    pub(crate) async fn signed(&self, cursor: &mut Cursor, each: &mut dyn FnMut(&str)) -> Result<(), ExportError> {
+        match self {
+            Self::Folder(folder) => {
+                let next = cursor.0.entry(0).or_default();
+                let mut line = |line: &str| {
+                    each(line);
+                    Ok(())
+                };
+                *next = match audit::export(folder, *next, &mut line) {
+                    Err(ExportError::Removed { first }) => audit::export(folder, first, &mut line)?,
+                    exported => exported?,
+                };
+            }
+            Self::Database(database) => {
+                for log in database.logs().await.map_err(io::Error::other)? {
+                    let next = cursor.0.entry(log).or_default();
+                    loop {
+                        let page = database.records(log, *next).await?;
+                        let Some((last, _)) = page.last() else { break };
+                        *next = last + 1;
+                        for (index, record) in &page {
+                            each(&format!("{{\"log\":\"{}\",\"index\":{index},\"record\":{record}}}", origin(log)));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Holds every log against its newest checkpoint.
@@ -111,6 +150,11 @@ impl Trail {
             }
         }
     }
+}
+
+/// What a log of the database is called in its checkpoints.
+fn origin(log: i64) -> String {
+    format!("portcullis/cluster/{log}")
 }
 
 /// The key that checks what this gateway signs.

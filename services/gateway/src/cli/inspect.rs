@@ -1,15 +1,15 @@
-//! Looking: settings, audit trail, health, one request.
+//! Looking: settings, health, one request.
 
 use std::time::Duration;
 
-use audit::{Input, Noted, Record, VerifyError, VerifyingKey};
+use audit::{Input, Noted, Record};
 use serde_json::json;
 
 use crate::cli::way::client;
 use crate::cli::{Failure, print};
 use crate::config::Settings;
 use crate::data_dir::admin_address;
-use crate::trail::{self, Judged, Trail};
+use crate::trail::Trail;
 
 /// `portcullis config check`
 pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
@@ -24,46 +24,6 @@ pub(super) fn show(settings: &Settings) -> Result<(), Failure> {
     crate::rules::policy(settings).map_err(Failure::new)?;
     print(toml::to_string_pretty(settings).map_err(Failure::new)?.trim_end());
     Ok(())
-}
-
-/// `portcullis audit verify`
-pub(super) async fn verify(settings: &Settings, key: Option<&str>) -> Result<(), Failure> {
-    let key: VerifyingKey = match key {
-        Some(text) => text.parse().map_err(|_| Failure::new("--key is no verifier key"))?,
-        None => trail::verifying_key(settings).map_err(Failure::new)?,
-    };
-    let trail = Trail::of(settings).await.map_err(Failure::new)?;
-    let mut failures = Vec::new();
-    for Judged { log, verdict } in trail.verify(&key).await.map_err(Failure::new)? {
-        let name = log.map(|number| format!("log {number}: ")).unwrap_or_default();
-        match verdict {
-            Ok(verified) => {
-                let root = hex(&verified.root);
-                print(&format!("{name}good: {} signed records, root {root}, key {key}", verified.records));
-                if verified.unsigned > 0 {
-                    let behind = verified.unsigned;
-                    print(&format!("{name}{behind} more records are not signed yet; nothing can be said of them"));
-                }
-            }
-            Err(error) => failures.push((format!("{name}{error}"), code(&error))),
-        }
-    }
-    // A change says more than a gap, a gap more than what cannot be read.
-    let worst = [2, 3, 1].into_iter().find(|worst| failures.iter().any(|(_, code)| code == worst));
-    let text = failures.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join("\n");
-    worst.map_or(Ok(()), |code| Err(Failure { text, code }))
-}
-
-fn code(error: &VerifyError) -> u8 {
-    match error {
-        VerifyError::Tampered { .. } => 2,
-        VerifyError::Incomplete { .. } => 3,
-        _ => 1,
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `portcullis healthcheck`

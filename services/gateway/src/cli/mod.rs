@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit_trail;
 mod corpus;
 mod first_start;
 mod here;
@@ -73,9 +74,9 @@ enum Command {
     /// Make, list and revoke tenants, to whom keys belong.
     #[command(subcommand)]
     Tenants(keys::TenantsCommand),
-    /// Look at the audit trail.
+    /// Verify, search, prove and hand on the audit trail.
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(Box<audit_trail::AuditCommand>),
     /// Make what several gateways share: a certificate, peppers, the keys of the audit trail, the secret of [disclosure].
     Setup(setup::SetupArguments),
     /// Issue a demo key, and the first admin key if there is none, and show commands to try.
@@ -100,16 +101,6 @@ enum ConfigCommand {
     Check,
     /// Show the settings that hold, all layers applied; secrets stay hidden.
     Show,
-}
-
-#[derive(Debug, Subcommand)]
-enum AuditCommand {
-    /// Hold the trail against its newest signed checkpoints.
-    Verify {
-        /// The verifier key, name+hash+key. Without it, that of the settings or the data folder is used.
-        #[arg(long)]
-        key: Option<String>,
-    },
 }
 
 /// A command failed; the text says how, the code goes to the shell.
@@ -148,9 +139,7 @@ impl Arguments {
             Command::Config(ConfigCommand::Show) => inspect::show(&arguments.load().map_err(Failure::new)?),
             Command::Keys(command) => keys::run(&arguments.load().map_err(Failure::new)?, *command).await,
             Command::Tenants(command) => keys::tenants(&arguments.load().map_err(Failure::new)?, command).await,
-            Command::Audit(AuditCommand::Verify { key }) => {
-                inspect::verify(&arguments.load().map_err(Failure::new)?, key.as_deref()).await
-            }
+            Command::Audit(command) => audit_trail::run(&arguments.load().map_err(Failure::new)?, *command).await,
             Command::Corpus(corpus::CorpusCommand::Build(command)) => {
                 corpus::build(&arguments.load().map_err(Failure::new)?, &command)
             }

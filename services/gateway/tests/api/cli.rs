@@ -61,6 +61,11 @@ impl Running {
         assert!(status.success());
     }
 
+    /// What it printed before it was ready.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
     pub(crate) fn stop(mut self) {
         self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());

@@ -17,6 +17,7 @@ mod auth;
 mod canaries;
 mod claims;
 mod cli;
+mod cli_audit;
 mod cli_keys;
 mod cluster;
 mod codes;
