@@ -171,6 +171,18 @@ async fn those_who_ask_the_same_at_once_pay_once() {
 }
 
 #[tokio::test]
+async fn many_at_once_spend_no_more_than_there_is() {
+    let server = FakeServer::start(means([2.5, 7.25])).await;
+    let app = aggregates(&server, "0.55", "0.55").await;
+    let (one, other) = (app.key().await, app.key().await);
+    let ask = |question: u8| told(&app, if question.is_multiple_of(2) { &one } else { &other }, f64::from(question));
+    let answers = futures_util::future::join_all((0..12).map(ask)).await;
+    let with = |wanted: u16| answers.iter().filter(|(status, _)| *status == wanted).count();
+    assert_eq!((with(200), with(429)), (5, 7), "{answers:?}");
+    assert_eq!(left(&app, &one).await[0], ("all".to_owned(), 50_000_000));
+}
+
+#[tokio::test]
 async fn a_broken_or_another_answer_is_refused_and_costs_nothing() {
     let server = FakeServer::start(means([2.5, 7.25])).await;
     let app = aggregates(&server, "0.1", "0.1").await;

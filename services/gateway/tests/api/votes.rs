@@ -86,14 +86,9 @@ async fn servers_that_fail_abstain_and_below_the_quorum_nothing_is_spent() {
     let voters = Voters::start(|_| scores([0.1, 0.8, 0.1])).await;
     let app = voters.gateway().await;
     let key = app.key().await;
-    for say in [
-        Say::HangUp,
-        Say::status(500, "a secret"),
-        Say::json("{"),
-        scores([0.0, 0.0, 0.0]).clone(),
-        label("cow"),
-        label("cat"),
-    ] {
+    for say in
+        [Say::HangUp, Say::status(500, "a secret"), Say::json("{"), scores([0.0, 0.0, 0.0]), label("cow"), label("cat")]
+    {
         voters.0[2].then(say);
     }
     for question in 0..6 {
