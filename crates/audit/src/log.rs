@@ -65,7 +65,8 @@ impl Kept {
     /// Waits until it is durable. Whoever does not wait, or no longer, changes nothing: it is written all the same.
     ///
     /// # Errors
-    /// [`AuditError::Unavailable`] when the log was closed before it could be written: it is lost.
+    /// [`AuditError::Unavailable`] or [`AuditError::Closed`] when the log ended before it could be written: it is
+    /// lost.
     pub async fn durable(self) -> Result<Receipt, AuditError> {
         self.0.await.map_err(|_| AuditError::Closed)?
     }

@@ -30,9 +30,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often a sink to which nothing is written is asked whether it could.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Another process writes the log: whatever is written here would be lost or mixed with its records.
-pub(crate) struct TakenOver;
-
 pub(crate) struct Writer<S> {
     sink: S,
     key: SigningKey,
@@ -46,6 +43,8 @@ pub(crate) struct Writer<S> {
     last_batch: usize,
     /// Records that wait for the sink, before all that are still in the queue.
     kept: VecDeque<Entry>,
+    /// Another process writes the log: whatever is written here would be lost or mixed with its records.
+    is_taken_over: bool,
     health: watch::Sender<bool>,
     pulse: Arc<Pulse>,
     runtime: Handle,
@@ -63,7 +62,22 @@ impl<S: Sink> Writer<S> {
     ) -> Self {
         let (signed, signed_at, written_at) = (tree.size(), Instant::now(), Instant::now());
         let (took, last_batch, kept) = (Duration::ZERO, 0, VecDeque::new());
-        Self { sink, key, origin, tree, signed, signed_at, written_at, took, last_batch, kept, health, pulse, runtime }
+        Self {
+            sink,
+            key,
+            origin,
+            tree,
+            signed,
+            signed_at,
+            written_at,
+            took,
+            last_batch,
+            kept,
+            is_taken_over: false,
+            health,
+            pulse,
+            runtime,
+        }
     }
 
     pub(crate) fn run(mut self, queue: &mpsc::Receiver<Job>) {
@@ -73,26 +87,20 @@ impl<S: Sink> Writer<S> {
                 Some(job) => Ok(job),
                 None => queue.recv_timeout(TICK),
             };
-            let done = match job {
-                Ok(Job::Append(entry)) => self.append(entry, queue).map(|other| next = other),
-                Ok(Job::Checkpoint(reply)) => {
-                    reply.send(self.sign());
-                    Ok(())
-                }
-                Ok(Job::ChangeKey(change, reply)) => self.change_key(*change).map(|done| reply.send(done)),
-                Ok(Job::Remove(removal, reply)) => {
-                    reply.send(self.remove(removal));
-                    Ok(())
-                }
+            match job {
+                Ok(Job::Append(entry)) => next = self.append(entry, queue),
+                Ok(Job::Checkpoint(reply)) => reply.send(self.sign()),
+                Ok(Job::ChangeKey(change, reply)) => reply.send(self.change_key(*change)),
+                Ok(Job::Remove(removal, reply)) => reply.send(self.remove(removal)),
                 Ok(Job::Close(reply)) => {
-                    let signed = self.end();
+                    let signed = self.end(queue);
                     return reply.send(signed);
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => self.try_again(),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return drop(self.end()),
-            };
-            if done.is_err() {
-                return self.give_up();
+                Err(mpsc::RecvTimeoutError::Disconnected) => return drop(self.end(queue)),
+            }
+            if self.is_taken_over {
+                return self.give_up(queue);
             }
             if self.signed < self.tree.size() && self.signed_at.elapsed() >= TICK {
                 // It is tried again after the next batch or tick; the records are safe without it.
@@ -102,16 +110,22 @@ impl<S: Sink> Writer<S> {
     }
 
     /// The sink is let go before this returns, so that the log can be opened again.
-    fn end(mut self) -> Result<(), AuditError> {
-        let is_empty = matches!(self.flush(), Ok(true));
-        let signed = self.sign().map(drop);
+    fn end(mut self, queue: &mpsc::Receiver<Job>) -> Result<(), AuditError> {
+        let is_empty = self.flush();
+        let signed = if self.is_taken_over { Err(AuditError::Closed) } else { self.sign().map(drop) };
         self.runtime.block_on(self.sink.release());
-        self.give_up();
+        self.give_up(queue);
         if is_empty { signed } else { Err(AuditError::Unavailable) }
     }
 
-    /// Says what is lost.
-    fn give_up(self) {
+    /// Says what is lost, what came too late included.
+    fn give_up(mut self, queue: &mpsc::Receiver<Job>) {
+        let late = queue.try_iter().filter_map(|job| match job {
+            Job::Append(entry) => Some(entry),
+            _ => None,
+        });
+        self.is_taken_over = true;
+        self.set_aside(late.collect());
         if !self.kept.is_empty() {
             tracing::error!(records = self.kept.len(), "audit log ends without records that were kept for it");
         }
@@ -123,7 +137,7 @@ impl<S: Sink> Writer<S> {
     /// Writes this record and all that wait, up to the next other job, which is given back. Those who were
     /// answered together ask again together: for a moment it waits for as many as were written the last time, or the
     /// first of them would be written alone while the rest wait for the next `fdatasync`.
-    fn append(&mut self, first: Entry, queue: &mpsc::Receiver<Job>) -> Result<Option<Job>, TakenOver> {
+    fn append(&mut self, first: Entry, queue: &mpsc::Receiver<Job>) -> Option<Job> {
         let mut bytes = first.record.len();
         let mut batch = vec![first];
         let mut other = None;
@@ -146,20 +160,25 @@ impl<S: Sink> Writer<S> {
             }
         }
         self.last_batch = batch.len();
-        let is_first = self.flush()?;
-        let batch = if is_first { self.write_all(batch)? } else { batch };
+        let failed = if self.flush() { self.write_all(batch) } else { batch };
+        self.set_aside(failed);
+        other
+    }
+
+    /// Keeps those that wait for the sink, and refuses the others.
+    fn set_aside(&mut self, batch: Vec<Entry>) {
         for entry in batch {
             if entry.waiter.is_kept {
                 self.kept.push_back(entry);
             } else {
-                entry.waiter.send(Err(AuditError::Unavailable));
+                let is_over = self.is_taken_over;
+                entry.waiter.send(Err(if is_over { AuditError::Closed } else { AuditError::Unavailable }));
             }
         }
-        Ok(other)
     }
 
     /// Whether nothing is kept any more.
-    fn flush(&mut self) -> Result<bool, TakenOver> {
+    fn flush(&mut self) -> bool {
         while !self.kept.is_empty() {
             let mut bytes = 0;
             let fits = |entry: &&Entry| {
@@ -168,31 +187,31 @@ impl<S: Sink> Writer<S> {
             };
             let count = self.kept.iter().take(BATCH).take_while(fits).count().max(1);
             let batch = self.kept.drain(..count).collect();
-            let failed = self.write_all(batch)?;
+            let failed = self.write_all(batch);
             if !failed.is_empty() {
                 failed.into_iter().rev().for_each(|entry| self.kept.push_front(entry));
-                return Ok(false);
+                return false;
             }
         }
-        Ok(true)
+        true
     }
 
     /// Writes all, and gives receipts, or none, and gives them back.
-    fn write_all(&mut self, batch: Vec<Entry>) -> Result<Vec<Entry>, TakenOver> {
+    fn write_all(&mut self, batch: Vec<Entry>) -> Vec<Entry> {
         let (records, waiters): (Vec<_>, Vec<_>) = batch.into_iter().map(|entry| (entry.record, entry.waiter)).unzip();
-        let is_written = self.write(&records)?;
+        let is_written = self.write(&records);
         let entries = records.into_iter().zip(waiters);
         if !is_written {
-            return Ok(entries.map(|(record, waiter)| Entry { record, waiter }).collect());
+            return entries.map(|(record, waiter)| Entry { record, waiter }).collect();
         }
         for (record, waiter) in entries {
             waiter.send(Ok(self.receive(&record)));
         }
-        Ok(Vec::new())
+        Vec::new()
     }
 
     /// Whether it was written.
-    fn write(&mut self, records: &[String]) -> Result<bool, TakenOver> {
+    fn write(&mut self, records: &[String]) -> bool {
         self.pulse.begin();
         let began = Instant::now();
         let written = self.runtime.block_on(self.sink.append(records));
@@ -203,44 +222,37 @@ impl<S: Sink> Writer<S> {
         match &written {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 tracing::error!("audit log was taken over by another process");
-                return Err(TakenOver);
+                self.is_taken_over = true;
             }
             Err(error) if was_healthy => tracing::error!(%error, "audit log cannot be written"),
             Ok(()) if !was_healthy => tracing::info!("audit log is written again"),
             _ => {}
         }
-        Ok(written.is_ok())
+        written.is_ok()
     }
 
-    fn try_again(&mut self) -> Result<(), TakenOver> {
+    fn try_again(&mut self) {
         if !self.kept.is_empty() {
-            return self.flush().map(drop);
+            self.flush();
+        } else if !*self.health.borrow() || self.written_at.elapsed() >= IDLE {
+            self.write(&[]);
         }
-        if !*self.health.borrow() || self.written_at.elapsed() >= IDLE {
-            self.write(&[])?;
-        }
-        Ok(())
     }
 
-    fn change_key(
-        &mut self,
-        (to, mut change): (SigningKey, KeyChange),
-    ) -> Result<Result<Receipt, AuditError>, TakenOver> {
-        if !self.flush()? {
-            return Ok(Err(AuditError::Unavailable));
+    fn change_key(&mut self, (to, mut change): (SigningKey, KeyChange)) -> Result<Receipt, AuditError> {
+        if !self.flush() {
+            return Err(AuditError::Unavailable);
         }
         change.note = Change::sign(&self.origin, &self.tree, &self.key, &to).note().text.clone();
-        let Ok(text) = serde_json::to_string(&Record::KeyChange(change)) else {
-            return Ok(Err(AuditError::Unavailable));
-        };
-        if !self.write(std::slice::from_ref(&text))? {
-            return Ok(Err(AuditError::Unavailable));
+        let record = serde_json::to_string(&Record::KeyChange(change)).map_err(io::Error::from)?;
+        if !self.write(std::slice::from_ref(&record)) {
+            return Err(AuditError::Unavailable);
         }
-        let receipt = self.receive(&text);
+        let receipt = self.receive(&record);
         self.key = to;
         // If it cannot be kept now, it is with the next one.
         drop(self.sign());
-        Ok(Ok(receipt))
+        Ok(receipt)
     }
 
     fn receive(&mut self, record: &str) -> Receipt {

@@ -87,6 +87,16 @@ async fn a_log_that_ends_says_what_it_loses() {
     let late = async { log.keep(&outcome("late"))?.durable().await };
     assert!(matches!(late.await, Err(AuditError::Closed)));
     assert_eq!((log.waiting(), ids(&sink).len()), (0, 0));
+    // Nor is anything written to a log that another process took over.
+    let (sink, log) = open().await;
+    sink.set_broken(true);
+    let kept: Vec<_> = (0..3).map(|at| log.keep(&outcome(&at.to_string())).unwrap()).collect();
+    sink.take_over();
+    assert!(matches!(log.append(&outcome("strict")).await, Err(AuditError::Closed)));
+    for kept in kept {
+        assert!(matches!(kept.durable().await, Err(AuditError::Unavailable)));
+    }
+    assert_eq!((log.waiting(), ids(&sink).len()), (0, 0));
     // What can still be written is.
     let (sink, log) = open().await;
     sink.set_broken(true);
