@@ -272,7 +272,7 @@ async fn the_document_says_what_the_router_does() {
             item.as_object().unwrap().iter().map(move |(method, does)| (format!("{method} {path}"), does))
         })
         .collect();
-    assert_eq!(named.len(), 16);
+    assert_eq!(named.len(), 19);
     for (name, does) in &named {
         let (method, path) = name.split_once(' ').unwrap();
         let id = if path.contains("keys") { "pck1_0000000000000000" } else { "none" };
