@@ -32,7 +32,9 @@ pub struct Gateway {
     runtime: Runtime,
     client: Client,
     url: String,
+    admin_url: String,
     keys: Vec<String>,
+    admin_key: String,
     _process: Child,
     /// Kept, so that what it still says has somewhere to go.
     _output: Lines<BufReader<ChildStdout>>,
@@ -49,8 +51,16 @@ impl Gateway {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let started = runtime.block_on(start(folder.path(), models, keys, Arc::new(victim)));
-        let (client, url, keys, process, output) = started.unwrap();
-        Self { runtime, client, url, keys, _process: process, _output: output, _folder: folder }
+        let Started { client, url, admin_url, keys, admin_key, process, output } = started.unwrap();
+        Self { runtime, client, url, admin_url, keys, admin_key, _process: process, _output: output, _folder: folder }
+    }
+
+    /// Lets the monitor of a model learn from all that was asked.
+    pub fn learn(&self, model: &str) {
+        let url = format!("{}/admin/monitors/{model}/learn", self.admin_url);
+        let request = self.client.post(url).bearer_auth(&self.admin_key);
+        let answer = self.runtime.block_on(async { request.send().await?.error_for_status() });
+        assert!(answer.is_ok(), "{answer:?}");
     }
 
     /// What the model of that name answers to each row, asked with the key of that place.
@@ -80,7 +90,15 @@ fn numbers(data: &Value) -> Vec<f64> {
     rows.flat_map(|value| value.as_f64().map_or_else(|| numbers(value), |number| vec![number])).collect()
 }
 
-type Started = (Client, String, Vec<String>, Child, Lines<BufReader<ChildStdout>>);
+struct Started {
+    client: Client,
+    url: String,
+    admin_url: String,
+    keys: Vec<String>,
+    admin_key: String,
+    process: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
 
 async fn start(
     folder: &Path,
@@ -98,12 +116,15 @@ async fn start(
     tokio::spawn(axum::serve(listener, server).into_future());
     let config = folder.join("portcullis.toml");
     fs::write(&config, settings)?;
+    let key = async |arguments: &[&str]| -> Result<String, Box<dyn Error>> {
+        let mut command = Command::new(&binary);
+        let output = command.arg("keys").args(arguments).arg("--config").arg(&config).output().await?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let admin_key = key(&["bootstrap"]).await?;
     let mut issued = Vec::new();
     for _ in 0..keys {
-        let mut issue = Command::new(&binary);
-        issue.args(["keys", "issue", "--name", "bench", "--model", "*", "--operation", "infer", "--config"]);
-        let output = issue.arg(&config).output().await?;
-        issued.push(String::from_utf8(output.stdout)?.trim().to_owned());
+        issued.push(key(&["issue", "--name", "bench", "--model", "*", "--operation", "infer"]).await?);
     }
     let mut serve = Command::new(&binary);
     serve.args(["serve", "--port", "0", "--config"]).arg(&config).kill_on_drop(true);
@@ -119,7 +140,8 @@ async fn start(
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let authority = Certificate::from_pem(&fs::read(folder.join("data/tls/ca.pem"))?)?;
     let client = Client::builder().tls_certs_only([authority]).no_proxy().build()?;
-    Ok((client, url, issued, process, output))
+    let admin_url = format!("https://{}", fs::read_to_string(folder.join("data/admin-address"))?.trim());
+    Ok(Started { client, url, admin_url, keys: issued, admin_key, process, output })
 }
 
 fn settings(data: &Path, backend: &str, models: &[(String, String)]) -> String {
