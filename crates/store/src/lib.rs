@@ -16,6 +16,7 @@
 //! What was released under differential privacy, behind the `ToldStore` of the `privacy` crate: [`RedisToldStore`] keeps
 //! it for all gateways that share a Redis.
 
+mod caller;
 mod connect;
 mod log_rows;
 mod monitors;

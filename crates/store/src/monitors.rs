@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use redis_place::{PlaceError, RedisTls};
 
-use crate::script::{NoAnswer, Script};
+use crate::caller::NoAnswer;
+use crate::script::Script;
 
 const SCRIPT: &str = include_str!("monitors.lua");
 /// How long a call may take, if nothing else is said. Nobody waits for it.

@@ -8,7 +8,8 @@ use privacy::distinct::{
 };
 use redis_place::{PlaceError, RedisTls, hash_tag};
 
-use crate::script::{NoAnswer, Script};
+use crate::caller::NoAnswer;
+use crate::script::Script;
 
 const SCRIPT: &str = include_str!("queries.lua");
 /// What a bucket is stored under.

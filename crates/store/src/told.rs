@@ -1,12 +1,13 @@
 //! What was released under differential privacy, kept for all gateways over Redis.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use privacy::distinct::{BoxFuture, QueryDigest};
 use privacy::dp::{Told, ToldError, ToldStore};
-use redis_place::{Connections, PlaceError, RedisPlace, RedisTls, key_slot};
+use redis_place::{PlaceError, RedisTls};
+
+use crate::caller::{Caller, NoAnswer};
 
 /// How long a call may take, if nothing else is said.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -19,15 +20,14 @@ const KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// A user needs `+get +set` for keys that begin with the prefix and `told:`; `+role +cluster|slots`, too, for Sentinel and
 /// Cluster.
 pub struct RedisToldStore {
-    place: Arc<RedisPlace>,
-    connections: Connections,
+    caller: Caller,
     prefix: String,
     deadline: Duration,
 }
 
 impl RedisToldStore {
-    /// At an address as [`RedisPlace::new`] reads it, which see for `sentinel_login`, too; keys begin with
-    /// `prefix`. Connects to nobody yet.
+    /// At an address as [`RedisPlace::new`](redis_place::RedisPlace::new) reads it, which see for `sentinel_login`,
+    /// too; keys begin with `prefix`. Connects to nobody yet.
     ///
     /// # Errors
     /// [`PlaceError::Settings`], with the reason.
@@ -37,9 +37,8 @@ impl RedisToldStore {
         sentinel_login: Option<(&str, &str)>,
         prefix: &str,
     ) -> Result<Self, PlaceError> {
-        let place = Arc::new(RedisPlace::new(url, tls, sentinel_login)?);
-        let (connections, prefix) = (Connections::new(place.clone()), format!("{prefix}told:"));
-        Ok(Self { place, connections, prefix, deadline: DEADLINE })
+        let caller = Caller::new(url, tls, sentinel_login)?;
+        Ok(Self { caller, prefix: format!("{prefix}told:"), deadline: DEADLINE })
     }
 
     /// How long a call may take; half a second, if this is not said.
@@ -55,7 +54,9 @@ impl RedisToldStore {
 
     async fn find_now(&self, question: &QueryDigest) -> Result<Option<Told>, ToldError> {
         let key = self.key(question);
-        match self.ask::<Option<Vec<u8>>>(&key, redis::cmd("GET").arg(&key)).await? {
+        let mut get = redis::cmd("GET");
+        get.arg(&key);
+        match self.call::<Option<Vec<u8>>>(key, &get).await? {
             Some(bytes) => Told::from_bytes(&bytes).map(Some).ok_or(ToldError::Corrupt),
             None => Ok(None),
         }
@@ -66,44 +67,15 @@ impl RedisToldStore {
         let mut set = redis::cmd("SET");
         set.arg(&key).arg(told.to_bytes()).arg("NX").arg("PX").arg(KEPT.as_millis() as u64);
         // Nothing, if there is one already: another gateway's, or this one's, when the first try was not heard.
-        self.ask::<Option<String>>(&key, &set).await?;
+        self.call::<Option<String>>(key, &set).await?;
         Ok(self.find_now(question).await?.unwrap_or(told))
     }
 
-    /// Within the deadline, and once more where another node has the key, or a connection broke.
-    async fn ask<T: redis::FromRedisValue>(&self, key: &str, command: &redis::Cmd) -> Result<T, ToldError> {
-        let twice = async {
-            match self.ask_once(key, command).await {
-                Err(ToldError::Unavailable) => self.ask_once(key, command).await,
-                asked => asked,
-            }
-        };
-        tokio::time::timeout(self.deadline, twice).await.unwrap_or(Err(ToldError::Unavailable))
-    }
-
-    async fn ask_once<T: redis::FromRedisValue>(&self, key: &str, command: &redis::Cmd) -> Result<T, ToldError> {
-        let slot = if self.place.is_cluster() { key_slot(key) } else { 0 };
-        if self.place.node(slot).is_none() {
-            self.connections.learn().await.map_err(|_| ToldError::Unavailable)?;
-        }
-        let node = self.place.node(slot).ok_or(ToldError::Unavailable)?;
-        let mut connection = self.connections.to(&node).await.map_err(|_| ToldError::Unavailable)?;
-        let asked = command.query_async(&mut connection).await;
-        node.watch();
-        let Err(error) = asked else { return asked.map_err(|_| ToldError::Unavailable) };
-        if error.to_string().contains("WRONGTYPE") {
-            return Err(ToldError::Corrupt);
-        }
-        match self.place.redirected(&error, &node) {
-            Ok(Some(owner)) => self.place.moved(slot, &owner),
-            _ => {
-                self.connections.forget(&node);
-                if self.place.is_cluster() {
-                    let _ = self.connections.learn().await;
-                }
-            }
-        }
-        Err(ToldError::Unavailable)
+    async fn call<T: redis::FromRedisValue>(&self, key: String, command: &redis::Cmd) -> Result<T, ToldError> {
+        self.caller.call(&[key], command, None, self.deadline).await.map_err(|error| match error {
+            NoAnswer::Slots | NoAnswer::Unavailable => ToldError::Unavailable,
+            NoAnswer::Corrupt => ToldError::Corrupt,
+        })
     }
 }
 
