@@ -116,6 +116,7 @@ async fn hanging() -> Seen {
     assert!(tokio::time::timeout(REFUSED - Duration::from_millis(20), log.append(&intent("given up"))).await.is_err());
     let refused = asked.elapsed();
     let kept: Vec<_> = (0..KEPT).map(|at| log.keep(&intent(&at.to_string())).unwrap()).collect();
+    // Nobody is told when health changes: it is asked.
     while log.is_healthy() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -144,7 +144,13 @@ impl Trail {
                     return Ok(vec![Judged { log: None, verdict }]);
                 }
                 for log in logs {
-                    judged.push(Judged { log: Some(log), verdict: database.verify(log, key).await });
+                    let verdict = database.verify(log, key).await;
+                    // All logs have one key: a copy of another would be signed, too.
+                    let verdict = verdict.and_then(|verified| match verified.checkpoint.origin() == origin(log) {
+                        true => Ok(verified),
+                        false => Err(VerifyError::Foreign),
+                    });
+                    judged.push(Judged { log: Some(log), verdict });
                 }
                 Ok(judged)
             }

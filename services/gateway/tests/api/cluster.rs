@@ -122,6 +122,16 @@ async fn every_log_of_the_trail_is_verified() {
     let good = cluster.run(&["audit", "verify"]);
     let said = String::from_utf8(good.stdout).unwrap();
     assert_eq!(said.matches(": good: 2 signed records").count(), 2, "{said}");
+    // All logs have one key: a copy of another in the place of one is signed, and yet not that one.
+    cluster.postgres.sql("DELETE FROM audit_records WHERE log = 1").await;
+    cluster.postgres.sql("CREATE TABLE kept AS SELECT checkpoint FROM audit_logs WHERE log = 1").await;
+    cluster.postgres.sql("CREATE TABLE copied AS SELECT * FROM audit_records WHERE log = 2").await;
+    cluster.postgres.sql("UPDATE copied SET log = 1").await;
+    cluster.postgres.sql("INSERT INTO audit_records SELECT * FROM copied").await;
+    let other = "UPDATE audit_logs SET checkpoint = (SELECT checkpoint FROM audit_logs WHERE log = 2) WHERE log = 1";
+    cluster.postgres.sql(other).await;
+    assert_eq!(cluster.run(&["audit", "verify"]).status.code(), Some(2));
+    cluster.postgres.sql("UPDATE audit_logs SET checkpoint = (SELECT checkpoint FROM kept) WHERE log = 1").await;
     cluster.postgres.sql("DELETE FROM audit_records WHERE log = 1").await;
     assert_eq!(cluster.run(&["audit", "verify"]).status.code(), Some(3));
     cluster.postgres.sql("UPDATE audit_records SET record = replace(record, 'hello', 'adieu')").await;
