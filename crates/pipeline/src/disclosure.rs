@@ -69,6 +69,36 @@ impl Disclosure {
         }
     }
 
+    /// The buckets of distinct queries: of the tenant, then of the key family.
+    fn named(
+        &self,
+        budget: QueryBudget,
+        principal: &Principal,
+        is_suspect: bool,
+        model: &str,
+    ) -> [(String, QueryBudget); 2] {
+        // In braces what all buckets of a call share, so that a cluster of Redis keeps them together.
+        let tenant = format!("{{{}}}:model:{model}", principal.tenant());
+        let family = format!("{tenant}:family:{}", principal.family());
+        // The others of a tenant are not punished for one that is suspected.
+        let own = self.monitor.as_ref().filter(|_| is_suspect).map_or(budget, |monitor| monitor.reduced(budget));
+        [(tenant, budget), (family, own)]
+    }
+
+    /// How the budgets of distinct queries stand, of the tenant and of the key family, if the model has some.
+    pub(crate) async fn standings(
+        &self,
+        ledger: &dyn QueryLedger,
+        principal: &Principal,
+        model: &str,
+    ) -> Result<Vec<Standing>, LedgerError> {
+        let Some((budget, _)) = &self.queries else { return Ok(Vec::new()) };
+        let is_suspect = self.monitor.as_ref().is_some_and(|monitor| monitor.suspicion(principal).is_raised());
+        let named = self.named(*budget, principal, is_suspect, model);
+        let buckets = named.each_ref().map(|(name, budget)| Bucket::new(name, *budget));
+        Ok(ledger.count(&buckets, &[], unix_millis()).await?.standings().to_vec())
+    }
+
     /// Takes from an answer what is not told. `false` if nothing would be left of it, or if it has more rows than are
     /// made less of at once.
     pub(crate) fn withhold(&self, asked: &InferenceRequest, answer: &mut InferenceAnswer, is_suspect: bool) -> bool {
@@ -215,12 +245,8 @@ pub(crate) async fn count(
     let questions = disclosure.questions(request).map_err(NotAsked::TooMany)?;
     let (Some((budget, key)), Some(questions)) = (&disclosure.queries, questions) else { return Ok(None) };
     let queries = queries(&questions, key);
-    // In braces what all buckets of a call share, so that a cluster of Redis keeps them together.
-    let tenant = format!("{{{}}}:model:{model}", principal.tenant());
-    let family = format!("{tenant}:family:{}", principal.family());
-    // The others of a tenant are not punished for one that is suspected.
-    let own = disclosure.monitor.as_ref().filter(|_| is_suspect).map_or(*budget, |monitor| monitor.reduced(*budget));
-    let buckets = [Bucket::new(&tenant, *budget), Bucket::new(&family, own)];
+    let named = disclosure.named(*budget, principal, is_suspect, model);
+    let buckets = named.each_ref().map(|(name, budget)| Bucket::new(name, *budget));
     let counted = ledger.count(&buckets, &queries, unix_millis()).await.map_err(NotAsked::Unknown)?;
     match counted.refused_by().and_then(|place| counted.standings().get(place)) {
         Some(standing) => Err(NotAsked::Spent(standing.clone())),

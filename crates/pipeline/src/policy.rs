@@ -326,6 +326,11 @@ impl Model {
         false
     }
 
+    /// The name that its distinct queries are counted under: under two names it is still one model.
+    pub(crate) fn counted_as(&self) -> &str {
+        self.backend_model().unwrap_or(self.name()).as_str()
+    }
+
     /// The server's name for the model that is asked first.
     pub(crate) fn backend_model(&self) -> Option<&ModelName> {
         self.servers.first().map(|server| &server.served_by.model)

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use audit::{Act, AuditError, DigestKey, Log, Record};
 use core_validate::ModelName;
 use keys::{Principal, Verifier};
-use privacy::distinct::QueryLedger;
+use privacy::distinct::{LedgerError, QueryLedger};
 use privacy::dp::ToldStore;
 use ratelimit_redis::{Charge, Decision, Limiter, LimiterError, MAX_CHARGES, Quota, Standing};
 use tokio::sync::{Mutex, Semaphore};
@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::plan::{Cost, Plan, Planned};
 use crate::policy::Policy;
 use crate::privacy_stand::PrivacyStand;
+use crate::query_stand::QueryStand;
 use crate::read::Room;
 use crate::received::Received;
 use crate::refusals::Refusals;
@@ -276,6 +277,15 @@ impl Pipeline {
         let policy = self.policy.load_full();
         let models = policy.models_for(principal.scopes());
         PrivacyStand::of(&self.releaser, models, &principal.family().to_string()).await
+    }
+
+    /// How the budgets of distinct queries stand of the models that a principal may use.
+    ///
+    /// # Errors
+    /// When the ledger cannot be reached.
+    pub async fn query_standings(&self, principal: &Principal) -> Result<Vec<QueryStand>, LedgerError> {
+        let policy = self.policy.load_full();
+        QueryStand::of(&*self.queries, policy.models_for(principal.scopes()), principal).await
     }
 
     /// Connects the runtime it is called in with the limiter, so that its first request does not have to.

@@ -155,9 +155,7 @@ async fn count_queries(
 ) -> Result<(), NotAsked> {
     let Some(principal) = ticket.about.principal.clone() else { return Ok(()) };
     let name = model.name().as_str();
-    // Under two names it is still one model.
-    let asked = model.backend_model().unwrap_or(model.name()).as_str();
-    let counting = count(model.disclosure(), ledger, request, &principal, ticket.is_suspect, asked);
+    let counting = count(model.disclosure(), ledger, request, &principal, ticket.is_suspect, model.counted_as());
     if let Some(counted) = ticket.during(counting).await? {
         metrics.counted(name, &counted);
         ticket.about.findings.extend(past_soft(&counted));

@@ -1,6 +1,7 @@
 //! The callers' listener: one table of routes, one handler, one exit.
 
 mod infer;
+mod limits;
 mod models;
 pub(crate) mod render;
 mod routes;

@@ -1,13 +1,13 @@
-//! Requests that ask no model: what there is, whether it is ready, how the quotas stand.
+//! Requests that ask no model: what there is, whether it is ready.
 
 use actix_web::{HttpRequest, HttpResponse};
 use core_validate::{ModelName, Operation, TensorSpec};
-use pipeline::{About, Code, Model, Rejection, Stand, Step};
+use pipeline::{About, Code, Model, Rejection, Step};
 use serde_json::{Value, json};
 
 use crate::edge::head;
 use crate::http::routes::Route;
-use crate::http::{Shared, Target, render};
+use crate::http::{Shared, Target, limits, render};
 
 /// The Open Inference Protocol's probes: whether this server answers. They say nothing of models.
 pub(super) fn health(about: &About) -> HttpResponse {
@@ -36,7 +36,7 @@ pub(super) async fn list(
             Some(model) => openai(&model),
             None => return Err(missing(about)),
         },
-        Route::Limits => return limits(shared, about, &principal).await,
+        Route::Limits => return limits::show(shared, about, &principal).await,
         Route::ServerMetadata => {
             json!({"name": "portcullis", "version": "2", "extensions": ["binary_tensor_data"]})
         }
@@ -87,41 +87,4 @@ async fn metadata(model: &Model, target: &Target) -> Value {
         "name": model.name().as_str(), "versions": [version], "platform": "portcullis",
         "inputs": inputs, "outputs": outputs.unwrap_or_else(|| tensors(&described.outputs)),
     })
-}
-
-async fn limits(shared: &Shared, about: About, principal: &keys::Principal) -> Result<HttpResponse, Rejection> {
-    let stands = shared.pipeline.standings(&about, principal).await;
-    let (Ok(stands), Ok(private)) = (stands, shared.pipeline.privacy_standings(principal).await) else {
-        return Err(shared.pipeline.refuse(about, Step::Admit, Code::LimitsUnavailable));
-    };
-    let limits = stands.iter().map(|Stand { standing, planned }| {
-        let models: Vec<&str> = planned.models.iter().map(ModelName::as_str).collect();
-        json!({
-            "name": standing.policy,
-            "of": planned.whose.as_str(),
-            "counts": planned.counts.as_str(),
-            "models": if models.is_empty() { json!("*") } else { json!(models) },
-            "limit": standing.quota.units(),
-            "window_seconds": standing.quota.window().and_then(|window| window.seconds()),
-            "burst": standing.quota.most(),
-            "remaining": standing.remaining,
-            "reset_after_seconds": standing.reset_after.map(ratelimit_redis::retry_after),
-        })
-    });
-    let privacy = private.iter().map(|stand| {
-        json!({
-            "name": stand.data_set,
-            "of": if stand.is_of_family { "family" } else { "all" },
-            "counts": privacy::dp::NANO_RHO,
-            "models": stand.models.iter().map(ModelName::as_str).collect::<Vec<&str>>(),
-            "limit": stand.quota.units(),
-            "window_seconds": null,
-            "burst": stand.quota.most(),
-            "remaining": stand.remaining,
-            "reset_after_seconds": null,
-        })
-    });
-    let limits: Vec<Value> = limits.chain(privacy).collect();
-    let body = json!({"object": "list", "key": principal.key_id().to_string(), "data": limits});
-    Ok(render::json_for(principal, about.request_id(), &body))
 }

@@ -158,6 +158,11 @@ async fn a_budget_of_distinct_queries_is_shared_by_the_keys_of_a_tenant() {
         let said = refused.text().await.unwrap();
         assert!(said.contains("the budget of 4 distinct queries is spent for "), "{said}");
         told(&app, key, &[[2.0, 0.0]]).await;
+        let (_, limits) = helpers::answer(app.get("/v1/limits", key).send().await.unwrap()).await;
+        let stands = limits["data"].as_array().unwrap().iter().filter(|limit| limit["name"] == "queries");
+        let stands: Vec<_> = stands.map(|limit| (limit["of"].as_str().unwrap(), &limit["remaining"])).collect();
+        let own = if *key == one { 2 } else { 1 };
+        assert_eq!(stands, [("tenant", &json!(0)), ("family", &json!(own))]);
     }
     let admin = app.admin_key().await;
     let metrics = app.admin_get("/metrics", &admin).send().await.unwrap().text().await.unwrap();
