@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::about::{About, unix_millis};
+use crate::cut::{Cut, Cutter};
 use crate::metrics::Metrics;
 use crate::plan::{Cost, Plan};
 use crate::policy::Model;
@@ -67,6 +68,8 @@ pub(crate) struct Tickets {
     /// Tickets that are closed and not settled yet.
     unsettled: Arc<AtomicUsize>,
     stop: Arc<Notify>,
+    cutter: Cutter,
+    cut: Cut,
 }
 
 impl Tickets {
@@ -89,7 +92,8 @@ impl Tickets {
                 tracing::error!("the task that records failed");
             }
         });
-        (Self { limiter, sender, unsettled, stop }, closer)
+        let (cutter, cut) = Cutter::new();
+        (Self { limiter, sender, unsettled, stop, cutter, cut }, closer)
     }
 
     /// Keeps a place in the queue; `None` when too many requests are open.
@@ -99,7 +103,7 @@ impl Tickets {
     }
 
     pub(crate) fn open(&self, opening: Opening, place: Place, room: Option<OwnedSemaphorePermit>) -> Ticket {
-        Ticket::open(opening, self.limiter.clone(), place, room)
+        Ticket::open(opening, self.limiter.clone(), place, room, self.cut.clone())
     }
 
     /// Takes all charges or none. A caller who asks again as soon as an answer is there must not find its cost
@@ -124,6 +128,11 @@ impl Tickets {
         if self.sender.try_send(Message::Settled(done)).is_ok() {
             let _ = tokio::time::timeout(PATIENCE, settled).await;
         }
+    }
+
+    /// Ends the requests whose answers are still being waited for.
+    pub(crate) fn cut(&self) {
+        self.cutter.cut();
     }
 
     /// Opens no more tickets. The closer ends once those that are open are closed.

@@ -80,6 +80,7 @@ codes! {
     UnknownRoute 404 "unknown_route" "there is nothing here"
     MethodNotAllowed 405 "method_not_allowed" "the method is not allowed here"
     Misdirected 421 "misdirected_request" "the request names another host"
+    HttpsOnly 403 "https_only" "only HTTPS is served here; a key that was sent without it is not safe any more"
     HeadTooLarge 431 "head_too_large" "the request head is too large"
     InvalidApiKey 401 "invalid_api_key" "the API key is missing or not valid"
     NotAllowed 403 "not_allowed" "the API key does not allow this"
@@ -109,6 +110,7 @@ codes! {
     IdempotencyKeyReused 422 "idempotency_key_reused" "the idempotency key was used for another request"
     InvalidForm 400 "invalid_form" "the body is not what is asked for"
     InvalidSettings 400 "invalid_settings" "the settings cannot be used, the old ones hold"
+    ShuttingDown 503 "shutting_down" "the gateway is stopping"
     Internal 500 "internal_error" "something went wrong"
 }
 

@@ -33,7 +33,10 @@ pub struct Answering {
 impl Committed {
     /// Asks a server of the model, and another one if the first cannot be asked.
     pub(crate) async fn infer(mut self, metrics: &Metrics) -> Result<Answering, Rejection> {
-        match self.ask_one(metrics).await {
+        let Some(asked) = self.ticket.cut().before(self.ask_one(metrics)).await else {
+            return Err(refuse_as(self.ticket, Code::ShuttingDown));
+        };
+        match asked {
             Ok((response, in_flight)) => {
                 let Self { ticket, request: asked, model, standings, answer } = self;
                 let wants_usage = asked.wants_stream_usage();
@@ -138,10 +141,7 @@ async fn ask(
 
 /// The caller learns the class of the failure, nothing of the server.
 pub(crate) fn refuse(ticket: Ticket, error: BackendError) -> Rejection {
-    let code = to_code(&error);
-    let about = ticket.about.clone();
-    ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) });
-    let rejection = Rejection::new(about, Step::Infer, code);
+    let rejection = refuse_as(ticket, to_code(&error));
     match error {
         BackendError::Overloaded { retry_after: Some(wait) } => rejection.retry_after_of(wait.min(LONGEST_REST)),
         BackendError::Overloaded { .. } | BackendError::Unreachable => {
@@ -149,6 +149,12 @@ pub(crate) fn refuse(ticket: Ticket, error: BackendError) -> Rejection {
         }
         _ => rejection,
     }
+}
+
+fn refuse_as(ticket: Ticket, code: Code) -> Rejection {
+    let about = ticket.about.clone();
+    ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) });
+    Rejection::new(about, Step::Infer, code)
 }
 
 pub(crate) fn to_code(error: &BackendError) -> Code {

@@ -16,6 +16,7 @@ mod closer;
 mod code;
 mod commit;
 mod convert;
+mod cut;
 mod disclosure;
 mod estimate;
 mod infer;

@@ -96,6 +96,23 @@ struct Ending {
     within: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfListener {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Closed {
+    listener: &'static str,
+    why: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Read {
+    listener: &'static str,
+    result: &'static str,
+}
+
 type Latency = Family<Asked, Histogram, fn() -> Histogram>;
 type Estimates = Family<Tokens, Histogram, fn() -> Histogram>;
 
@@ -123,6 +140,10 @@ pub struct Metrics {
     key_changes: Counter,
     key_changes_audible: Gauge,
     key_hashes: Counter,
+    connections: Family<OfListener, Gauge>,
+    connections_refused: Family<Closed, Counter>,
+    certificates_read: Family<Read, Counter>,
+    certificate_ends: Family<OfListener, Gauge>,
 }
 
 impl Default for Metrics {
@@ -154,6 +175,15 @@ impl Metrics {
         let key_changes = Counter::default();
         let key_changes_audible = Gauge::default();
         let key_hashes = Counter::default();
+        let (connections, connections_refused) = (Family::default(), Family::default());
+        let (certificates_read, certificate_ends) = (Family::default(), Family::default());
+        registry.register("connections", "Open connections when the last one came", connections.clone());
+        let help = "Connections that were closed before a request";
+        registry.register("connections_refused", help, connections_refused.clone());
+        let help = "Times that certificates were read; after a failure the old one stays";
+        registry.register("certificates_read", help, certificates_read.clone());
+        let help = "When the certificate of a listener ends, in seconds since 1970";
+        registry.register("certificate_ends_seconds", help, certificate_ends.clone());
         registry.register("requests", "Admitted requests that ended", ended.clone());
         registry.register("request_duration_seconds", "From arrival to the last byte", latency.clone());
         registry.register("tokens", "Tokens spent", tokens.clone());
@@ -202,12 +232,33 @@ impl Metrics {
             key_changes,
             key_changes_audible,
             key_hashes,
+            connections,
+            connections_refused,
+            certificates_read,
+            certificate_ends,
         }
     }
 
     /// How many Argon2 hashes were made so far.
     pub(crate) fn key_hashes(&self, so_far: u64) {
         self.key_hashes.inner().store(so_far, Ordering::Relaxed);
+    }
+
+    /// So many connections are open at a listener.
+    pub fn connections(&self, listener: &'static str, count: usize) {
+        self.connections.get_or_create(&OfListener { listener }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A connection was closed before it could ask anything.
+    pub fn connection_refused(&self, listener: &'static str, why: &'static str) {
+        self.connections_refused.get_or_create(&Closed { listener, why }).inc();
+    }
+
+    /// The certificate of a listener was read; when the one that is served now ends, in seconds since the Unix epoch.
+    pub fn certificate_read(&self, listener: &'static str, is_good: bool, ends: i64) {
+        let result = if is_good { "ok" } else { "failed" };
+        self.certificates_read.get_or_create(&Read { listener, result }).inc();
+        self.certificate_ends.get_or_create(&OfListener { listener }).set(ends);
     }
 
     /// Some gateway has changed a key.

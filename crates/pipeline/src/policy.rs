@@ -34,6 +34,8 @@ pub struct Policy {
     pub max_body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_deadline: Duration,
+    /// Bytes a second that a body must bring on average, once it had a while to begin.
+    pub body_bytes_per_second: u64,
     /// How many different schemas a key family may ask for within an hour, of each gateway.
     pub max_schemas: usize,
     /// How many output tokens a request reserves when it names no smaller number.

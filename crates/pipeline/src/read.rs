@@ -8,6 +8,7 @@ use core_validate::{Head, InferenceRequest, Invalid, ModelName, Operation};
 use futures_util::StreamExt as _;
 use keys::Principal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::about::About;
 use crate::authenticate::Authenticated;
@@ -22,6 +23,9 @@ const LARGE: usize = 64 << 10;
 const SMALL: usize = 64 << 10;
 /// Bytes that one permit stands for.
 const PERMIT: usize = 1 << 10;
+
+/// How long a body may take to begin.
+const BEGIN: Duration = Duration::from_secs(5);
 
 /// The memory that all large bodies under way may take together.
 pub(crate) struct Room(Arc<Semaphore>);
@@ -56,11 +60,11 @@ impl Authenticated {
     /// for a body that is not valid.
     pub(crate) async fn read(self, policy: &Arc<Policy>, room: &Room) -> Result<Parsed, Rejection> {
         let Self { mut about, principal, head, body } = self;
-        let (max_bytes, deadline) = (policy.max_body_bytes, policy.body_deadline);
+        let (max_bytes, deadline, pace) = (policy.max_body_bytes, policy.body_deadline, policy.body_bytes_per_second);
         let Some(operation) = about.operation else {
             return Err(Rejection::new(about, Step::Read, Code::Internal));
         };
-        let (body, room) = match tokio::time::timeout(deadline, collect(body, room, max_bytes)).await {
+        let (body, room) = match tokio::time::timeout(deadline, collect(body, room, max_bytes, pace)).await {
             Ok(Ok(collected)) => collected,
             Ok(Err(Code::BodyTooLarge)) => {
                 let message = format!("the body exceeds maximum {max_bytes} bytes");
@@ -94,6 +98,7 @@ async fn collect(
     mut body: Unread,
     room: &Room,
     max_bytes: usize,
+    pace: u64,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Code> {
     if body.announced.is_some_and(|length| length > max_bytes as u64) {
         return Err(Code::BodyTooLarge);
@@ -104,7 +109,12 @@ async fn collect(
     // Most bodies come in one piece, which needs no copy.
     let mut first = Bytes::new();
     let mut bytes = BytesMut::new();
-    while let Some(piece) = body.stream.next().await {
+    let began = Instant::now();
+    let due = |count: usize| began + BEGIN + Duration::from_millis((count as u64).saturating_mul(1_000) / pace.max(1));
+    while let Some(piece) = tokio::time::timeout_at(due(first.len() + bytes.len()), body.stream.next())
+        .await
+        .map_err(|_| Code::BodyTimeout)?
+    {
         let piece = piece.map_err(|_| Code::BodyIncomplete)?;
         let length = first.len() + bytes.len() + piece.len();
         if length > max_bytes {

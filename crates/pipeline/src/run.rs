@@ -327,6 +327,11 @@ impl Pipeline {
         &self.metrics
     }
 
+    /// Ends the requests that still wait for an answer, and tells their callers.
+    pub fn cut(&self) {
+        self.tickets.cut();
+    }
+
     /// Opens no more tickets, waits at most `patience` until those that are open are closed, then
     /// closes the audit trail.
     pub async fn close(&self, patience: Duration) {

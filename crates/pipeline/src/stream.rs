@@ -87,8 +87,12 @@ impl Screened {
             }
             let (events, _) = self.events.as_mut()?;
             let event = match &mut self.ticket {
-                Some(ticket) => ticket.during(events.next()).await,
-                None => events.next().await,
+                Some(ticket) => ticket.cut().before(ticket.during(events.next())).await,
+                None => Some(events.next().await),
+            };
+            let Some(event) = event else {
+                self.break_off(Code::ShuttingDown);
+                continue;
             };
             match event {
                 Some(Ok(event)) => self.take(&event),
@@ -264,12 +268,17 @@ impl Screened {
         self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
     }
 
-    /// The server broke: the caller gets an error event in the dialect's shape, and no end mark.
     fn fail(&mut self, error: &BackendError) {
+        if let Some(ticket) = &self.ticket {
+            tracing::warn!(request_id = ticket.about.request_id(), %error, "the stream broke");
+        }
+        self.break_off(to_code(error));
+    }
+
+    /// There is no more to come: the caller gets an error event in the dialect's shape, and no end mark.
+    fn break_off(&mut self, code: Code) {
         self.events = None;
-        let code = to_code(error);
         let Some(ticket) = self.ticket.take() else { return };
-        tracing::warn!(request_id = ticket.about.request_id(), %error, "the stream broke");
         let text = format!(
             r#"{{"error":{{"message":"{} (request {})","type":"server_error","param":null,"code":"{}"}}}}"#,
             code.message(),

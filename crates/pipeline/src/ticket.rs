@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, oneshot};
 
 use crate::about::About;
 use crate::closer::{Note, Place};
+use crate::cut::Cut;
 use crate::plan::{Cost, Plan};
 use crate::policy::Model;
 
@@ -74,6 +75,7 @@ pub(crate) struct Ticket {
     looked_at: Instant,
     /// The room that a large body takes; given back with the ticket.
     room: Option<OwnedSemaphorePermit>,
+    cut: Cut,
 }
 
 /// What a ticket is opened with.
@@ -108,6 +110,7 @@ impl Ticket {
         limiter: Arc<dyn Limiter>,
         place: Place,
         room: Option<OwnedSemaphorePermit>,
+        cut: Cut,
     ) -> Self {
         let Opening { about, held, plan, model, estimate, reserved: told } = opening;
         let used = Used { estimate, corrected: Usage { output_tokens: 0, ..told }, ..Used::default() };
@@ -118,7 +121,7 @@ impl Ticket {
             open
         });
         let open = Some(Open { held, plan: Arc::new(plan), model, told, place, _renewal: renewal });
-        Self { about, used, is_suspect: false, open, limiter, looked_at: Instant::now(), room }
+        Self { about, used, is_suspect: false, open, limiter, looked_at: Instant::now(), room, cut }
     }
 
     /// Notes how many bytes of output were seen so far.
@@ -128,6 +131,11 @@ impl Ticket {
         if let Some(open) = &self.open {
             self.used.corrected = open.model.history().correct(self.used.estimate);
         }
+    }
+
+    /// Hears when the gateway waits no longer.
+    pub(crate) fn cut(&self) -> Cut {
+        self.cut.clone()
     }
 
     /// Waits for work, and tells the limiter meanwhile that the request is still under way.

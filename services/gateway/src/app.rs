@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::App;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data};
-use actix_web::{App, HttpServer};
 use keys::{AWAY_TTL, Issuer, Verifier};
 use pipeline::{Parts, Pipeline};
 use privacy::distinct::MemoryQueryLedger;
@@ -18,6 +18,8 @@ use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisLimiter};
 use crate::admin::{self, Admin, Reloader};
 use crate::config::{InvalidSettings, RedisSettings, Settings};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::edge::listener::Gate;
+use crate::edge::trap::Trap;
 use crate::http::{self, Shared};
 use crate::key_store::Stored;
 use crate::monitors::Monitors;
@@ -29,6 +31,8 @@ use crate::upkeep::{self, Upkeep};
 const BUCKETS: usize = 4_096;
 /// Released answers that are kept in memory.
 const TOLD: usize = 65_536;
+/// How long what is ended at the stop may take to be told and recorded.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The gateway cannot start.
 #[non_exhaustive]
@@ -72,8 +76,8 @@ pub enum StartError {
 pub struct Gateway {
     address: SocketAddr,
     admin_address: SocketAddr,
-    fingerprint: String,
-    authority: Option<PathBuf>,
+    tls: Arc<Tls>,
+    trap: Option<(TcpListener, Trap)>,
     callers: Server,
     operators: Server,
     pipeline: Arc<Pipeline>,
@@ -95,7 +99,7 @@ impl Gateway {
         let policy = crate::rules::policy(&settings)?;
         let data_dir = DataDir::hold(&settings.server.data_dir)?;
         settings.server.data_dir = data_dir.path().to_owned();
-        let tls = Tls::load(&settings.server)?;
+        let tls = Arc::new(Tls::load(&settings.server)?);
         let stored = Stored::open(&settings, &data_dir).await?;
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
         let mut verifier = Verifier::builder(stored.store(), stored.peppers.clone())
@@ -113,6 +117,7 @@ impl Gateway {
         let told_by = settings.redis.monitors()?;
         let (listener, address) = listen(settings.server.listen)?;
         let (admin_listener, admin_address) = listen(settings.server.admin_listen)?;
+        let trap = settings.server.trap()?.map(listen).transpose()?;
         // Last, so that a start that fails holds no part of the trail.
         let Opened { trail, log, digests } = Trail::open(&settings, &data_dir).await?;
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
@@ -125,7 +130,7 @@ impl Gateway {
         let pipeline = Arc::new(Pipeline::start(parts));
         // What has ended is settled from this runtime.
         pipeline.warm_up().await;
-        let reloader = Arc::new(Reloader::new(source, pipeline.clone()));
+        let reloader = Arc::new(Reloader::new(source, tls.clone(), pipeline.clone()));
         let monitors = Arc::new(Monitors::new(data_dir.path(), told_by, pipeline.clone()));
         // Who was watched before is watched from the first request on.
         monitors.turn().await;
@@ -140,16 +145,26 @@ impl Gateway {
         };
 
         let server = &settings.server;
-        let shared = Data::new(Shared { pipeline: pipeline.clone(), trusted_proxies: server.trusted_proxies.clone() });
+        let shared = Data::new(Shared {
+            pipeline: pipeline.clone(),
+            trusted_proxies: server.trusted_proxies.clone(),
+            is_behind_proxy: server.danger_plaintext_behind_proxy,
+        });
         let failed = |address| move |source| StartError::Bind { address, source };
-        let callers = callers(&settings, shared, listener, &tls).map_err(failed(address))?;
-        let operators = operators(&settings, Data::new(admin), admin_listener, &tls).map_err(failed(admin_address))?;
+        let gate = Gate::for_callers(server, tls.callers(), pipeline.metrics().clone());
+        let callers = callers(&settings, shared, listener, gate).map_err(failed(address))?;
+        let gate = Gate::for_operators(server, tls.operators(), pipeline.metrics().clone());
+        let operators = operators(&settings, Data::new(admin), admin_listener, gate).map_err(failed(admin_address))?;
+        let trap = trap.map(|(listener, _)| {
+            let trap = Trap { issuer: issuer.clone(), peppers: stored.peppers.clone(), pipeline: pipeline.clone() };
+            (listener, trap)
+        });
         data_dir.note_admin(admin_address).map_err(failed(admin_address))?;
         Ok(Self {
             address,
             admin_address,
-            fingerprint: tls.fingerprint,
-            authority: tls.authority,
+            tls,
+            trap,
             callers,
             operators,
             pipeline,
@@ -173,14 +188,19 @@ impl Gateway {
         self.admin_address
     }
 
+    /// Where plaintext is refused, if anywhere.
+    pub fn trap_address(&self) -> Option<SocketAddr> {
+        self.trap.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
     /// SHA-256 fingerprint of the certificate.
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
+    pub fn fingerprint(&self) -> String {
+        self.tls.callers().fingerprint()
     }
 
     /// The certificate that clients must trust, when it is our own.
     pub fn authority(&self) -> Option<&Path> {
-        self.authority.as_deref()
+        self.tls.authority()
     }
 
     /// The data folder.
@@ -210,9 +230,11 @@ impl Gateway {
     /// When a listener breaks, or another gateway took over this one's part of the audit trail, as it may
     /// when it was not written for half a minute; start again then.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, stored, verifier, issuer, monitors, .. } = self;
+        let Self { callers, operators, pipeline, stored, verifier, issuer, monitors, tls, trap, .. } = self;
         let (patience, data_dir) = (self.shutdown, self.data_dir);
-        let upkeep = Upkeep::start(verifier.clone(), issuer, monitors, pipeline.clone());
+        let trap = trap.map(|(listener, trap)| Ok::<_, std::io::Error>((asynchronous(listener)?, trap))).transpose()?;
+        let upkeep = Upkeep::start(verifier.clone(), issuer, monitors, pipeline.clone(), tls);
+        let trap = trap.map(|(listener, trap)| AbortOnDrop(tokio::spawn(trap.run(listener))));
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
         tokio::pin!(servers);
@@ -220,15 +242,15 @@ impl Gateway {
             ended = &mut servers => ended,
             () = pipeline.trail_ended() => {
                 tracing::error!("stopping: this gateway's part of the audit trail is another's now");
-                tokio::join!(stop(&handles), servers).1.and(Err(std::io::ErrorKind::ResourceBusy.into()))
+                stop(&handles, &pipeline, patience, servers).await.and(Err(std::io::ErrorKind::ResourceBusy.into()))
             }
             () = shutdown => {
                 tracing::info!("stopping; requests under way may end");
-                tokio::join!(stop(&handles), servers).1
+                stop(&handles, &pipeline, patience, servers).await
             }
         };
-        pipeline.close(patience).await;
-        drop(upkeep);
+        pipeline.close(FAREWELL).await;
+        drop((upkeep, trap));
         if let Err(error) = verifier.note_used().await {
             tracing::warn!(%error, "last use of keys is not noted");
         }
@@ -238,9 +260,39 @@ impl Gateway {
     }
 }
 
-/// Each server lets requests under way end, for as long as its `shutdown_timeout` says.
-async fn stop(handles: &[ServerHandle]) {
-    futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
+/// A task that ends with whoever holds this.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Each server lets requests under way end, for as long as `patience` says; then they are ended.
+async fn stop(
+    handles: &[ServerHandle],
+    pipeline: &Pipeline,
+    patience: Duration,
+    servers: impl Future<Output = std::io::Result<()>>,
+) -> std::io::Result<()> {
+    let stopping = futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true)));
+    let stopped = async { tokio::join!(stopping, servers).1 };
+    tokio::pin!(stopped);
+    match tokio::time::timeout(patience, &mut stopped).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            tracing::warn!("requests are still under way; they are ended");
+            pipeline.cut();
+            stopped.await
+        }
+    }
+}
+
+/// The same socket for the runtime of this thread.
+fn asynchronous(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 /// Quotas in Redis when an address is set, else in this process.
@@ -266,7 +318,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
     Ok((listener, address))
 }
 
-fn callers(settings: &Settings, shared: Data<Shared>, listener: TcpListener, tls: &Tls) -> std::io::Result<Server> {
+fn callers(settings: &Settings, shared: Data<Shared>, listener: TcpListener, gate: Gate) -> std::io::Result<Server> {
     let workers = match settings.server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
@@ -277,23 +329,10 @@ fn callers(settings: &Settings, shared: Data<Shared>, listener: TcpListener, tls
         actix_web::rt::spawn(async move { pipeline.warm_up().await });
         App::new().app_data(shared.clone()).default_service(web::to(http::handle))
     };
-    let server = HttpServer::new(app)
-        .workers(workers)
-        .max_connections(settings.server.max_connections)
-        .shutdown_timeout(settings.server.shutdown_seconds)
-        .h1_allow_half_closed(false)
-        .tcp_nodelay(true)
-        .disable_signals()
-        .listen_rustls_0_23(listener, tls.config.clone())?;
-    Ok(server.run())
+    gate.serve(listener, workers, settings.server.shutdown_seconds + FAREWELL.as_secs(), app)
 }
 
-fn operators(settings: &Settings, admin: Data<Admin>, listener: TcpListener, tls: &Tls) -> std::io::Result<Server> {
-    let server = HttpServer::new(move || App::new().app_data(admin.clone()).default_service(web::to(admin::handle)))
-        .workers(1)
-        .max_connections(256)
-        .shutdown_timeout(settings.server.shutdown_seconds)
-        .disable_signals()
-        .listen_rustls_0_23(listener, tls.operators.clone())?;
-    Ok(server.run())
+fn operators(settings: &Settings, admin: Data<Admin>, listener: TcpListener, gate: Gate) -> std::io::Result<Server> {
+    let app = move || App::new().app_data(admin.clone()).default_service(web::to(admin::handle));
+    gate.serve(listener, 1, settings.server.shutdown_seconds + FAREWELL.as_secs(), app)
 }

@@ -85,10 +85,21 @@ pub struct ServerSettings {
     pub tls_key: PathBuf,
     pub admin_tls_cert: PathBuf,
     pub admin_tls_key: PathBuf,
+    pub admin_client_ca: PathBuf,
+    pub admin_client_crl: PathBuf,
+    pub admin_client_cert: PathBuf,
+    pub admin_client_key: PathBuf,
     pub workers: usize,
     pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub head_seconds: u64,
+    pub idle_seconds: u64,
+    pub stall_seconds: u64,
     pub shutdown_seconds: u64,
     pub trusted_proxies: Vec<IpNet>,
+    pub proxy_protocol: bool,
+    pub danger_plaintext_behind_proxy: bool,
+    pub plaintext_trap: String,
     pub metrics_from: Vec<IpNet>,
 }
 
@@ -100,6 +111,7 @@ pub struct LimitSettings {
     pub max_body_bytes: usize,
     pub max_buffered_bytes: usize,
     pub body_seconds: u64,
+    pub body_bytes_per_second: u64,
     pub max_depth: usize,
     pub max_values: usize,
     pub max_string_bytes: usize,
@@ -238,6 +250,20 @@ impl InvalidSettings {
     /// What is wrong with the setting `at`.
     pub fn new(at: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { at: at.into(), problem: problem.into() }
+    }
+}
+
+impl ServerSettings {
+    /// Where plaintext is refused, if anywhere.
+    ///
+    /// # Errors
+    /// When it is not an address.
+    pub fn trap(&self) -> Result<Option<SocketAddr>, InvalidSettings> {
+        if self.plaintext_trap.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |_| InvalidSettings::new("server.plaintext_trap", "expected an address such as 0.0.0.0:80");
+        self.plaintext_trap.parse().map(Some).map_err(wrong)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use core_validate::{Limits, Validator};
 use pipeline::Policy;
 
-use crate::config::{InvalidSettings, LimitSettings, Settings};
+use crate::config::{InvalidSettings, LimitSettings, ServerSettings, Settings};
 use crate::{models, quotas, screening};
 
 /// Builds the rules that the settings describe.
@@ -21,6 +21,7 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
         validator: Validator::new(self::limits(limits)),
         max_body_bytes: limits.max_body_bytes,
         body_deadline: Duration::from_secs(limits.body_seconds),
+        body_bytes_per_second: limits.body_bytes_per_second,
         max_schemas: limits.max_schemas,
         reserve_output_tokens: limits.reserve_output_tokens,
         screening: screening::screening(settings, &models)?,
@@ -38,6 +39,11 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("limits.max_body_bytes", limits.max_body_bytes as u64),
         ("limits.max_buffered_bytes", limits.max_buffered_bytes as u64),
         ("limits.body_seconds", limits.body_seconds),
+        ("limits.body_bytes_per_second", limits.body_bytes_per_second),
+        ("server.head_seconds", server.head_seconds),
+        ("server.idle_seconds", server.idle_seconds),
+        ("server.stall_seconds", server.stall_seconds),
+        ("server.max_connections_per_address", server.max_connections_per_address as u64),
         ("limits.max_depth", limits.max_depth as u64),
         ("limits.max_values", limits.max_values as u64),
         ("limits.max_string_bytes", limits.max_string_bytes as u64),
@@ -65,14 +71,32 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     if server.workers > 1_024 {
         return Err(InvalidSettings::new("server.workers", "expected at most 1024"));
     }
-    let is_pair = |cert: &Path, key: &Path| cert.as_os_str().is_empty() == key.as_os_str().is_empty();
-    if !is_pair(&server.admin_tls_cert, &server.admin_tls_key) {
-        return Err(InvalidSettings::new("server.admin_tls_key", "admin_tls_cert and admin_tls_key go together"));
+    listeners(server)
+}
+
+/// Settings of the listeners that contradict each other.
+fn listeners(server: &ServerSettings) -> Result<(), InvalidSettings> {
+    let wrong = |at: &str, problem: &str| Err(InvalidSettings::new(format!("server.{at}"), problem));
+    let is_set = |path: &Path| !path.as_os_str().is_empty();
+    if is_set(&server.admin_tls_cert) != is_set(&server.admin_tls_key) {
+        return wrong("admin_tls_key", "admin_tls_cert and admin_tls_key go together");
     }
-    match is_pair(&server.tls_cert, &server.tls_key) {
-        true => Ok(()),
-        false => Err(InvalidSettings::new("server.tls_key", "tls_cert and tls_key go together")),
+    if is_set(&server.tls_cert) != is_set(&server.tls_key) {
+        return wrong("tls_key", "tls_cert and tls_key go together");
     }
+    if is_set(&server.admin_client_cert) != is_set(&server.admin_client_key) {
+        return wrong("admin_client_key", "admin_client_cert and admin_client_key go together");
+    }
+    if is_set(&server.admin_client_crl) && !is_set(&server.admin_client_ca) {
+        return wrong("admin_client_crl", "there is no admin_client_ca whose certificates it could revoke");
+    }
+    if server.trusted_proxies.is_empty() && server.proxy_protocol {
+        return wrong("proxy_protocol", "nobody may connect: name the proxies in trusted_proxies");
+    }
+    if server.trusted_proxies.is_empty() && server.danger_plaintext_behind_proxy {
+        return wrong("danger_plaintext_behind_proxy", "nobody may connect: name the proxies in trusted_proxies");
+    }
+    server.trap().map(drop)
 }
 
 /// The limits that hold for every model.

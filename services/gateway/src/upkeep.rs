@@ -1,6 +1,6 @@
 //! What is done beside the requests, again and again: what other gateways have changed is heard, when keys were
 //! used is noted, who has a key that ends soon is warned, what models' tensors are is learnt from their servers, and what
-//! monitors saw is told.
+//! monitors saw is told, and certificates that were exchanged are read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use pipeline::Pipeline;
 
 use crate::monitors::Monitors;
 use crate::request_id::unix_millis;
+use crate::tls::Tls;
 
 const NOTE_EVERY: Duration = Duration::from_secs(30);
 const LEARN_EVERY: Duration = Duration::from_secs(30);
@@ -22,7 +23,7 @@ const HORIZONS: [(u64, &str); 3] = [(1, "1d"), (7, "7d"), (30, "30d")];
 const WARN_DAYS: u64 = 7;
 
 /// Tasks that end when this is dropped.
-pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 5]);
+pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 6]);
 
 impl Upkeep {
     pub(crate) fn start(
@@ -30,6 +31,7 @@ impl Upkeep {
         issuer: Issuer,
         monitors: Arc<Monitors>,
         pipeline: Arc<Pipeline>,
+        tls: Arc<Tls>,
     ) -> Self {
         let (follower, metrics) = (verifier.clone(), pipeline.metrics().clone());
         Self([
@@ -42,6 +44,7 @@ impl Upkeep {
                     })
                     .await;
             }),
+            tokio::spawn(tls.follow(pipeline.metrics().clone())),
             tokio::spawn(note_used(verifier)),
             tokio::spawn(learn(pipeline.clone())),
             tokio::spawn(tell(monitors)),

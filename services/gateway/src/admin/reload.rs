@@ -6,23 +6,25 @@ use std::sync::Arc;
 use pipeline::Pipeline;
 
 use crate::config::{InvalidSettings, RedisSettings, Settings};
+use crate::tls::Tls;
 
 /// Reads the settings from where they came.
 pub struct Reloader {
     source: Option<PathBuf>,
     /// What only a restart changes, as it was written at the start.
     fixed: Option<String>,
+    tls: Arc<Tls>,
     pipeline: Arc<Pipeline>,
 }
 
 impl Reloader {
-    pub(crate) fn new(source: Option<PathBuf>, pipeline: Arc<Pipeline>) -> Self {
+    pub(crate) fn new(source: Option<PathBuf>, tls: Arc<Tls>, pipeline: Arc<Pipeline>) -> Self {
         let fixed = Settings::load(source.as_deref()).ok().and_then(|settings| fixed(&settings));
-        Self { source, fixed, pipeline }
+        Self { source, fixed, tls, pipeline }
     }
 
-    /// Reloads models, limits, quotas and screening, and gives the names of the models. Listeners, certificate and data folder stay as they
-    /// are until a restart; a change there is logged.
+    /// Reloads models, limits, quotas, screening and certificates, and gives the names of the models. Where listeners,
+    /// certificates and the data folder are stays until a restart; a change there is logged.
     ///
     /// # Errors
     /// [`InvalidSettings`]; then the old rules still hold, all of them.
@@ -32,6 +34,8 @@ impl Reloader {
         if fixed(&settings) != self.fixed {
             tracing::warn!("changes of [server], [redis], [database], [keys], [log] and some [limits] need a restart");
         }
+        let tls = self.tls.reload(self.pipeline.metrics());
+        tls.map_err(|error| InvalidSettings::new("server", error.to_string()))?;
         let models = policy.models.keys().map(ToString::to_string).collect();
         self.pipeline.set_policy(policy);
         tracing::info!("settings are reloaded");

@@ -125,7 +125,10 @@ impl Arguments {
             Ok(runtime) => runtime,
             Err(error) => return fail(&Failure::new(error)),
         };
-        match runtime.block_on(self.dispatch()) {
+        let done = runtime.block_on(self.dispatch());
+        // Nothing is waited for that was left: who is told twice to stop stops.
+        runtime.shutdown_background();
+        match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => fail(&failure),
         }

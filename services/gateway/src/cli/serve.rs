@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::app::Gateway;
 use crate::cli::first_start::FirstKeys;
@@ -20,11 +21,11 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
         (act.ok, act.detail, act.after) = (true, Some("first start".to_owned()), Some(json!(key.record())));
         gateway.record(act).await;
     }
-    match gateway.authority() {
+    match gateway.authority().map(std::path::Path::to_owned) {
         Some(authority) => {
             print(&format!("certificate  {} (clients trust {})", gateway.fingerprint(), authority.display()));
             if let Some(keys) = &keys {
-                print(&keys.welcome(gateway.address(), authority));
+                print(&keys.welcome(gateway.address(), &authority));
             }
         }
         None => print(&format!("certificate  {}", gateway.fingerprint())),
@@ -35,7 +36,25 @@ pub(super) async fn run(arguments: &SettingsArguments) -> Result<(), Failure> {
     reload_on_signal(&gateway);
     let stop = told_to_stop();
     print(&format!("ready  https://{}  admin https://{}", gateway.address(), gateway.admin_address()));
-    gateway.run_until(stop).await.map_err(Failure::new)
+    let (stopping, stopped) = oneshot::channel();
+    let running = gateway.run_until(async {
+        stop.await;
+        let _ = stopping.send(());
+    });
+    tokio::select! {
+        ended = running => ended.map_err(Failure::new),
+        () = told_again(stopped) => {
+            Err(Failure::new("stopped at once; requests under way are recorded as unknown at the next start"))
+        }
+    }
+}
+
+/// Ready once there was a signal to stop, and then another one.
+async fn told_again(stopped: oneshot::Receiver<()>) {
+    match stopped.await {
+        Ok(()) => told_to_stop().await,
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// SIGHUP reloads for as long as the process lives.

@@ -173,5 +173,11 @@ pub(super) fn client(settings: &Settings, admin: SocketAddr) -> Result<reqwest::
         let pem = std::fs::read(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&pem).map_err(Failure::new)?]);
     }
+    if !server.admin_client_cert.as_os_str().is_empty() {
+        let read =
+            |path: &Path| std::fs::read(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())));
+        let pair = [read(&server.admin_client_key)?, b"\n".to_vec(), read(&server.admin_client_cert)?].concat();
+        builder = builder.identity(reqwest::Identity::from_pem(&pair).map_err(Failure::new)?);
+    }
     builder.build().map_err(Failure::new)
 }

@@ -17,6 +17,7 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// Path and query together.
 const MAX_PATH_BYTES: usize = 2 << 10;
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const TENSOR_HEADER: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// Refuses a head that is not sound, or asks with another method.
@@ -61,6 +62,12 @@ pub(crate) fn presented_key(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.to_owned())
+}
+
+/// Whether the proxy before us says, once and clearly, that a request came to it over HTTPS.
+pub(crate) fn came_by_https(headers: &HeaderMap) -> bool {
+    let mut said = headers.get_all(FORWARDED_PROTO);
+    said.next().is_some_and(|value| value == "https") && said.next().is_none()
 }
 
 /// Whether bytes of a body may follow the head.

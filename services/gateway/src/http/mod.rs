@@ -28,6 +28,8 @@ const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 pub(crate) struct Shared {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Whether TLS is ended before us, so that each request has to say that there was some.
+    pub(crate) is_behind_proxy: bool,
 }
 
 /// Answers every request of the callers' listener. A panic becomes a generic 500.
@@ -55,6 +57,9 @@ async fn answer(
     let refuse = |about, code| Err(shared.pipeline.refuse(about, Step::Accept, code));
     if let Err(code) = head::check(request, &METHODS).and(address.map(drop)) {
         return refuse(about, code);
+    }
+    if shared.is_behind_proxy && !head::came_by_https(request.headers()) {
+        return refuse(about, Code::HttpsOnly);
     }
     match find(request.method(), request.uri().path()) {
         Found::OtherMethod => refuse(about, Code::MethodNotAllowed),

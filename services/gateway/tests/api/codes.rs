@@ -7,7 +7,8 @@ use pipeline::Code;
 const HEAD: &str = "# Errors\n\n\
 Written from the table in `crates/pipeline/src/code.rs` by `just errors`; do not edit.\n\n\
 The code stands in `x-error-code`, in the body, in the audit trail and in metrics. Messages may be more\n\
-exact than here (limits, sizes, places); they never repeat input. `Retry-After` says when to come back.\n\n\
+exact than here (limits, sizes, places); they never repeat input. `Retry-After` says when to come back. Each code is\n\
+also an anchor of this page, such as `#prompt_blocked`. Operators learn the rest from `portcullis explain REQUEST_ID`.\n\n\
 | code | status | meaning |\n|---|---|---|\n";
 
 #[test]
@@ -15,7 +16,8 @@ fn the_table_of_errors_is_written_down() {
     let mut text = HEAD.to_owned();
     let mut words = Vec::new();
     for code in Code::all() {
-        writeln!(text, "| `{}` | {} | {} |", code.as_str(), code.status(), code.message()).unwrap();
+        let word = code.as_str();
+        writeln!(text, "| <a id=\"{word}\"></a>`{word}` | {} | {} |", code.status(), code.message()).unwrap();
         words.push(code.as_str());
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");

@@ -1,6 +1,6 @@
 //! Heads and bodies that are not sound, over a raw TLS connection.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,13 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::helpers::{self, App};
 
-fn tls(app: &App) -> StreamOwned<ClientConnection, TcpStream> {
+/// A TLS connection to the callers' listener.
+pub(crate) fn tls(app: &App) -> StreamOwned<ClientConnection, TcpStream> {
+    tls_over(app, TcpStream::connect(app.address).unwrap())
+}
+
+/// The same, over a connection that is there already.
+pub(crate) fn tls_over(app: &App, socket: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(app.data().join("tls/ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -22,14 +28,17 @@ fn tls(app: &App) -> StreamOwned<ClientConnection, TcpStream> {
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let socket = TcpStream::connect(app.address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
     StreamOwned::new(connection, socket)
 }
 
 /// Sends bytes over TLS and reads until the server closes or is silent for four seconds.
 pub(crate) fn raw(app: &App, bytes: &[u8]) -> String {
-    let mut stream = tls(app);
+    send(tls(app), bytes)
+}
+
+/// The same, over a connection that is there already.
+pub(crate) fn send(mut stream: impl Read + Write, bytes: &[u8]) -> String {
     let _ = stream.write_all(bytes);
     let _ = stream.flush();
     let mut answer = Vec::new();

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
     pub(crate) admin_address: SocketAddr,
+    pub(crate) trap_address: Option<SocketAddr>,
     pub(crate) issuer: Issuer,
     pub(crate) client: Client,
     data: tempfile::TempDir,
@@ -72,7 +73,7 @@ pub(crate) async fn spawn_from(data: tempfile::TempDir, settings: &str, file: Op
     settings.server.admin_listen = "127.0.0.1:0".parse().unwrap();
     settings.server.data_dir = data.path().to_owned();
     settings.server.workers = 2;
-    settings.server.shutdown_seconds = 5;
+    settings.server.shutdown_seconds = 1;
     let (started, start) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::spawn(move || {
@@ -80,13 +81,13 @@ pub(crate) async fn spawn_from(data: tempfile::TempDir, settings: &str, file: Op
         runtime.block_on(async {
             let gateway = Gateway::bind(settings, file).await.unwrap();
             let issuer = gateway.issuer().clone();
-            started.send((gateway.address(), gateway.admin_address(), issuer)).ok().unwrap();
+            started.send((gateway.address(), gateway.admin_address(), gateway.trap_address(), issuer)).ok().unwrap();
             gateway.run_until(async { drop(stopped.await) }).await
         })
     });
-    let (address, admin_address, issuer) = start.await.expect("the gateway starts");
+    let (address, admin_address, trap_address, issuer) = start.await.expect("the gateway starts");
     let client = client(data.path());
-    App { address, admin_address, issuer, client, data, stop: Some(stop), thread: Some(thread) }
+    App { address, admin_address, trap_address, issuer, client, data, stop: Some(stop), thread: Some(thread) }
 }
 
 /// A client that trusts the certificate in a data folder, and nothing else.

@@ -1,0 +1,188 @@
+//! A listener: what a connection goes through before a byte of HTTP is read, and the server behind it.
+//!
+//! There is a place for it, or it is closed; a trusted proxy says who called; the caller's address has room for one
+//! more; TLS; and from then on it must take what it is sent.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::body::MessageBody;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Request, Response};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server};
+use ipnet::IpNet;
+use pipeline::Metrics;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+use crate::config::ServerSettings;
+use crate::edge::connections::{Connections, Place};
+use crate::edge::paced::Paced;
+use crate::edge::proxy_header;
+use crate::tls::Certificate;
+
+/// How long a closing connection may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A connection that may speak HTTP.
+type Stream = Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>;
+
+/// How a listener takes connections.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    name: &'static str,
+    /// Absent when proxies end TLS.
+    certificate: Option<Arc<Certificate>>,
+    proxies: Arc<[IpNet]>,
+    has_proxy_header: bool,
+    connections: Arc<Connections>,
+    head: Duration,
+    idle: Duration,
+    stall: Duration,
+    metrics: Metrics,
+}
+
+impl Gate {
+    /// Of the listener for callers.
+    pub(crate) fn for_callers(settings: &ServerSettings, certificate: Arc<Certificate>, metrics: Metrics) -> Self {
+        let certificate = (!settings.danger_plaintext_behind_proxy).then_some(certificate);
+        Self {
+            proxies: settings.trusted_proxies.as_slice().into(),
+            has_proxy_header: settings.proxy_protocol,
+            ..Self::new("callers", settings, certificate, settings.max_connections, metrics)
+        }
+    }
+
+    /// Of the listener for operators, which no proxy stands before.
+    pub(crate) fn for_operators(settings: &ServerSettings, certificate: Arc<Certificate>, metrics: Metrics) -> Self {
+        Self::new("operators", settings, Some(certificate), OPERATORS, metrics)
+    }
+
+    fn new(
+        name: &'static str,
+        settings: &ServerSettings,
+        certificate: Option<Arc<Certificate>>,
+        most: usize,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            name,
+            certificate,
+            proxies: Arc::default(),
+            has_proxy_header: false,
+            connections: Connections::new(most, settings.max_connections_per_address),
+            head: Duration::from_secs(settings.head_seconds),
+            idle: Duration::from_secs(settings.idle_seconds),
+            stall: Duration::from_secs(settings.stall_seconds),
+            metrics,
+        }
+    }
+
+    /// A server behind this gate, for as long as its handle lets it.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub(crate) fn serve<F, I, S, B>(
+        self,
+        listener: TcpListener,
+        workers: usize,
+        shutdown_seconds: u64,
+        app: F,
+    ) -> io::Result<Server>
+    where
+        F: Fn() -> I + Send + Clone + 'static,
+        I: IntoServiceFactory<S, Request>,
+        S: ServiceFactory<Request, Config = AppConfig> + 'static,
+        S::Error: Into<actix_web::Error>,
+        S::InitError: std::fmt::Debug,
+        S::Response: Into<Response<B>>,
+        B: MessageBody + 'static,
+    {
+        let builder = actix_server::Server::build()
+            .workers(workers)
+            // Our own count is over all threads, and refuses where this one would let callers wait.
+            .max_concurrent_connections(usize::MAX)
+            .shutdown_timeout(shutdown_seconds)
+            .disable_signals();
+        let stopping = builder.graceful_shutdown_signal();
+        let builder = builder.listen(self.name, listener, move || {
+            let (gate, stopping) = (self.clone(), stopping.clone());
+            let http = HttpService::build()
+                // Idle connections end at once when the server stops.
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(KeepAlive::Timeout(gate.idle))
+                .client_request_timeout(gate.head)
+                .client_disconnect_timeout(GOODBYE)
+                .h1_allow_half_closed(false)
+                .secure()
+                .h1(map_config(app().into_factory().map_err(|error: S::Error| error.into().error_response()), |()| {
+                    AppConfig::default()
+                }));
+            let accept = fn_service(move |stream| {
+                let gate = gate.clone();
+                async move { gate.accept(stream).await.map_err(DispatchError::Io) }
+            });
+            accept.and_then(http)
+        })?;
+        Ok(builder.run())
+    }
+
+    /// Lets a connection in; nobody is told why it is not.
+    async fn accept(&self, stream: TcpStream) -> io::Result<(Stream, Option<SocketAddr>)> {
+        let accepted = self.try_accept(stream).await;
+        self.metrics.connections(self.name, self.connections.count());
+        if let Err(error) = &accepted {
+            self.metrics.connection_refused(self.name, word(error.kind()));
+        }
+        accepted
+    }
+
+    async fn try_accept(&self, mut stream: TcpStream) -> io::Result<(Stream, Option<SocketAddr>)> {
+        let full = |_| io::Error::from(ErrorKind::QuotaExceeded);
+        let place = self.connections.enter().map_err(full)?;
+        stream.set_nodelay(true)?;
+        let mut peer = stream.peer_addr()?;
+        let is_proxy = self.is_proxy(peer.ip());
+        if (self.has_proxy_header || self.certificate.is_none()) && !is_proxy {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        if self.has_proxy_header {
+            let named = tokio::time::timeout(self.head, proxy_header::read(&mut stream)).await??;
+            peer = named.unwrap_or(peer);
+        }
+        // Behind a proxy that does not name them at this level, all callers are one address.
+        let place = if self.is_proxy(peer.ip()) { place } else { place.of(peer.ip()).map_err(full)? };
+        Ok((self.secure(stream, place).await?, Some(peer)))
+    }
+
+    async fn secure(&self, stream: TcpStream, place: Place) -> io::Result<Stream> {
+        let stream = Paced::new(stream, self.stall, place);
+        let Some(certificate) = &self.certificate else { return Ok(Either::Right(stream)) };
+        let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
+        Ok(Either::Left(tokio::time::timeout(self.head, handshake).await??))
+    }
+
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|net| net.contains(&address.to_canonical()))
+    }
+}
+
+/// Connections of operators that may be open at once.
+const OPERATORS: usize = 256;
+
+fn word(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::QuotaExceeded => "too many",
+        ErrorKind::PermissionDenied => "not a proxy",
+        ErrorKind::TimedOut => "too slow",
+        _ => "broken",
+    }
+}
