@@ -141,7 +141,13 @@ impl AnswerChunk {
     /// A piece that ends one choice as filtered, in the shape of `self`.
     #[must_use]
     pub fn with_filtered(&self, choice: u32) -> Self {
-        self.with_choices(vec![crate::openai::answer::filtered_choice(&self.root, choice)])
+        self.with_choices(vec![crate::openai::answer::ended_choice(&self.root, choice, "content_filter")])
+    }
+
+    /// A piece that ends one choice as too long, in the shape of `self`.
+    #[must_use]
+    pub fn with_cut(&self, choice: u32) -> Self {
+        self.with_choices(vec![crate::openai::answer::ended_choice(&self.root, choice, "length")])
     }
 
     fn with_choices(&self, choices: Vec<Json>) -> Self {
@@ -230,7 +236,7 @@ fn map_places(root: &mut Json, places: &[SlotPlace], change: &mut impl FnMut(Slo
 }
 
 fn filter_choice(root: &mut Json, index: u32) -> bool {
-    let filtered = crate::openai::answer::filtered_choice(root, index);
+    let filtered = crate::openai::answer::ended_choice(root, index, "content_filter");
     let Some(Json::Array(choices)) = root.get_mut("choices") else { return false };
     match choices.iter_mut().find(|choice| crate::openai::answer::index_of(choice) == index) {
         Some(choice) => {

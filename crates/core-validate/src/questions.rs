@@ -56,6 +56,15 @@ impl InferenceRequest {
         Ok(questions)
     }
 
+    /// How many inputs a request for embeddings has.
+    pub(crate) fn inputs(&self) -> usize {
+        let Content::Json(json) = &self.content else { return 0 };
+        match json.document.root().field("input") {
+            Some(input) if input.kind() == Kind::Array => input.size(),
+            _ => 1,
+        }
+    }
+
     fn embedded(&self) -> Questions {
         let Content::Json(json) = &self.content else { return Questions::default() };
         let root = json.document.root();

@@ -118,7 +118,7 @@ impl Validator {
         let limits = answer_limits();
         match &asked.content {
             Content::Json(_) if asked.operation() == Operation::Respond => openai::respond::parse(&limits, body),
-            Content::Json(_) => openai::answer::parse(&limits, asked.operation(), body),
+            Content::Json(_) => openai::answer::parse(&limits, asked, body),
             Content::Tensors(tensors) => oip::parse_answer(&limits, asked.rules.spec.as_ref(), tensors, head, body),
         }
     }

@@ -11,7 +11,7 @@ use crate::names::ModelName;
 use crate::oip::ModelSpec;
 use crate::oip::head::is_tensor_name;
 use crate::oip::request::{TensorRequest, encode, split, too_many};
-use crate::oip::tensor::{Tensor, TensorDocument};
+use crate::oip::tensor::{Strange, Tensor, TensorDocument};
 use crate::refuse::{missing, wrong_type};
 use crate::request::Encoded;
 use crate::validator::Head;
@@ -45,8 +45,10 @@ pub(crate) fn parse_answer(
     too_many(limits, list.size(), at)?;
     let mut outputs: Vec<Tensor> = Vec::with_capacity(list.size());
     for object in list.items() {
+        // What servers say beside the data is not passed on.
         let tensor = Tensor::read(limits, &read, object, &mut tail, &|field| {
-            field.key() == "content_type" && !field.is_text("base64")
+            let is_read = field.key() == "content_type" && !field.is_text("base64");
+            if is_read { Strange::Kept } else { Strange::Dropped }
         })?;
         let is_asked = asked.asked.is_empty() || asked.asked.contains(&tensor.head.name);
         if !is_asked || outputs.iter().any(|other| other.head.name == tensor.head.name) {
@@ -65,14 +67,18 @@ pub(crate) fn parse_answer(
         spec.check_outputs(&outputs, &asked.classified)?;
     }
     let places = places(&outputs);
-    let word = |key: &&str| {
-        let word = root.get(key).and_then(|value| value.as_str());
-        word.is_some_and(|word| is_tensor_name(&word) || (*key == "id" && asked.id() == Some(&*word)))
-    };
-    let rest = ["id", "model_version"].into_iter().filter(word);
-    let rest = rest.filter_map(|key| Some((key.into(), Json::copy(root.get(key)?)))).collect();
+    // The caller's own id, and none that the server thinks of.
+    let id = asked.id().map(|id| ("id".into(), Json::text(id)));
+    let version = root.get("model_version").filter(|version| version.as_str().is_some_and(|word| is_version(&word)));
+    let version = version.map(|version| ("model_version".into(), Json::copy(version)));
+    let rest = id.into_iter().chain(version).collect();
     let answer = TensorAnswer { model: None, rest, outputs, binary: tail.is_some() };
     Ok(InferenceAnswer { content: AnswerContent::Tensors(answer), places, usage: None })
+}
+
+/// Whether a word is the version of a model and not a secret.
+fn is_version(word: &str) -> bool {
+    (1..=20).contains(&word.len()) && is_tensor_name(word)
 }
 
 fn places(outputs: &[Tensor]) -> Vec<SlotPlace> {

@@ -6,7 +6,7 @@ use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{Field, Json, Kind, Value};
 use crate::limits::Limits;
 use crate::oip::head::{TensorHead, is_tensor_name};
-use crate::oip::tensor::{Tensor, TensorDocument};
+use crate::oip::tensor::{Strange, Tensor, TensorDocument};
 use crate::oip::{ModelSpec, TensorSummary};
 use crate::questions::{Question, Questions, TooManyQuestions};
 use crate::refuse::{conflict, empty, missing, unknown, unsupported, wrong_type};
@@ -100,7 +100,8 @@ fn inputs(limits: &Limits, read: &TensorDocument, tail: &mut Option<Bytes>) -> R
     let mut inputs: Vec<Tensor> = Vec::with_capacity(count);
     for object in list.items() {
         let tensor = Tensor::read(limits, read, object, tail, &|field| {
-            is_known_content_type(field) || limits.allows_parameter(&field.key())
+            let is_known = is_known_content_type(field) || limits.allows_parameter(&field.key());
+            if is_known { Strange::Kept } else { Strange::Refused }
         })?;
         if inputs.iter().any(|other| other.head.name == tensor.head.name) {
             return Err(conflict(object.pointer().key("name"), "two inputs have the same name"));

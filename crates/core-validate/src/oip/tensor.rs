@@ -105,7 +105,7 @@ impl Tensor {
         of: &TensorDocument,
         object: Value<'_>,
         tail: &mut Option<Bytes>,
-        is_allowed: &dyn Fn(Value<'_>) -> bool,
+        strange: &dyn Fn(Value<'_>) -> Strange,
     ) -> Result<Self, Invalid> {
         if object.kind() != Kind::Object {
             return Err(wrong_type(object.pointer(), "an object"));
@@ -117,7 +117,7 @@ impl Tensor {
             }
         }
         let head = TensorHead::read(limits, object)?;
-        let (size, parameters) = parameters(object, is_allowed)?;
+        let (size, parameters) = parameters(object, strange)?;
         let at = || object.pointer().key("data");
         let data = match (object.field("data"), size) {
             (Some(data), None) => {
@@ -376,7 +376,15 @@ fn framed(limits: &Limits, count: u64, data: Bytes, at: impl Fn() -> Pointer) ->
 }
 
 /// The allowed `parameters` of a tensor, with the binary size apart.
-fn parameters(object: Value<'_>, is_allowed: &dyn Fn(Value<'_>) -> bool) -> Result<(Option<u64>, Vec<Field>), Invalid> {
+/// What is done with a parameter of a tensor that is not about its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strange {
+    Kept,
+    Dropped,
+    Refused,
+}
+
+fn parameters(object: Value<'_>, strange: &dyn Fn(Value<'_>) -> Strange) -> Result<(Option<u64>, Vec<Field>), Invalid> {
     let Some(parameters) = object.field("parameters") else { return Ok((None, Vec::new())) };
     if parameters.kind() != Kind::Object {
         return Err(wrong_type(parameters.pointer(), "an object"));
@@ -389,8 +397,10 @@ fn parameters(object: Value<'_>, is_allowed: &dyn Fn(Value<'_>) -> bool) -> Resu
             size = Some(field.as_u64().ok_or_else(|| wrong_type(field.pointer(), "a size in bytes"))?);
             continue;
         }
-        if !is_allowed(field) {
-            return Err(unsupported(field.pointer(), "this parameter is not accepted"));
+        match strange(field) {
+            Strange::Kept => {}
+            Strange::Dropped => continue,
+            Strange::Refused => return Err(unsupported(field.pointer(), "this parameter is not accepted")),
         }
         if !is_plain(field) {
             return Err(unsupported(field.pointer(), "this value is not accepted"));

@@ -9,42 +9,84 @@ use crate::json::{Document, Json, Kind};
 use crate::limits::Limits;
 use crate::openai::reduce::reduce;
 use crate::refuse::{conflict, missing, wrong_type};
-use crate::request::Operation;
+use crate::request::{InferenceRequest, Operation};
 
-/// Reads a whole answer.
-pub(crate) fn parse(limits: &Limits, operation: Operation, body: &Bytes) -> Result<InferenceAnswer, Invalid> {
+/// Reads a whole answer to what was asked.
+pub(crate) fn parse(limits: &Limits, asked: &InferenceRequest, body: &Bytes) -> Result<InferenceAnswer, Invalid> {
     let mut root = read(limits, body)?;
-    let (list, other) = if operation == Operation::Embed { ("data", "choices") } else { ("choices", "data") };
+    let is_embedding = asked.operation() == Operation::Embed;
+    let (list, other) = if is_embedding { ("data", "choices") } else { ("choices", "data") };
     root.remove(other);
+    let at = || Pointer::root().key(list);
     let Some(Json::Array(items)) = root.get_mut(list).filter(|list| list.as_array().is_some_and(|l| !l.is_empty()))
     else {
-        return Err(missing(Pointer::root().key(list)));
+        return Err(missing(at()));
     };
-    for (i, item) in items.iter_mut().enumerate() {
-        item.set("index", Json::Uint(i as u64));
-        if let Some(Json::Text(base64)) = item.get("embedding")
-            && !is_sound_embedding(base64)
-        {
-            let at = Pointer::root().key(list).index(i).key("embedding");
-            return Err(wrong_type(at, "finite numbers of four bytes in base64"));
+    if is_embedding && items.len() != asked.inputs() || !is_embedding && items.len() > asked.choices() as usize {
+        return Err(conflict(at(), "another number than was asked for"));
+    }
+    in_order(items, &at)?;
+    for (i, item) in items.iter().enumerate() {
+        let has = |key: &str| item.get(key).is_some_and(|value| !value.is_null());
+        match item.get("embedding") {
+            Some(Json::Text(base64)) if !is_sound_embedding(base64) => {
+                return Err(wrong_type(at().index(i).key("embedding"), "finite numbers of four bytes in base64"));
+            }
+            _ if is_embedding && !has("embedding") => return Err(missing(at().index(i).key("embedding"))),
+            _ if !is_embedding && !has("message") && !has("text") => return Err(missing(at().index(i))),
+            _ => {}
         }
     }
     let (places, usage) = (places(&root), usage(&root));
     Ok(InferenceAnswer { content: AnswerContent::Json(root), places, usage })
 }
 
+/// Puts items in the order of their indexes, which callers may take for granted; all of them have one, or none.
+fn in_order(items: &mut [Json], at: &impl Fn() -> Pointer) -> Result<(), Invalid> {
+    if items.iter().any(|item| item.get("index").is_some_and(|index| !index.is_null())) {
+        let place = |item: &Json| item.get("index").and_then(Json::as_u64);
+        items.sort_by_key(place);
+        if !items.iter().enumerate().all(|(i, item)| place(item) == Some(i as u64)) {
+            return Err(conflict(at(), "the indexes are not those of a list"));
+        }
+    }
+    items.iter_mut().enumerate().for_each(|(i, item)| item.set("index", Json::Uint(i as u64)));
+    Ok(())
+}
+
 /// Reads one event of a stream.
 pub(crate) fn parse_chunk(limits: &Limits, body: &Bytes) -> Result<AnswerChunk, Invalid> {
     let mut root = read(limits, body)?;
     root.remove("data");
-    let choices = root.get("choices").and_then(Json::as_array).unwrap_or_default();
+    let at = || Pointer::root().key("choices");
+    // What has no choices is no piece of an answer, however much it looks like one.
+    let Some(choices) = root.get_mut("choices").and_then(Json::as_array_mut) else { return Err(missing(at())) };
+    for choice in choices.iter_mut() {
+        known_index(choice, at)?;
+        for part in ["delta", "message"] {
+            let calls = choice.get_mut(part).and_then(|part| part.get_mut("tool_calls")).and_then(Json::as_array_mut);
+            calls.into_iter().flatten().try_for_each(|call| known_index(call, at))?;
+        }
+    }
     let mut indexes: Vec<u32> = choices.iter().map(index_of).collect();
     indexes.sort_unstable();
     if indexes.windows(2).any(|pair| pair.first() == pair.last()) {
-        return Err(conflict(Pointer::root().key("choices"), "two choices have the same index"));
+        return Err(conflict(at(), "two choices have the same index"));
     }
     let (places, usage) = (places(&root), usage(&root));
     Ok(AnswerChunk { root, places, usage })
+}
+
+/// Refuses an index that is none; one that says nothing is gone.
+fn known_index(item: &mut Json, at: impl Fn() -> Pointer) -> Result<(), Invalid> {
+    match item.get("index") {
+        Some(Json::Null) => item.remove("index"),
+        Some(index) if index.as_u64().is_none_or(|index| u32::try_from(index).is_err()) => {
+            return Err(wrong_type(at(), "a small index"));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn read(limits: &Limits, body: &Bytes) -> Result<Json, Invalid> {
@@ -190,14 +232,14 @@ pub(crate) fn text_choice(root: &Json, slot: Slot, text: &str) -> Json {
     choice(slot.choice(), ("delta", Json::object([field])), Json::Null)
 }
 
-/// A choice without content that ends as filtered.
-pub(crate) fn filtered_choice(root: &Json, index: u32) -> Json {
+/// A choice without content that ends for this reason.
+pub(crate) fn ended_choice(root: &Json, index: u32, reason: &'static str) -> Json {
     let body = match root.get("object").and_then(Json::as_str) {
         _ if is_completion(root) => ("text", Json::text("")),
         Some("chat.completion.chunk") => ("delta", Json::object([])),
         _ => ("message", Json::object([("role", Json::text("assistant")), ("content", Json::text(""))])),
     };
-    choice(index, body, Json::text("content_filter"))
+    choice(index, body, Json::text(reason))
 }
 
 fn is_completion(root: &Json) -> bool {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Sound base64, in the standard or the address-safe alphabet.
+/// Sound base64 in the standard alphabet. Servers that decode leniently skip the letters of the address-safe one, and see
+/// other bytes than who decodes it.
 pub(super) struct Base64<'t> {
     /// Those that can be looked at.
     digits: Cow<'t, [u8]>,
@@ -14,21 +15,19 @@ pub(super) struct Base64<'t> {
 const KEPT: usize = 256 << 10;
 
 impl<'t> Base64<'t> {
-    /// Checks alphabet and padding; both alphabets in one text are refused.
+    /// Checks alphabet and padding.
     pub(super) fn new(text: &'t str) -> Option<Self> {
         let digits = text.trim_end_matches('=');
         let padding = text.len() - digits.len();
         let is_padded = padding <= 2 && (padding == 0 || text.len().is_multiple_of(4));
-        let has = |a: u8, b: u8| digits.bytes().any(|byte| byte == a || byte == b);
         let is_sound = digits.bytes().fold(true, |sound, byte| sound & digit(byte).is_some());
-        let is_sound = is_sound && is_padded && digits.len() % 4 != 1 && !(has(b'+', b'/') && has(b'-', b'_'));
+        let is_sound = is_sound && is_padded && digits.len() % 4 != 1;
         (is_sound && !digits.is_empty()).then_some(Self { digits: digits.as_bytes().into(), count: digits.len() })
     }
 
     /// The same for what was written with escapes.
     pub(super) fn of_chars(chars: impl Iterator<Item = char>) -> Option<Self> {
         let (mut kept, mut count, mut padding) = (Vec::new(), 0_usize, 0_usize);
-        let (mut is_standard, mut is_safe) = (true, true);
         for char in chars {
             let byte = u8::try_from(char).ok()?;
             match byte {
@@ -36,14 +35,12 @@ impl<'t> Base64<'t> {
                 _ if padding > 0 || digit(byte).is_none() => return None,
                 _ => count += 1,
             }
-            is_standard &= !matches!(byte, b'-' | b'_');
-            is_safe &= !matches!(byte, b'+' | b'/');
             if padding == 0 && kept.len() < KEPT {
                 kept.push(byte);
             }
         }
         let is_padded = padding <= 2 && (padding == 0 || (count + padding).is_multiple_of(4));
-        let is_sound = is_padded && count > 0 && count % 4 != 1 && (is_standard || is_safe);
+        let is_sound = is_padded && count > 0 && count % 4 != 1;
         is_sound.then_some(Self { digits: kept.into(), count })
     }
 
@@ -82,8 +79,8 @@ fn digit(byte: u8) -> Option<u8> {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),
         b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
+        b'+' => Some(62),
+        b'/' => Some(63),
         _ => None,
     }
 }
@@ -95,7 +92,7 @@ mod tests {
     #[test]
     fn every_byte_is_found() {
         for (text, bytes) in
-            [("aGk=", &b"hi"[..]), ("aGk", b"hi"), ("aGkh", b"hi!"), ("_-8=", b"\xff\xef"), ("AA==", b"\0")]
+            [("aGk=", &b"hi"[..]), ("aGk", b"hi"), ("aGkh", b"hi!"), ("/+8=", b"\xff\xef"), ("AA==", b"\0")]
         {
             let base64 = Base64::new(text).unwrap();
             assert_eq!(base64.len(), bytes.len());
@@ -103,7 +100,7 @@ mod tests {
             let escaped = Base64::of_chars(text.chars()).unwrap();
             assert_eq!((escaped.len(), escaped.bytes::<2>(0)), (base64.len(), base64.bytes::<2>(0)));
         }
-        for text in ["", "=", "a", "aGk=a", "aG k", "aGk==", "+_aa", "aGkh====", "äää="] {
+        for text in ["", "=", "a", "aGk=a", "aG k", "aGk==", "+_aa", "_-8=", "aGkh====", "äää="] {
             assert!(Base64::new(text).is_none(), "{text}");
             assert!(Base64::of_chars(text.chars()).is_none(), "{text}");
         }

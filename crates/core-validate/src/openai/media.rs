@@ -94,6 +94,29 @@ fn decoded<'d>(walk: &Walk<'_>, value: Value<'d>, before: usize) -> Result<Base6
     Ok(data)
 }
 
+/// Endings of names that mean something inside only (RFC 6761 and 6762, and what networks, clusters and meshes use).
+const INSIDE: [&str; 17] = [
+    "local",
+    "localhost",
+    "localdomain",
+    "internal",
+    "lan",
+    "home",
+    "corp",
+    "intranet",
+    "private",
+    "test",
+    "example",
+    "invalid",
+    "onion",
+    "svc",
+    "cluster",
+    "consul",
+    "alt",
+];
+/// Services whose names are addresses of the caller's choice.
+const MIRRORS: [&str; 6] = ["nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me", "traefik.me"];
+
 /// Whether an address names a host of the open network: by a name of letters with a public ending, on the default
 /// port, without a user. Names may still lead inside; keeping the server from going there is its network's task.
 fn is_public(rest: &str) -> bool {
@@ -105,9 +128,16 @@ fn is_public(rest: &str) -> bool {
             && !label.starts_with('-')
     };
     let ending = labels.last().copied().unwrap_or_default().to_ascii_lowercase();
-    let is_inside =
-        matches!(&*ending, "local" | "localhost" | "internal" | "lan" | "home" | "corp" | "intranet" | "test");
+    let is_inside = INSIDE.contains(&&*ending) || host.to_ascii_lowercase().ends_with(".home.arpa");
+    let is_mirror = MIRRORS.iter().any(|name| host.to_ascii_lowercase().ends_with(name));
     let is_name = ending.len() >= 2 && ending.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let is_plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>'));
-    labels.len() >= 2 && labels.iter().all(is_label) && is_name && !is_inside && is_plain && rest.len() <= 2_048
+    let is_plain =
+        rest.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'@'));
+    labels.len() >= 2
+        && labels.iter().all(is_label)
+        && is_name
+        && !is_inside
+        && !is_mirror
+        && is_plain
+        && rest.len() <= 2_048
 }

@@ -168,8 +168,12 @@ fn text_part(part: Value<'_>) -> Result<Json, Invalid> {
     }
 }
 
-/// A finish reason is one of the API's words; another one is reported as `stop`.
+/// A finish reason is one of the API's words; another one is reported as `stop`. Some servers write an empty one while
+/// there is more to come.
 fn reason(value: Value<'_>) -> Json {
+    if value.is_text("") {
+        return Json::Null;
+    }
     const REASONS: &[&str] = &["stop", "length", "tool_calls", "content_filter", "function_call"];
     Json::text(*REASONS.iter().find(|word| value.is_text(word)).unwrap_or(&"stop"))
 }

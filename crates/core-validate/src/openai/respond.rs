@@ -182,8 +182,9 @@ pub(crate) fn events(root: &Json) -> Vec<(&'static str, Bytes)> {
     }
     let end = match root.get("status").and_then(Json::as_str) {
         Some("incomplete") => "response.incomplete",
-        Some("failed" | "cancelled") => "response.failed",
-        _ => "response.completed",
+        Some("completed") | None => "response.completed",
+        // There is nothing more to come, whatever it waits for.
+        Some(_) => "response.failed",
     };
     events.push(end, [("response", root.clone())]);
     events.0

@@ -170,6 +170,9 @@ impl Walk<'_> {
             "function_call_output" | "custom_tool_call_output" => (Origin::ToolResult, OUTPUT),
             "reasoning" => (Origin::Assistant, REASONING),
             "item_reference" => {
+                if item.field("id").is_none() {
+                    return Err(missing(item.pointer().key("id")));
+                }
                 return self.object(item, Origin::Other, &[&[("type", Elsewhere), ("id", Stored(&NAME))]]);
             }
             _ => {

@@ -116,7 +116,7 @@ fn outputs_that_are_not_named_are_left_out() {
 
 #[test]
 fn embeddings_change_in_both_forms() {
-    let asked = read(Operation::Embed, r#"{"model":"m","input":"hi"}"#).unwrap();
+    let asked = read(Operation::Embed, r#"{"model":"m","input":["a","b","c"]}"#).unwrap();
     let bytes: Vec<u8> = [0.5_f32, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
     let body = json!({"object": "list", "data": [
         {"embedding": [0.5, -2.0]}, {"embedding": STANDARD.encode(&bytes)}, {"embedding": URL_SAFE_NO_PAD.encode(&bytes)},

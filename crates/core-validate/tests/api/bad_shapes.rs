@@ -201,11 +201,14 @@ fn data_of_another_length_than_its_shape_is_refused() {
 fn base64_of_other_kinds_is_refused() {
     // An image's header of 24 bytes: no padding.
     let start = "iVBORw0KGgoAAAANSUhEUgAAAEAAAAAg";
-    for end in ["", "++//", "--__", "+w==", "-w==", "+w", "aGk=", "aGk"] {
+    for end in ["", "++//", "+w==", "+w", "aGk=", "aGk"] {
         assert!(image(&format!("data:image/png;base64,{start}{end}")).is_ok(), "{end}");
     }
     for end in [
         "++__",
+        // Who skips these letters sees another image.
+        "--__",
+        "-w==",
         "+_aa",
         "+w=",
         "+w===",

@@ -478,12 +478,41 @@ fn answers_of_another_shape_are_broken_not_unscreened() {
     assert!(!String::from_utf8_lossy(&parts.to_body().bytes).contains("srv"));
     let mut slots = Vec::new();
     let two = r#"{"message":{"content":"a"}},{"message":{"content":"b"}}"#;
-    whole(two).unwrap().map_texts(|slot, _| slots.push(slot));
+    assert!(whole(two).is_err(), "one was asked for");
+    let asked_two =
+        read(Operation::Chat, r#"{"model":"m","n":2,"messages":[{"role":"user","content":"hi"}]}"#).unwrap();
+    let whole_two = |choices: &str| {
+        let body = Bytes::from(format!(r#"{{"choices":[{choices}]}}"#));
+        Validator::default().parse_answer(&asked_two, &Head::default(), &body)
+    };
+    whole_two(two).unwrap().map_texts(|slot, _| slots.push(slot));
     assert_eq!(slots, [Slot::Content(0), Slot::Content(1)], "a missing index is the position");
     let strange = whole(r#"{"message":{"content":"fine"},"logprobs":{"content":[{"token":"secret","logprob":-1}]}}"#);
     assert!(!String::from_utf8_lossy(&strange.unwrap().to_body().bytes).contains("secret"));
     let good = whole(r#"{"message":{"content":"fine"},"logprobs":{"content":[{"token":"fine","logprob":-1}]}}"#);
     assert!(String::from_utf8_lossy(&good.unwrap().to_body().bytes).contains(r#""token":"fine""#));
+    let mut swapped = Vec::new();
+    let other_order = r#"{"index":1,"message":{"content":"b"}},{"index":0,"message":{"content":"a"}}"#;
+    whole_two(other_order).unwrap().map_texts(|slot, text| swapped.push((slot, text.clone())));
+    assert_eq!(swapped, [(Slot::Content(0), "a".to_owned()), (Slot::Content(1), "b".to_owned())]);
+    for broken in [
+        r#"{"index":0,"message":{"content":"a"}},{"index":0,"message":{"content":"b"}}"#,
+        r#"{"index":1,"message":{"content":"a"}}"#,
+        r#"{"index":0}"#,
+    ] {
+        assert!(whole_two(broken).is_err(), "{broken}");
+    }
+    let open = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":""}]}"#;
+    assert_eq!(Validator::default().parse_chunk(&Bytes::from(open)).unwrap().finished(), [0_u32; 0]);
+    for no_piece in [
+        r#"{"object":"error","message":"x"}"#,
+        r#"{"detail":"x"}"#,
+        r#"{"choices":[{"index":-1,"delta":{}}]}"#,
+        r#"{"choices":[{"index":1099511627776,"delta":{}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":-1}]}}]}"#,
+    ] {
+        assert!(Validator::default().parse_chunk(&Bytes::from(no_piece)).is_err(), "{no_piece}");
+    }
     let twice = r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"delta":{"content":"b"}}]}"#;
     assert!(Validator::default().parse_chunk(&Bytes::from(twice)).is_err());
 }
