@@ -39,28 +39,37 @@ pub enum BackendError {
     /// The answer broke off half way.
     #[error("the answer of the model server broke off")]
     BrokeOff,
+    /// The settings name a server on the link, at a cloud's metadata, or everywhere.
+    #[error("no model server may be at that address")]
+    Address,
     /// The settings name no usable server.
     #[error("the settings of the model server are not usable")]
     Settings,
 }
 
 impl BackendError {
-    /// Whether another server may be asked: nothing was computed yet. A server that merely took too
-    /// long is not asked twice, for it may still be computing.
+    /// Whether another server may be asked: this one did not take the request, or broke off before the first byte of its
+    /// answer, so that at most one more computes it. A server that merely took too long is not asked twice, for it may
+    /// still be computing; nor is another one when a server says that it failed at it.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable | Self::Dropped | Self::Overloaded { .. } | Self::Failed { status: 502 | 503 })
+        match self {
+            Self::Unreachable | Self::Address | Self::Dropped | Self::Overloaded { .. } => true,
+            Self::Failed { status } => matches!(status, 300..=499 | 502 | 503),
+            _ => false,
+        }
     }
 
     /// Whether no byte of the request has left, so that nothing was computed.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Unreachable | Self::Settings)
+        matches!(self, Self::Unreachable | Self::Address | Self::Settings)
     }
 
     /// By the status of an answer that is no success.
     pub(crate) fn from_status(status: u16, retry_after: Option<Duration>) -> Self {
         match status {
             429 => Self::Overloaded { retry_after },
-            400 | 404 | 413 | 422 => Self::Refused,
+            503 if retry_after.is_some() => Self::Overloaded { retry_after },
+            400 | 413 | 422 => Self::Refused,
             _ => Self::Failed { status },
         }
     }

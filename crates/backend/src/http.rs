@@ -1,15 +1,17 @@
 //! HTTP towards a model server: one client, bounded in time and size, that follows no redirect.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 use tokio::runtime::{Handle, Id};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::address::{Names, is_allowed};
 use crate::error::BackendError;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -25,6 +27,8 @@ pub struct Timeouts {
     pub answer: Duration,
     /// Between two pieces of a body. Default 30 s.
     pub idle: Duration,
+    /// From the request until the end of its answer, streamed ones too. Default 30 minutes.
+    pub total: Duration,
     /// Most bytes of a whole answer, or of one event of a stream. Default 16 MiB.
     pub max_bytes: usize,
 }
@@ -35,6 +39,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(2),
             answer: Duration::from_secs(120),
             idle: Duration::from_secs(30),
+            total: Duration::from_secs(30 * 60),
             max_bytes: 16 << 20,
         }
     }
@@ -54,11 +59,17 @@ impl Endpoint {
     /// A server at `url`, `http` or `https`, with its own key if it wants one.
     ///
     /// # Errors
-    /// [`BackendError::Settings`] when the address or key is not usable.
+    /// [`BackendError::Address`] where no server may be: on the link, at a cloud's metadata, everywhere. Names that
+    /// come to lead there are [`BackendError::Unreachable`] when they are asked. [`BackendError::Settings`] when
+    /// the address or key is not usable.
     pub fn new(url: &str, key: Option<Zeroizing<String>>, timeouts: Timeouts) -> Result<Self, BackendError> {
         let mut base: Url = url.parse().map_err(|_| BackendError::Settings)?;
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() || base.query().is_some() {
             return Err(BackendError::Settings);
+        }
+        let literal = base.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
+        if literal.is_some_and(|address| !is_allowed(address)) {
+            return Err(BackendError::Address);
         }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -81,6 +92,7 @@ impl Endpoint {
         Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
             .no_proxy()
+            .dns_resolver(Arc::new(Names))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .tcp_nodelay(true)
@@ -138,13 +150,15 @@ impl Endpoint {
     /// [`BackendError`] when there is no successful answer in time, or it is too large.
     pub async fn ask(&self, path: &str, body: Bytes) -> Result<Bytes, BackendError> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
+        let began = Instant::now();
         let response = self.send(Method::POST, path, headers, body).await?;
-        self.read(response).await
+        self.read(response, began).await
     }
 
-    /// Reads the whole body of an answer.
-    pub(crate) async fn read(&self, response: Response) -> Result<Bytes, BackendError> {
-        tokio::time::timeout(self.timeouts.answer, self.collect(response)).await.map_err(|_| BackendError::TimedOut)?
+    /// Reads the whole body of an answer to a request that began then.
+    pub(crate) async fn read(&self, response: Response, began: Instant) -> Result<Bytes, BackendError> {
+        let collected = tokio::time::timeout_at(began + self.timeouts.answer, self.collect(response)).await;
+        collected.map_err(|_| BackendError::TimedOut)?
     }
 
     async fn collect(&self, mut response: Response) -> Result<Bytes, BackendError> {
@@ -173,7 +187,7 @@ pub(crate) fn content_type(response: &Response) -> Option<String> {
 /// TLS by rustls with aws-lc-rs and the certificates of the platform.
 fn tls() -> Result<rustls::ClientConfig, BackendError> {
     use rustls_platform_verifier::BuilderVerifierExt as _;
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_platform_verifier())

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
+mod breaker;
 mod echo;
 mod error;
 mod http;
@@ -16,6 +18,7 @@ use core_validate::{Head, InferenceRequest, ModelName, ModelSpec, TensorSpec};
 use futures_core::Stream;
 use serde::Deserialize;
 
+pub use breaker::{Breaker, Try};
 pub use echo::EchoBackend;
 pub use error::BackendError;
 pub use http::{Endpoint, Timeouts};

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use core_validate::{Head, InferenceRequest, ModelName, Operation};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 
 use crate::error::BackendError;
 use crate::http::{Endpoint, JSON, content_type};
@@ -47,16 +48,18 @@ impl OipBackend {
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
+        let began = Instant::now();
         let response = self.endpoint.send(Method::POST, &path, headers, body.bytes).await?;
         let length = response.headers().get(TENSOR_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let head = Head { content_type: content_type(&response), tensor_header_length: length, ..Head::default() };
-        let body = self.endpoint.read(response).await?;
+        let body = self.endpoint.read(response, began).await?;
         Ok(InferenceResponse::Full(head, body))
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, BackendError> {
+        let began = Instant::now();
         let response = self.endpoint.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
-        self.endpoint.read(response).await
+        self.endpoint.read(response, began).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use core_validate::{Head, InferenceRequest, ModelName, Operation};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
+use tokio::time::Instant;
 
 use crate::error::BackendError;
 use crate::http::{Endpoint, JSON, content_type};
@@ -36,16 +37,17 @@ impl OpenAiBackend {
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
+        let began = Instant::now();
         let response = self.0.send(Method::POST, path, headers, request.to_body().bytes).await?;
-        let answered = content_type(&response);
-        let is = |wanted: &str| answered.as_deref().is_some_and(|kind| kind.starts_with(wanted));
         if request.is_stream() {
-            if !is("text/event-stream") {
+            let kind = content_type(&response).unwrap_or_default();
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            if !kind.eq_ignore_ascii_case("text/event-stream") {
                 return Err(BackendError::Protocol);
             }
-            return Ok(InferenceResponse::Stream(events(self.0.clone(), response)));
+            return Ok(InferenceResponse::Stream(events(self.0.clone(), response, began)));
         }
-        let body = self.0.read(response).await?;
+        let body = self.0.read(response, began).await?;
         Ok(InferenceResponse::Full(Head::default(), body))
     }
 }
@@ -61,8 +63,9 @@ impl ModelBackend for OpenAiBackend {
 
     fn ready<'a>(&'a self, _model: &'a ModelName) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async {
+            let began = Instant::now();
             let response = self.0.send(Method::GET, "models", HeaderMap::new(), bytes::Bytes::new()).await?;
-            self.0.read(response).await.map(drop)
+            self.0.read(response, began).await.map(drop)
         })
     }
 
@@ -72,10 +75,11 @@ impl ModelBackend for OpenAiBackend {
 }
 
 /// The events of a streamed answer, until `[DONE]`.
-fn events(endpoint: Arc<Endpoint>, response: Response) -> ChunkStream {
+fn events(endpoint: Arc<Endpoint>, response: Response, began: Instant) -> ChunkStream {
     let decoder = Decoder::new(endpoint.timeouts.max_bytes);
+    let end = began + endpoint.timeouts.total;
     let state = Some((endpoint, response, decoder));
-    Box::pin(futures_util::stream::unfold(state, |state| async move {
+    Box::pin(futures_util::stream::unfold(state, move |state| async move {
         let (endpoint, mut response, mut decoder) = state?;
         loop {
             match decoder.pop() {
@@ -84,10 +88,11 @@ fn events(endpoint: Arc<Endpoint>, response: Response) -> ChunkStream {
                 Some(Event::Failed) => return Some((Err(BackendError::Protocol), None)),
                 None => {}
             }
-            let pushed = match endpoint.next(&mut response).await {
-                Ok(Some(bytes)) => decoder.push(&bytes),
-                Ok(None) => Err(BackendError::BrokeOff),
-                Err(error) => Err(error),
+            let pushed = match tokio::time::timeout_at(end, endpoint.next(&mut response)).await {
+                Ok(Ok(Some(bytes))) => decoder.push(&bytes),
+                Ok(Ok(None)) => Err(BackendError::BrokeOff),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(BackendError::TimedOut),
             };
             if let Err(error) = pushed {
                 return Some((Err(error), None));

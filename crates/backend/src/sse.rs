@@ -73,14 +73,16 @@ impl Decoder {
     fn end_line(&mut self) {
         let line = self.line.split();
         if line.is_empty() {
+            let is_error = std::mem::take(&mut self.is_error);
             if std::mem::take(&mut self.has_data) {
                 let data = self.data.split().freeze();
-                self.ready.push_back(match data.as_ref() {
-                    _ if self.is_error => Event::Failed,
-                    b"[DONE]" => Event::Done,
-                    _ => Event::Data(data),
-                });
-                self.is_error = false;
+                match data.trim_ascii() {
+                    _ if is_error => self.ready.push_back(Event::Failed),
+                    b"[DONE]" => self.ready.push_back(Event::Done),
+                    // An event that says nothing, to keep the connection open.
+                    b"" => {}
+                    _ => self.ready.push_back(Event::Data(data)),
+                }
             }
             return;
         }
@@ -125,6 +127,13 @@ mod tests {
     #[test]
     fn an_error_event_is_no_data() {
         assert_eq!(events(&[b"event: error\ndata: {}\n\ndata: 1\n\n"]), [Event::Failed, data("1")]);
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_event_and_an_error_without_data_ends_with_its_line() {
+        assert_eq!(events(&[b"data:\n\ndata: \n\ndata: 1\n\n"]), [data("1")]);
+        assert_eq!(events(&[b"event: error\n\ndata: 1\n\n"]), [data("1")]);
+        assert_eq!(events(&[b"data:  [DONE]\n\n"]), [Event::Done]);
     }
 
     #[test]

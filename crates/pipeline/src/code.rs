@@ -81,6 +81,7 @@ codes! {
     MethodNotAllowed 405 "method_not_allowed" "the method is not allowed here"
     Misdirected 421 "misdirected_request" "the request names another host"
     HttpsOnly 403 "https_only" "only HTTPS is served here; a key that was sent without it is not safe any more"
+    HeadTimeout 408 "head_timeout" "the request head did not arrive in time"
     HeadTooLarge 431 "head_too_large" "the request head is too large"
     InvalidApiKey 401 "invalid_api_key" "the API key is missing or not valid"
     NotAllowed 403 "not_allowed" "the API key does not allow this"

@@ -13,9 +13,10 @@ use ratelimit_redis::Standing;
 use crate::code::{Code, Step};
 use crate::commit::Committed;
 use crate::metrics::Metrics;
-use crate::policy::{Entered, InFlight, LONGEST_REST, Model, ServedBy};
+use crate::policy::Model;
 use crate::rejection::Rejection;
 use crate::screening::AnswerScreen;
+use crate::servers::{Entered, LONGEST_REST, ServedBy};
 use crate::ticket::{End, Ticket};
 
 /// A request that a backend has begun to answer.
@@ -50,19 +51,23 @@ impl Committed {
     pub(crate) async fn ask_one(&mut self, metrics: &Metrics) -> Result<(InferenceResponse, Entered), BackendError> {
         let Self { ticket, request, model, .. } = self;
         // What is said when all servers are to be left alone.
-        let mut last = match model.rests() {
+        let mut last = match model.servers().rests() {
             Some(wait) => BackendError::Overloaded { retry_after: Some(wait) },
             None => BackendError::Unreachable,
         };
-        for (server, in_flight) in model.candidates() {
-            match ask(server, in_flight, request, ticket).await {
+        let mut is_second = false;
+        for server in model.servers().candidates() {
+            let Some(entered) = Entered::at(server) else { continue };
+            match ask(server, entered, request, ticket).await {
                 Ok(answered) => return Ok(answered),
                 Err(error) => {
                     failed(ticket, model, server, &error, metrics);
                     last = error;
-                    if !last.is_retryable() {
+                    if !last.is_retryable() || is_second && !last.is_unsent() {
                         break;
                     }
+                    // Those that could not be reached have computed nothing.
+                    is_second |= !last.is_unsent();
                 }
             }
         }
@@ -77,13 +82,14 @@ impl Committed {
     ) -> Vec<Option<T>> {
         let Self { ticket, request, model, .. } = self;
         let (read, request_id) = (&read, ticket.about.request_id.clone());
-        let asked = model.voters().map(|(server, in_flight)| {
+        let asked = model.servers().voters().filter_map(|server| Some((server, Entered::at(server)?)));
+        let asked = asked.map(|(server, mut entered)| {
             let (mut request, request_id) = (request.clone(), request_id.as_str());
             request.set_model(&server.model);
             async move {
-                let _busy = in_flight.enter();
                 #[expect(clippy::disallowed_methods, reason = "this file is the one place that may, behind Committed")]
-                let answered = server.backend.infer(&request, request_id).await;
+                let answered = server.backend().infer(&request, request_id).await;
+                entered.note(&answered);
                 (server, answered.map(|response| read(&request, response)))
             }
         });
@@ -105,28 +111,28 @@ impl Committed {
 
 /// Counts and tells that a server gave no answer, and leaves it alone if it says so.
 fn failed(ticket: &Ticket, model: &Model, server: &ServedBy, error: &BackendError, metrics: &Metrics) {
-    metrics.backend_failed(&server.label, error);
-    tracing::warn!(request_id = ticket.about.request_id, backend = server.label, %error, "no answer");
+    metrics.backend_failed(server.label(), error);
+    tracing::warn!(request_id = ticket.about.request_id, backend = server.label(), %error, "no answer");
     if let BackendError::Overloaded { retry_after: Some(wait) } = error {
-        model.rest(&server.label, *wait);
+        model.servers().rest(server.label(), *wait);
     }
 }
 
 async fn ask(
     server: &ServedBy,
-    in_flight: InFlight,
+    mut entered: Entered,
     request: &mut InferenceRequest,
     ticket: &mut Ticket,
 ) -> Result<(InferenceResponse, Entered), BackendError> {
     request.set_model(&server.model);
-    ticket.used.backend = Some(server.label.clone());
+    ticket.used.backend = Some(server.label().to_owned());
     // From here on the caller may leave at any time, and the cost is owed unless nothing was sent.
     let was_sent = std::mem::replace(&mut ticket.used.is_sent, true);
-    let entered = in_flight.enter();
     let started = Instant::now();
     let request_id = ticket.about.request_id.clone();
     #[expect(clippy::disallowed_methods, reason = "this file is the one place that may, behind Committed")]
-    let asked = ticket.during(server.backend.infer(request, &request_id)).await;
+    let asked = ticket.during(server.backend().infer(request, &request_id)).await;
+    entered.note(&asked);
     match asked {
         Ok(response) => {
             ticket.used.first_byte_ms = u64::try_from(started.elapsed().as_millis()).ok();
@@ -144,7 +150,7 @@ pub(crate) fn refuse(ticket: Ticket, error: BackendError) -> Rejection {
     let rejection = refuse_as(ticket, to_code(&error));
     match error {
         BackendError::Overloaded { retry_after: Some(wait) } => rejection.retry_after_of(wait.min(LONGEST_REST)),
-        BackendError::Overloaded { .. } | BackendError::Unreachable => {
+        BackendError::Overloaded { .. } | BackendError::Unreachable | BackendError::Failed { status: 503 } => {
             rejection.retry_after_of(std::time::Duration::from_secs(1))
         }
         _ => rejection,
@@ -159,9 +165,10 @@ fn refuse_as(ticket: Ticket, code: Code) -> Rejection {
 
 pub(crate) fn to_code(error: &BackendError) -> Code {
     match error {
-        BackendError::Unreachable | BackendError::Overloaded { .. } | BackendError::Failed { status: 503 } => {
-            Code::BackendUnavailable
-        }
+        BackendError::Unreachable
+        | BackendError::Address
+        | BackendError::Overloaded { .. }
+        | BackendError::Failed { status: 503 } => Code::BackendUnavailable,
         BackendError::TimedOut | BackendError::Failed { status: 504 } => Code::BackendTimeout,
         BackendError::Refused => Code::BackendRefused,
         _ => Code::BackendFailed,

@@ -97,6 +97,11 @@ struct Ending {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfBackend {
+    backend: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfListener {
     listener: &'static str,
 }
@@ -135,6 +140,7 @@ pub struct Metrics {
     privacy_spent: Family<OfData, Counter>,
     privacy_left: Family<OfData, Gauge>,
     backend_errors: Family<Failed, Counter>,
+    left_alone: Family<OfBackend, Gauge>,
     audit_failures: Counter,
     keys_ending: Family<Ending, Gauge>,
     key_changes: Counter,
@@ -202,6 +208,9 @@ impl Metrics {
         let help = "Privacy left to data sets when this gateway looked last, in billionths of zCDP";
         registry.register("privacy_left_nano_rho", help, privacy_left.clone());
         registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
+        let left_alone = Family::default();
+        let help = "Whether a backend is left alone because it failed again and again";
+        registry.register("backend_left_alone", help, left_alone.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
         registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
         let heard = "Changes of keys that were heard of, the gateway's own included";
@@ -227,6 +236,7 @@ impl Metrics {
             privacy_spent,
             privacy_left,
             backend_errors,
+            left_alone,
             audit_failures,
             keys_ending,
             key_changes,
@@ -366,6 +376,15 @@ impl Metrics {
     pub(crate) fn privacy_spent(&self, data_set: &str, nano_rho: u64, left: u64) {
         self.privacy_spent.get_or_create(&OfData { data_set: data_set.to_owned() }).inc_by(nano_rho);
         self.privacy_left(data_set, left);
+    }
+
+    /// Which servers of the models are left alone now.
+    pub(crate) fn left_alone(&self, policy: &Policy) {
+        self.left_alone.clear();
+        for server in policy.models.values().flat_map(|model| model.servers().each()).map(|it| &it.server) {
+            let labels = OfBackend { backend: server.label().to_owned() };
+            self.left_alone.get_or_create(&labels).set(i64::from(server.is_left_alone()));
+        }
     }
 
     pub(crate) fn backend_failed(&self, backend: &str, error: &BackendError) {

@@ -1,12 +1,11 @@
 //! What may be changed while the gateway runs: models, limits, screening. Swapped as a whole.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use backend::ModelBackend;
 use core_validate::{ModelName, ModelRules, Operation, Validator};
 use keys::{Principal, Scopes};
 use privacy::Watch;
@@ -20,11 +19,7 @@ use crate::monitoring::Monitoring;
 use crate::plan::{Plan, QuotaRule};
 use crate::release_rule::{Claim, ReleaseRule};
 use crate::screening::Screening;
-
-/// How long a server is left alone at most, whatever it says.
-pub(crate) const LONGEST_REST: Duration = Duration::from_secs(60);
-/// How long a server may take to say whether it is ready, or what its tensors are.
-const PROBE: Duration = Duration::from_secs(5);
+use crate::servers::{ServedBy, Servers};
 
 /// The rules that hold for requests from now on.
 pub struct Policy {
@@ -68,33 +63,8 @@ pub struct Model {
     disclosure: Disclosure,
     release: Option<ReleaseRule>,
     history: History,
-    servers: Vec<Server>,
+    servers: Servers,
     created: u64,
-}
-
-/// A server of a model, and what it calls the model.
-pub struct ServedBy {
-    /// The name in the settings.
-    pub label: String,
-    /// The server.
-    pub backend: Arc<dyn ModelBackend>,
-    /// The server's own name for the model.
-    pub model: ModelName,
-}
-
-struct Server {
-    served_by: ServedBy,
-    in_flight: Arc<AtomicUsize>,
-    /// It said that it is to be left alone until then.
-    rests_until: Mutex<Option<Instant>>,
-}
-
-impl Server {
-    /// How long it is to be left alone, if it is.
-    fn rests(&self, now: Instant) -> Option<Duration> {
-        let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
-    }
 }
 
 /// A model that cannot work.
@@ -130,18 +100,13 @@ impl Model {
         rules: ModelRules,
         servers: Vec<ServedBy>,
     ) -> Result<Self, InvalidPolicy> {
-        if servers.is_empty() {
+        if servers.iter().all(|server| server.is_fallback) {
             return Err(InvalidPolicy::NoBackend);
         }
         if operations.is_empty() {
             return Err(InvalidPolicy::NoOperation);
         }
-        let servers = servers.into_iter().map(|served_by| Server {
-            served_by,
-            in_flight: Arc::default(),
-            rests_until: Mutex::default(),
-        });
-        let servers = servers.collect();
+        let servers = Servers::new(servers);
         let created = crate::about::unix_millis() / 1_000;
         let rules = ArcSwap::from_pointee(rules);
         let (described, price, release, history) = (None, None, None, History::default());
@@ -185,8 +150,8 @@ impl Model {
             return Err(InvalidPolicy::ReleaseOfText);
         }
         match &rule.claim {
-            Claim::Vote(_) if self.servers.len() < 2 => Err(InvalidPolicy::OneVoter),
-            Claim::Vote(vote) if self.servers.len() < vote.quorum().get() => Err(InvalidPolicy::FewVoters),
+            Claim::Vote(_) if self.servers.voters_in_all() < 2 => Err(InvalidPolicy::OneVoter),
+            Claim::Vote(vote) if self.servers.voters_in_all() < vote.quorum().get() => Err(InvalidPolicy::FewVoters),
             _ => Ok(Self { release: Some(rule), ..self }),
         }
     }
@@ -287,45 +252,14 @@ impl Model {
         self.max_output_tokens
     }
 
-    /// Notes that a server wants to be left alone, for a minute at most.
-    pub(crate) fn rest(&self, label: &str, wait: Duration) {
-        for server in self.servers.iter().filter(|server| server.served_by.label == label) {
-            let until = Instant::now() + wait.min(LONGEST_REST);
-            *server.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-        }
-    }
-
-    /// How long all servers are to be left alone, if they are.
-    pub(crate) fn rests(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let rests: Option<Vec<Duration>> = self.servers.iter().map(|server| server.rests(now)).collect();
-        rests?.into_iter().min()
-    }
-
-    /// Two servers to try, the least busy first.
-    pub(crate) fn candidates(&self) -> Vec<(&ServedBy, InFlight)> {
-        let now = Instant::now();
-        let mut servers: Vec<&Server> = self.servers.iter().filter(|server| server.rests(now).is_none()).collect();
-        servers.sort_by_key(|server| server.in_flight.load(Ordering::Relaxed));
-        servers.into_iter().take(2).map(|server| (&server.served_by, InFlight(server.in_flight.clone()))).collect()
-    }
-
-    /// All servers but those that are to be left alone.
-    pub(crate) fn voters(&self) -> impl Iterator<Item = (&ServedBy, InFlight)> {
-        let now = Instant::now();
-        let awake = self.servers.iter().filter(move |server| server.rests(now).is_none());
-        awake.map(|server| (&server.served_by, InFlight(server.in_flight.clone())))
+    /// Who answers for it.
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     /// Asks the servers in turn whether one is ready.
     pub async fn is_ready(&self) -> bool {
-        for server in &self.servers {
-            let asked = server.served_by.backend.ready(&server.served_by.model);
-            if matches!(tokio::time::timeout(PROBE, asked).await, Ok(Ok(()))) {
-                return true;
-            }
-        }
-        false
+        self.servers.is_ready().await
     }
 
     /// The name that its distinct queries are counted under: under two names it is still one model.
@@ -335,36 +269,12 @@ impl Model {
 
     /// The server's name for the model that is asked first.
     pub(crate) fn backend_model(&self) -> Option<&ModelName> {
-        self.servers.first().map(|server| &server.served_by.model)
+        self.servers.name()
     }
 
     /// Asks the servers in turn for the model's tensors.
     pub async fn describe(&self) -> Option<backend::Description> {
-        for server in &self.servers {
-            let asked = server.served_by.backend.describe(&server.served_by.model);
-            if let Ok(Ok(Some(description))) = tokio::time::timeout(PROBE, asked).await {
-                return Some(description);
-            }
-        }
-        None
-    }
-}
-
-/// The counter of requests at one server; counts from [`InFlight::enter`] until the guard is dropped.
-pub(crate) struct InFlight(Arc<AtomicUsize>);
-
-pub(crate) struct Entered(Arc<AtomicUsize>);
-
-impl InFlight {
-    pub(crate) fn enter(self) -> Entered {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Entered(self.0)
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.servers.describe().await
     }
 }
 

@@ -32,6 +32,7 @@ use crate::rejection::Rejection;
 use crate::release::{Means, Releaser};
 use crate::schemas::Schemas;
 use crate::screen_out::Answer;
+use crate::servers;
 
 /// What a pipeline is built from.
 pub struct Parts {
@@ -296,6 +297,13 @@ impl Pipeline {
         }
     }
 
+    /// Asks model servers whether they are ready: those that were left alone because they failed, and those that are
+    /// to be asked now and then. Call it every second or so.
+    pub async fn check_servers(&self) {
+        let policy = self.policy.load_full();
+        servers::check(policy.models.values().flat_map(|model| model.servers().each())).await;
+    }
+
     /// The rules that hold now.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()
@@ -324,6 +332,7 @@ impl Pipeline {
     pub fn metrics(&self) -> &Metrics {
         self.metrics.key_hashes(self.verifier.hashes());
         self.metrics.watched(&self.policy.load());
+        self.metrics.left_alone(&self.policy.load());
         &self.metrics
     }
 

@@ -24,7 +24,7 @@ use crate::stream::Screening;
 use crate::ticket::{End, Ticket};
 
 /// Answers above this size are screened off the event loop.
-const LARGE: usize = 64 << 10;
+pub(crate) const LARGE: usize = 64 << 10;
 /// The same for answers whose numbers are looked at or made less exact.
 const LARGE_NUMBERS: usize = 1 << 10;
 /// The same for answers to so many bytes of tensors: they are looked at, too.
@@ -79,6 +79,7 @@ impl Answering {
                     name: model.name().clone(),
                     wants_usage,
                     choices: asked.choices(),
+                    cores: cores.clone(),
                 };
                 AnswerBody::Stream(stream.wrap(ticket, events, in_flight))
             }

@@ -213,6 +213,14 @@ impl Cleaner {
         }
     }
 
+    /// Whether the text is longer than what is handed out.
+    pub(crate) fn is_cut(&self) -> bool {
+        match self {
+            Self::Text(stream) => stream.is_cut(),
+            Self::Json(_) => false,
+        }
+    }
+
     pub(crate) fn findings(&self) -> &[Finding] {
         match self {
             Self::Text(stream) => stream.findings(),

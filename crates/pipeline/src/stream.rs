@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use audit::{Digester, Ended};
 use backend::{BackendError, ChunkStream};
@@ -13,15 +15,18 @@ use bytes::Bytes;
 use core_validate::{AnswerChunk, ModelName, Operation, Slot, Validator};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use crate::code::Code;
 use crate::infer::to_code;
 use crate::look::note_answer;
-use crate::policy::Entered;
-use crate::screen_out::{answer_id, place};
+use crate::screen_out::{LARGE, answer_id, place};
 use crate::screening::{AnswerScreen, Cleaner};
+use crate::servers::Entered;
 use crate::ticket::{End, Ticket};
 
+/// How long a server may take to tell what it spent, once all is said.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 /// Texts that may be open at once in one stream.
 const SLOTS: usize = 256;
 
@@ -35,6 +40,8 @@ pub(crate) struct Screening {
     pub(crate) name: ModelName,
     pub(crate) wants_usage: bool,
     pub(crate) choices: u32,
+    /// For work on large events.
+    pub(crate) cores: Arc<Semaphore>,
 }
 
 impl Screening {
@@ -57,11 +64,17 @@ impl Screening {
             seen: 0,
             events: Some((events, in_flight)),
         };
-        Box::pin(futures_util::stream::unfold(state, |mut state| async move {
-            let bytes = state.next().await?;
-            Some((bytes, state))
-        }))
+        Box::pin(futures_util::stream::unfold(state, Screened::next))
     }
+}
+
+/// What was heard of the server.
+enum Heard {
+    Event(Bytes),
+    Error(BackendError),
+    End,
+    /// The gateway stops.
+    Cut,
 }
 
 struct Screened {
@@ -79,29 +92,54 @@ struct Screened {
 }
 
 impl Screened {
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 self.count(&bytes);
-                return Some(bytes);
+                return Some((bytes, self));
             }
-            let (events, _) = self.events.as_mut()?;
-            let event = match &mut self.ticket {
-                Some(ticket) => ticket.cut().before(ticket.during(events.next())).await,
-                None => Some(events.next().await),
-            };
-            let Some(event) = event else {
-                self.break_off(Code::ShuttingDown);
-                continue;
-            };
-            match event {
-                Some(Ok(event)) => self.take(&event),
-                Some(Err(BackendError::BrokeOff)) if self.is_complete() => self.finish(),
-                Some(Err(error)) => self.fail(&error),
-                None if self.last.is_none() => self.fail(&BackendError::Protocol),
-                None => self.finish(),
+            let is_complete = self.is_complete();
+            match self.event(is_complete).await? {
+                Heard::Event(event) if event.len() > LARGE => self = self.take_elsewhere(event).await?,
+                Heard::Event(event) => self.take(&event),
+                // All was said, whatever came of the server then.
+                _ if is_complete => self.finish(),
+                Heard::Error(error) => self.fail(&error),
+                // Nothing was finished, so that this is no end.
+                Heard::End if self.closed.is_empty() => self.fail(&BackendError::BrokeOff),
+                Heard::End => self.finish(),
+                Heard::Cut => self.break_off(Code::ShuttingDown),
             }
         }
+    }
+
+    /// What comes next of the server; none once nothing is heard of it any more.
+    async fn event(&mut self, is_complete: bool) -> Option<Heard> {
+        let (events, _) = self.events.as_mut()?;
+        // What was spent may still be told, but not for ever.
+        let patience = if is_complete { AFTERWARDS } else { Duration::MAX };
+        let heard = tokio::time::timeout(patience, events.next());
+        let heard = match &mut self.ticket {
+            Some(ticket) => ticket.cut().before(ticket.during(heard)).await,
+            None => Some(heard.await),
+        };
+        Some(match heard {
+            None => Heard::Cut,
+            Some(Ok(Some(Ok(event)))) => Heard::Event(event),
+            Some(Ok(Some(Err(error)))) => Heard::Error(error),
+            Some(Ok(None) | Err(_)) => Heard::End,
+        })
+    }
+
+    /// The same as [`Self::take`], off the event loop.
+    async fn take_elsewhere(mut self, event: Bytes) -> Option<Self> {
+        let core = self.screening.cores.clone().acquire_owned().await;
+        let taken = tokio::task::spawn_blocking(move || {
+            self.take(&event);
+            drop(core);
+            self
+        });
+        taken.await.ok()
     }
 
     fn count(&mut self, bytes: &Bytes) {
@@ -122,6 +160,7 @@ impl Screened {
     fn take(&mut self, event: &Bytes) {
         let mut chunk = match self.screening.validator.parse_chunk(event) {
             Ok(chunk) => chunk,
+            Err(_) if self.is_complete() => return self.finish(),
             Err(_) => return self.fail(&BackendError::Protocol),
         };
         if chunk.choices().iter().any(|choice| *choice >= self.screening.choices) || self.slots.len() > SLOTS {
@@ -160,9 +199,25 @@ impl Screened {
         if !chunk.is_usage_only() {
             self.send(&chunk);
         }
-        if self.is_complete() && self.closed.iter().all(|(_, filtered)| *filtered) {
+        let is_cut = self.end_cut(&chunk);
+        if self.is_complete() && (is_cut || self.closed.iter().all(|(_, filtered)| *filtered)) {
             self.finish();
         }
+    }
+
+    /// Ends the choices that have said as much as may be handed out; whether there were some. The server need not go on
+    /// then.
+    fn end_cut(&mut self, chunk: &AnswerChunk) -> bool {
+        let is_open = |choice: u32| !self.closed.iter().any(|(closed, _)| *closed == choice);
+        let cut = self.slots.iter().filter(|(_, cleaner)| cleaner.is_cut()).map(|(slot, _)| slot.choice());
+        let mut cut: Vec<u32> = cut.filter(|choice| is_open(*choice)).collect();
+        cut.dedup();
+        for choice in &cut {
+            if self.end_choice(*choice, chunk) {
+                self.send(&chunk.with_cut(*choice));
+            }
+        }
+        !cut.is_empty()
     }
 
     /// Puts every text of the event through its slot; gives the choices that must stop.

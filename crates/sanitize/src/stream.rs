@@ -10,6 +10,9 @@ use crate::placeholders::{Placeholders, Restorer};
 use crate::redactor::Redactor;
 use crate::sanitizer::Policy;
 
+/// Bytes that are judged at once.
+const PIECE: usize = 64 << 10;
+
 /// Cleans a text that comes in chunks, for one stream. Made by
 /// [`Sanitizer::stream`](crate::Sanitizer::stream).
 ///
@@ -56,20 +59,30 @@ impl StreamSanitizer {
         if self.is_finished {
             return self.redactor.take();
         }
-        let Redactor { buffer, report, .. } = &mut self.redactor;
-        match &mut self.eraser {
-            Some(eraser) => eraser.push(chunk, buffer, &mut |finding| {
-                report.file(finding, Action::Redact, Mode::Enforce);
-            }),
-            None => buffer.push_str(chunk, self.seen),
+        let mut rest = chunk;
+        // In pieces, so that no more is read of a long text than there is room for.
+        while !rest.is_empty() && !self.redactor.is_cut() {
+            let (piece, later) = rest.split_at(rest.floor_char_boundary(PIECE.min(rest.len())));
+            self.push_piece(piece);
+            rest = later;
         }
-        self.seen += chunk.len();
-        self.redactor.advance(&self.policy, false);
         let clean = self.redactor.take()?;
         Ok(match &mut self.restorer {
             Some(restorer) => restorer.push(&clean),
             None => clean,
         })
+    }
+
+    fn push_piece(&mut self, piece: &str) {
+        let Redactor { buffer, report, .. } = &mut self.redactor;
+        match &mut self.eraser {
+            Some(eraser) => eraser.push(piece, buffer, &mut |finding| {
+                report.file(finding, Action::Redact, Mode::Enforce);
+            }),
+            None => buffer.push_str(piece, self.seen),
+        }
+        self.seen += piece.len();
+        self.redactor.advance(&self.policy, false);
     }
 
     /// Ends the text and gives what was held back.

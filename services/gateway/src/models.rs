@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backend::{EchoBackend, Endpoint, ModelBackend, OipBackend, OpenAiBackend, Timeouts};
+use backend::{BackendError, EchoBackend, Endpoint, ModelBackend, OipBackend, OpenAiBackend, Timeouts};
 use core_validate::{
     Dtype, Extensions, Limits, ModelName, ModelRules, ModelSpec, NotExtensions, Operation, TensorSpec,
 };
-use pipeline::{InvalidPolicy, Model, Price, ServedBy};
+use pipeline::{InvalidPolicy, Model, Price, ServedBy, Server};
 use zeroize::Zeroizing;
 
 use crate::config::{
-    BackendKind, BackendSettings, InvalidSettings, ModelSettings, OperationSetting, PriceSettings, Settings,
-    TensorSettings, TensorsFrom, nearest,
+    BackendKind, BackendSettings, FallbackSettings, InvalidSettings, ModelSettings, OperationSetting, PriceSettings,
+    Settings, TensorSettings, TensorsFrom, nearest,
 };
 use crate::disclosure::disclosure;
 use crate::release::{DataSets, data_sets, release};
@@ -25,7 +25,9 @@ use crate::release::{DataSets, data_sets, release};
 pub(crate) fn models(settings: &Settings) -> Result<BTreeMap<ModelName, Arc<Model>>, InvalidSettings> {
     let mut backends = BTreeMap::new();
     for (name, backend) in &settings.backends {
-        backends.insert(name.as_str(), server(&format!("backends.{name}"), backend)?);
+        let check_every = (backend.check_seconds > 0).then(|| Duration::from_secs(backend.check_seconds));
+        let spoken = server(&format!("backends.{name}"), backend)?;
+        backends.insert(name.as_str(), Server::new(name.clone(), spoken, check_every));
     }
     let data_sets = data_sets(settings)?;
     let mut models = BTreeMap::new();
@@ -45,6 +47,7 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
         ("connect_seconds", settings.connect_seconds),
         ("answer_seconds", settings.answer_seconds),
         ("idle_seconds", settings.idle_seconds),
+        ("total_seconds", settings.total_seconds),
         ("max_answer_bytes", settings.max_answer_bytes as u64),
     ] {
         if seconds == 0 {
@@ -55,6 +58,7 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
     timeouts.connect = Duration::from_secs(settings.connect_seconds);
     timeouts.answer = Duration::from_secs(settings.answer_seconds);
     timeouts.idle = Duration::from_secs(settings.idle_seconds);
+    timeouts.total = Duration::from_secs(settings.total_seconds);
     timeouts.max_bytes = settings.max_answer_bytes;
     let key = settings.api_key.or_file(&format!("{at}.api_key"), &settings.api_key_file)?;
     let endpoint = endpoint(at, &settings.url, key, timeouts)?;
@@ -77,41 +81,28 @@ pub(crate) fn endpoint(
     if key.as_ref().is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
         return Err(InvalidSettings::new(format!("{at}.api_key"), "expected visible ASCII characters"));
     }
-    Endpoint::new(url, key, timeouts)
-        .map_err(|_| InvalidSettings::new(format!("{at}.url"), "expected an http or https address"))
+    let wrong = |problem: &str| InvalidSettings::new(format!("{at}.url"), problem);
+    Endpoint::new(url, key, timeouts).map_err(|error| match error {
+        BackendError::Address => wrong("no model server is on the link, at a cloud's metadata, or everywhere"),
+        _ => wrong("expected an http or https address"),
+    })
 }
 
 fn model(
     all: &Settings,
     name: &str,
     settings: &ModelSettings,
-    backends: &BTreeMap<&str, Arc<dyn ModelBackend>>,
+    backends: &BTreeMap<&str, Arc<Server>>,
     data_sets: &DataSets,
 ) -> Result<Model, InvalidSettings> {
     let at = format!("models.{name}");
-    let parse = |at: String, text: &str| -> Result<ModelName, InvalidSettings> {
-        text.parse().map_err(|error: core_validate::NotAModelName| InvalidSettings::new(at, error.to_string()))
-    };
-    let alias = parse(at.clone(), name)?;
+    let alias = name.parse::<ModelName>().map_err(|error| InvalidSettings::new(at.clone(), error.to_string()))?;
     if settings.max_output_tokens == 0 {
         return Err(InvalidSettings::new(format!("{at}.max_output_tokens"), "expected a number of 1 or more"));
     }
     if name.contains('/') && settings.operations.contains(&OperationSetting::Infer) {
         return Err(InvalidSettings::new(at, "a model that infers stands in paths and has no / in its name"));
     }
-    let theirs = if settings.backend_model.is_empty() { name } else { &settings.backend_model };
-    let theirs = parse(format!("{at}.backend_model"), theirs)?;
-    let servers: Result<Vec<ServedBy>, InvalidSettings> = settings
-        .backends
-        .iter()
-        .map(|label| match backends.get(label.as_str()) {
-            Some(backend) => Ok(ServedBy { label: label.clone(), backend: backend.clone(), model: theirs.clone() }),
-            None => {
-                let near = nearest(label, backends.keys().copied());
-                Err(InvalidSettings::new(format!("{at}.backends"), format!("there is no backend {label}{near}")))
-            }
-        })
-        .collect();
     let operations = settings.operations.iter().map(|operation| match operation {
         OperationSetting::Chat => Operation::Chat,
         OperationSetting::Complete => Operation::Complete,
@@ -120,8 +111,14 @@ fn model(
         OperationSetting::Infer => Operation::Infer,
     });
     let rules = rules(all, &at, settings)?;
-    let mut model = Model::new(alias, operations.collect(), settings.max_output_tokens, rules, servers?)
-        .map_err(|error| InvalidSettings::new(at, error.to_string()))?;
+    let mut model = Model::new(
+        alias,
+        operations.collect(),
+        settings.max_output_tokens,
+        rules,
+        served_by(&at, name, settings, backends)?,
+    )
+    .map_err(|error| InvalidSettings::new(at, error.to_string()))?;
     model = model.disclosing(disclosure(&all.disclosure, name, settings)?);
     if let Some(rule) = release(all, data_sets, name, settings)? {
         let wrong = |error: InvalidPolicy| InvalidSettings::new(format!("models.{name}.release"), error.to_string());
@@ -134,6 +131,34 @@ fn model(
         Some(PriceSettings { input, output }) => model.priced(Price { input: *input, output: *output }),
         None => model,
     })
+}
+
+/// The servers of a model, in the order they are named, then those that stand in for them.
+fn served_by(
+    at: &str,
+    name: &str,
+    settings: &ModelSettings,
+    backends: &BTreeMap<&str, Arc<Server>>,
+) -> Result<Vec<ServedBy>, InvalidSettings> {
+    let own = FallbackSettings { backends: settings.backends.clone(), backend_model: settings.backend_model.clone() };
+    let mut servers = Vec::new();
+    for (place, group) in std::iter::once(&own).chain(&settings.fallbacks).enumerate() {
+        let at = if place == 0 { at.to_owned() } else { format!("{at}.fallbacks[{}]", place - 1) };
+        let theirs = if group.backend_model.is_empty() { name } else { &group.backend_model };
+        let model = theirs.parse::<ModelName>();
+        let model = model.map_err(|error| InvalidSettings::new(format!("{at}.backend_model"), error.to_string()))?;
+        for label in &group.backends {
+            let Some(server) = backends.get(label.as_str()) else {
+                let near = nearest(label, backends.keys().copied());
+                return Err(InvalidSettings::new(
+                    format!("{at}.backends"),
+                    format!("there is no backend {label}{near}"),
+                ));
+            };
+            servers.push(ServedBy { server: server.clone(), model: model.clone(), is_fallback: place > 0 });
+        }
+    }
+    Ok(servers)
 }
 
 /// Settings that mean nothing, contradict each other, or undo what is checked.
@@ -220,6 +245,7 @@ fn extensions(all: &Settings, at: &str, settings: &ModelSettings) -> Result<Vec<
         };
         return names.iter().map(parse).collect();
     }
+    // What stands in for them takes no more than they do.
     let kinds = settings.backends.iter().filter_map(|label| Some(all.backends.get(label)?.kind));
     Ok(kinds
         .flat_map(|kind| match kind {
@@ -237,7 +263,8 @@ fn extensions(all: &Settings, at: &str, settings: &ModelSettings) -> Result<Vec<
 
 /// Whether every backend of a model speaks what its operations need.
 fn speaks(settings: &Settings, name: &str, model: &ModelSettings) -> Result<(), InvalidSettings> {
-    for (label, backend) in model.backends.iter().filter_map(|label| Some((label, settings.backends.get(label)?))) {
+    let labels = model.backends.iter().chain(model.fallbacks.iter().flat_map(|group| &group.backends));
+    for (label, backend) in labels.filter_map(|label| Some((label, settings.backends.get(label)?))) {
         let wants_tensors = |operation: &OperationSetting| *operation == OperationSetting::Infer;
         let problem = match backend.kind {
             BackendKind::Echo => continue,

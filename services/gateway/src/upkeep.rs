@@ -15,6 +15,7 @@ use crate::tls::Tls;
 
 const NOTE_EVERY: Duration = Duration::from_secs(30);
 const LEARN_EVERY: Duration = Duration::from_secs(30);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 const DAY: u64 = 24 * 60 * 60 * 1_000;
@@ -23,7 +24,7 @@ const HORIZONS: [(u64, &str); 3] = [(1, "1d"), (7, "7d"), (30, "30d")];
 const WARN_DAYS: u64 = 7;
 
 /// Tasks that end when this is dropped.
-pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 6]);
+pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 7]);
 
 impl Upkeep {
     pub(crate) fn start(
@@ -47,6 +48,7 @@ impl Upkeep {
             tokio::spawn(tls.follow(pipeline.metrics().clone())),
             tokio::spawn(note_used(verifier)),
             tokio::spawn(learn(pipeline.clone())),
+            tokio::spawn(check(pipeline.clone())),
             tokio::spawn(tell(monitors)),
             tokio::spawn(warn_of_ends(issuer, pipeline)),
         ])
@@ -88,6 +90,16 @@ async fn learn(pipeline: Arc<Pipeline>) {
         ticks.tick().await;
         let policy = pipeline.policy();
         futures_util::future::join_all(policy.models.values().map(|model| model.learn())).await;
+    }
+}
+
+/// Servers that failed are asked whether they are back, so that no caller has to find out.
+async fn check(pipeline: Arc<Pipeline>) {
+    let mut ticks = tokio::time::interval(CHECK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        pipeline.check_servers().await;
     }
 }
 

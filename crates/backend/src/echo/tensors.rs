@@ -90,9 +90,10 @@ fn flatten(value: &Value) -> Vec<f32> {
 
 /// Softmax of the weighted sums.
 fn probabilities(row: &[f32]) -> [f32; 3] {
-    let sums = WEIGHTS.map(|weights| weights.iter().zip(row).map(|(w, x)| w * x).sum::<f32>());
-    let largest = sums.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    // In 64 bits, so that no sum of finite numbers overflows.
+    let sums = WEIGHTS.map(|weights| weights.iter().zip(row).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>());
+    let largest = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let powers = sums.map(|sum| (sum - largest).exp());
-    let total: f32 = powers.iter().sum();
-    powers.map(|power| power / total)
+    let total: f64 = powers.iter().sum();
+    powers.map(|power| (power / total) as f32)
 }

@@ -30,6 +30,7 @@ use serde_path_to_error::Segment;
 use crate::admin::answers::{Records, Reloaded, Status};
 use crate::edge::body::Body;
 use crate::edge::head;
+use crate::edge::one_by_one::Turn;
 use crate::http::render::{self, Shape};
 use crate::monitors::Monitors;
 use crate::trail::Trail;
@@ -88,18 +89,25 @@ struct Asked<'a> {
     principal: Principal,
 }
 
-/// Answers every request of the operators' listener. A panic becomes a generic 500.
+/// Answers every request of the operators' listener. What was begun is ended and recorded, also when its caller leaves.
 pub(crate) async fn handle(request: HttpRequest, payload: Payload, admin: Data<Admin>) -> HttpResponse {
+    let handled = actix_web::rt::spawn(handle_to_the_end(request, payload, admin)).await;
+    handled.unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
+}
+
+/// A panic becomes a generic 500.
+async fn handle_to_the_end(request: HttpRequest, payload: Payload, admin: Data<Admin>) -> HttpResponse {
     let request_id = crate::request_id::new();
     let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip().to_canonical());
     let about = About::new(request_id, peer, None);
-    let body = Body::new(payload, head::has_body(request.headers()));
+    let body = Body::new(payload, head::has_body(request.headers()), Turn::of(&request));
     let answered = AssertUnwindSafe(answer(&request, &body, &admin, about.clone())).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| Err(admin.pipeline.refuse(about, Step::Accept, Code::Internal)));
-    answered.unwrap_or_else(|rejection| {
+    let response = answered.unwrap_or_else(|rejection| {
         let allowed = routes::allowed(request.uri().path());
         render::rejection(Shape::Problem, &rejection, &allowed, body, false)
-    })
+    });
+    Turn::of(&request).over_with(response)
 }
 
 async fn answer(

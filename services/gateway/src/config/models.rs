@@ -27,6 +27,10 @@ pub struct BackendSettings {
     pub answer_seconds: u64,
     #[serde(default = "half_a_minute")]
     pub idle_seconds: u64,
+    #[serde(default = "half_an_hour")]
+    pub total_seconds: u64,
+    #[serde(default)]
+    pub check_seconds: u64,
     #[serde(default = "sixteen_mebibytes")]
     pub max_answer_bytes: usize,
 }
@@ -43,6 +47,10 @@ fn two_minutes() -> u64 {
     120
 }
 
+fn half_an_hour() -> u64 {
+    1_800
+}
+
 fn sixteen_mebibytes() -> usize {
     16 << 20
 }
@@ -55,6 +63,8 @@ pub struct ModelSettings {
     pub backends: Vec<String>,
     #[serde(default)]
     pub backend_model: String,
+    #[serde(default)]
+    pub fallbacks: Vec<FallbackSettings>,
     pub operations: Vec<OperationSetting>,
     #[serde(default = "four_thousand")]
     pub max_output_tokens: u32,
@@ -84,6 +94,16 @@ pub struct ModelSettings {
     pub disclosure: Option<ModelDisclosureSettings>,
     #[serde(default)]
     pub release: Option<ReleaseSettings>,
+}
+
+/// One element of `fallbacks`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct FallbackSettings {
+    pub backends: Vec<String>,
+    #[serde(default)]
+    pub backend_model: String,
 }
 
 /// `price` of a model

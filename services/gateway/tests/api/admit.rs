@@ -111,8 +111,9 @@ async fn another_server_is_asked_once_before_the_first_byte() {
     let key = app.key().await;
     assert_eq!(app.chat(&key, "m", "hi").await.status(), 200);
     assert_eq!((first.asked().len(), second.asked().len()), (1, 1));
-    first.always(Say::status(500, "broken"));
+    second.always(Say::status(500, "broken"));
     assert_eq!(app.chat(&key, "m", "hi").await.status(), 502, "a server that failed may have computed");
+    assert_eq!((first.asked().len(), second.asked().len()), (1, 2), "the one that did not fail is rather asked");
 }
 
 #[tokio::test]

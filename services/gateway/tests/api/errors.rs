@@ -17,7 +17,7 @@ async fn failures_of_a_backend_are_classes() {
         (answer_with(500), 502, "backend_failed"),
         (answer_with(401), 502, "backend_failed"),
         (answer_with(400), 400, "backend_refused"),
-        (answer_with(404), 400, "backend_refused"),
+        (answer_with(404), 502, "backend_failed"),
         (answer_with(429), 503, "backend_unavailable"),
         (answer_with(503), 503, "backend_unavailable"),
         (answer_with(504), 504, "backend_timeout"),

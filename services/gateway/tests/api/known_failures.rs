@@ -69,7 +69,7 @@ async fn what_a_server_says_of_itself_reaches_no_caller() {
         r#"{"object":"error","message":"cannot identify image file <_io.BytesIO object at 0x7f6ec0d3a1b0>","code":400}"#,
         "Traceback (most recent call last):\n  File \"/opt/tritonserver/model.py\", line 1, in execute\nweights",
     ] {
-        for (status, expected) in [(400, 400), (404, 400), (413, 400), (422, 400), (500, 502), (418, 502), (200, 502)] {
+        for (status, expected) in [(400, 400), (404, 502), (413, 400), (422, 400), (500, 502), (418, 502), (200, 502)] {
             server.always(Say::status(status, said));
             for (path, body) in [(INFER, TENSOR.to_owned()), ("/v1/chat/completions", chat("fake", "hi").to_string())] {
                 let response = app.post(path, &key).body(body).send().await.unwrap();
