@@ -64,6 +64,12 @@ bench-line *arguments:
     cargo build --release --locked --package bench-line
     "${CARGO_TARGET_DIR:-target}/release/bench-line" {{arguments}}
 
+# the edge while certificates are exchanged and thousands of callers are slow; two minutes
+bench-edge *part:
+    cargo build --release --locked
+    cargo build --release --locked --package bench-edge
+    "${CARGO_TARGET_DIR:-target}/release/bench-edge" {{part}}
+
 # what a check of an API key costs, under garbage and storms too, and how soon a revocation holds; three minutes
 bench-keys:
     cargo run --release --locked --package bench-keys

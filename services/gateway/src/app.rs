@@ -151,9 +151,9 @@ impl Gateway {
             is_behind_proxy: server.danger_plaintext_behind_proxy,
         });
         let failed = |address| move |source| StartError::Bind { address, source };
-        let gate = Gate::for_callers(server, tls.callers(), pipeline.metrics().clone());
+        let gate = Gate::for_callers(server, tls.callers(), &pipeline);
         let callers = callers(&settings, shared, listener, gate).map_err(failed(address))?;
-        let gate = Gate::for_operators(server, tls.operators(), pipeline.metrics().clone());
+        let gate = Gate::for_operators(server, tls.operators(), &pipeline);
         let operators = operators(&settings, Data::new(admin), admin_listener, gate).map_err(failed(admin_address))?;
         let trap = trap.map(|(listener, _)| {
             let trap = Trap { issuer: issuer.clone(), peppers: stored.peppers.clone(), pipeline: pipeline.clone() };

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 pub use disclosure::{DisclosureSettings, ModelDisclosureSettings, MonitorSettings};
-pub use models::{BackendSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
+pub use models::{BackendSettings, FallbackSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
 pub use release::{AggregatesSettings, DataSetSettings, ReleaseSettings, VoteSettings};
 pub use screening::{
     CanarySettings, ExceptionSettings, InputSettings, JudgeSettings, OutputSettings, ScreeningSettings,

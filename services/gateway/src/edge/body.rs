@@ -13,6 +13,7 @@ use futures_util::{Stream, StreamExt as _};
 use pipeline::{BodyError, Code, Unread};
 
 use crate::edge::head::content_length;
+use crate::edge::one_by_one::Turn;
 
 /// The body of a request, which outlives whoever refuses to read it.
 ///
@@ -24,11 +25,12 @@ pub(crate) struct Body(Rc<Inner>);
 struct Inner {
     payload: RefCell<Payload>,
     has_ended: Cell<bool>,
+    turn: Turn,
 }
 
 impl Body {
-    pub(crate) fn new(payload: Payload, has_body: bool) -> Self {
-        Self(Rc::new(Inner { payload: RefCell::new(payload), has_ended: Cell::new(!has_body) }))
+    pub(crate) fn new(payload: Payload, has_body: bool, turn: Turn) -> Self {
+        Self(Rc::new(Inner { payload: RefCell::new(payload), has_ended: Cell::new(!has_body), turn }))
     }
 
     /// For the line, to be read once its caller is known.
@@ -78,6 +80,9 @@ impl Stream for Pieces {
         let Ok(mut payload) = inner.payload.try_borrow_mut() else {
             return Poll::Ready(Some(Err(BodyError::Incomplete)));
         };
+        if inner.turn.is_broken(context) {
+            return Poll::Ready(Some(Err(BodyError::Incomplete)));
+        }
         let polled = payload.poll_next_unpin(context);
         if matches!(polled, Poll::Ready(None)) {
             inner.has_ended.set(true);

@@ -8,13 +8,14 @@ use ipnet::IpNet;
 use pipeline::Code;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const MAX_HOPS: usize = 16;
 
 /// The caller's address. `X-Forwarded-For` counts only from a trusted peer, and is read from the
 /// right: the first address that is not itself a trusted proxy is the caller.
 ///
 /// # Errors
-/// 400 when a trusted peer sends a list that cannot be read.
+/// 400 when a trusted peer sends a list that cannot be read, or `Forwarded`.
 pub(crate) fn client_ip(request: &HttpRequest, trusted: &[IpNet]) -> Result<IpAddr, Code> {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     resolve(peer.to_canonical(), request.headers(), trusted)
@@ -24,6 +25,10 @@ fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Result<IpAdd
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     if !is_trusted(&peer) {
         return Ok(peer);
+    }
+    // A proxy that writes one of them passes on what callers write into the other.
+    if headers.contains_key(FORWARDED) {
+        return Err(Code::BadRequest);
     }
     let mut caller = peer;
     let mut hops = 0;

@@ -1,32 +1,27 @@
 //! The head of a request, judged before anything else looks at it.
 //!
-//! The HTTP library refuses what is broken (framing, double lengths, bad line ends). This module
-//! refuses what it lets through: two keys, bytes beyond ASCII, other authorities, upgrades, odd
-//! methods, heads and paths that are too large, encoded paths, bodies that are packed.
+//! What is broken (framing, double lengths, bad line ends, two hosts, heads that are too large) does not come so far.
+//! This module refuses what is well-formed and not for us: two keys, bytes beyond ASCII, upgrades, odd methods, overrides
+//! of them, bodies that are packed.
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     TRANSFER_ENCODING, UPGRADE,
 };
 use core_validate::InvalidCode;
 use pipeline::Code;
 
-const MAX_HEADERS: usize = 64;
-const MAX_HEAD_BYTES: usize = 16 << 10;
-/// Path and query together.
-const MAX_PATH_BYTES: usize = 2 << 10;
+/// Headers that ask for another method or path than the request does, which frameworks behind us might read.
+const OVERRIDES: [&str; 5] =
+    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const TENSOR_HEADER: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// Refuses a head that is not sound, or asks with another method.
 pub(crate) fn check(request: &HttpRequest, methods: &[Method]) -> Result<(), Code> {
     let headers = request.headers();
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if headers.len() > MAX_HEADERS || size > MAX_HEAD_BYTES || request.uri().to_string().len() > MAX_PATH_BYTES {
-        return Err(Code::HeadTooLarge);
-    }
     let is_plain = |byte: &u8| (0x20..0x7f).contains(byte) || *byte == b'\t';
     if !headers.iter().all(|(_, value)| value.as_bytes().iter().all(is_plain)) {
         return Err(Code::BadRequest);
@@ -34,8 +29,12 @@ pub(crate) fn check(request: &HttpRequest, methods: &[Method]) -> Result<(), Cod
     if !methods.contains(request.method()) {
         return Err(Code::MethodNotAllowed);
     }
-    let once = [AUTHORIZATION, HOST, CONTENT_TYPE, CONTENT_LENGTH, TENSOR_HEADER];
-    if once.iter().any(|name| headers.get_all(name).count() > 1) || headers.contains_key(UPGRADE) {
+    let once = [AUTHORIZATION, CONTENT_TYPE, TENSOR_HEADER];
+    let is_override = |name: &HeaderName| OVERRIDES.contains(&name.as_str());
+    if once.iter().any(|name| headers.get_all(name).count() > 1)
+        || headers.contains_key(UPGRADE)
+        || headers.keys().any(is_override)
+    {
         return Err(Code::BadRequest);
     }
     // What is packed is not unpacked, and what says so and is not would be two bodies to two readers.
@@ -46,15 +45,7 @@ pub(crate) fn check(request: &HttpRequest, methods: &[Method]) -> Result<(), Cod
     if headers.contains_key(TENSOR_HEADER) && number(headers, &TENSOR_HEADER).is_none() {
         return Err(Code::Invalid(InvalidCode::BadHeader));
     }
-    let is_continue = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if headers.get(EXPECT).is_some_and(|value| !is_continue(value)) {
-        return Err(Code::BadRequest);
-    }
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok());
-    match (request.uri().authority(), host) {
-        (Some(authority), Some(host)) if authority.as_str() != host => Err(Code::Misdirected),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// The one presented key: a bearer token.

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use actix_http::body::MessageBody;
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive, Request, Response};
+use actix_http::{Extensions, HttpService, KeepAlive, Request, Response};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, Server};
 use ipnet::IpNet;
-use pipeline::Metrics;
+use pipeline::{Metrics, Pipeline};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,15 +22,18 @@ use tokio_util::either::Either;
 
 use crate::config::ServerSettings;
 use crate::edge::connections::{Connections, Place};
+use crate::edge::one_by_one::{OneByOne, Patience};
 use crate::edge::paced::Paced;
 use crate::edge::proxy_header;
+use crate::edge::refuse::Refuse;
+use crate::http::render::Shape;
 use crate::tls::Certificate;
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A connection that may speak HTTP.
-type Stream = Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>;
+type Stream = OneByOne<Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>>;
 
 /// How a listener takes connections.
 #[derive(Clone)]
@@ -41,26 +44,36 @@ pub(crate) struct Gate {
     proxies: Arc<[IpNet]>,
     has_proxy_header: bool,
     connections: Arc<Connections>,
-    head: Duration,
-    idle: Duration,
+    patience: Patience,
     stall: Duration,
+    refuse: Refuse,
     metrics: Metrics,
 }
 
 impl Gate {
     /// Of the listener for callers.
-    pub(crate) fn for_callers(settings: &ServerSettings, certificate: Arc<Certificate>, metrics: Metrics) -> Self {
+    pub(crate) fn for_callers(
+        settings: &ServerSettings,
+        certificate: Arc<Certificate>,
+        pipeline: &Arc<Pipeline>,
+    ) -> Self {
+        let refuse = Refuse::new(pipeline.clone(), None);
         let certificate = (!settings.danger_plaintext_behind_proxy).then_some(certificate);
         Self {
             proxies: settings.trusted_proxies.as_slice().into(),
             has_proxy_header: settings.proxy_protocol,
-            ..Self::new("callers", settings, certificate, settings.max_connections, metrics)
+            ..Self::new("callers", settings, certificate, settings.max_connections, refuse, pipeline.metrics().clone())
         }
     }
 
     /// Of the listener for operators, which no proxy stands before.
-    pub(crate) fn for_operators(settings: &ServerSettings, certificate: Arc<Certificate>, metrics: Metrics) -> Self {
-        Self::new("operators", settings, Some(certificate), OPERATORS, metrics)
+    pub(crate) fn for_operators(
+        settings: &ServerSettings,
+        certificate: Arc<Certificate>,
+        pipeline: &Arc<Pipeline>,
+    ) -> Self {
+        let refuse = Refuse::new(pipeline.clone(), Some(Shape::Problem));
+        Self::new("operators", settings, Some(certificate), OPERATORS, refuse, pipeline.metrics().clone())
     }
 
     fn new(
@@ -68,6 +81,7 @@ impl Gate {
         settings: &ServerSettings,
         certificate: Option<Arc<Certificate>>,
         most: usize,
+        refuse: Refuse,
         metrics: Metrics,
     ) -> Self {
         Self {
@@ -76,9 +90,12 @@ impl Gate {
             proxies: Arc::default(),
             has_proxy_header: false,
             connections: Connections::new(most, settings.max_connections_per_address),
-            head: Duration::from_secs(settings.head_seconds),
-            idle: Duration::from_secs(settings.idle_seconds),
+            patience: Patience {
+                head: Duration::from_secs(settings.head_seconds),
+                idle: Duration::from_secs(settings.idle_seconds),
+            },
             stall: Duration::from_secs(settings.stall_seconds),
+            refuse,
             metrics,
         }
     }
@@ -118,8 +135,12 @@ impl Gate {
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                .keep_alive(KeepAlive::Timeout(gate.idle))
-                .client_request_timeout(gate.head)
+                // Heads and idle connections are timed before it.
+                .keep_alive(KeepAlive::Os)
+                .client_request_timeout(Duration::ZERO)
+                .on_connect_ext(|stream: &Stream, about: &mut Extensions| {
+                    about.insert(stream.turn());
+                })
                 .client_disconnect_timeout(GOODBYE)
                 .h1_allow_half_closed(false)
                 .secure()
@@ -155,19 +176,24 @@ impl Gate {
             return Err(ErrorKind::PermissionDenied.into());
         }
         if self.has_proxy_header {
-            let named = tokio::time::timeout(self.head, proxy_header::read(&mut stream)).await??;
+            let named = tokio::time::timeout(self.patience.head, proxy_header::read(&mut stream)).await??;
             peer = named.unwrap_or(peer);
         }
         // Behind a proxy that does not name them at this level, all callers are one address.
         let place = if self.is_proxy(peer.ip()) { place } else { place.of(peer.ip()).map_err(full)? };
-        Ok((self.secure(stream, place).await?, Some(peer)))
+        let stream = self.secure(stream, place).await?;
+        Ok((OneByOne::new(stream, self.patience, self.refuse.clone(), peer.ip()), Some(peer)))
     }
 
-    async fn secure(&self, stream: TcpStream, place: Place) -> io::Result<Stream> {
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        place: Place,
+    ) -> io::Result<Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>> {
         let stream = Paced::new(stream, self.stall, place);
         let Some(certificate) = &self.certificate else { return Ok(Either::Right(stream)) };
         let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
-        Ok(Either::Left(tokio::time::timeout(self.head, handshake).await??))
+        Ok(Either::Left(tokio::time::timeout(self.patience.head, handshake).await??))
     }
 
     fn is_proxy(&self, address: IpAddr) -> bool {

@@ -20,6 +20,7 @@ use pipeline::{About, Code, Pipeline, Rejection, Step};
 use crate::edge::body::Body;
 use crate::edge::client_ip::client_ip;
 use crate::edge::head;
+use crate::edge::one_by_one::Turn;
 use routes::{Found, Route, find};
 
 const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
@@ -38,13 +39,14 @@ pub(crate) async fn handle(request: HttpRequest, payload: Payload, shared: Data<
     let address = client_ip(&request, &shared.trusted_proxies);
     let peer = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let about = About::new(crate::request_id::new(), peer, None);
-    let body = Body::new(payload, head::has_body(request.headers()));
+    let body = Body::new(payload, head::has_body(request.headers()), Turn::of(&request));
     let answered = AssertUnwindSafe(answer(&request, &body, &shared, about.clone(), address)).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| Err(shared.pipeline.refuse(about, Step::Accept, Code::Internal)));
-    answered.unwrap_or_else(|rejection| {
+    let response = answered.unwrap_or_else(|rejection| {
         let allowed = routes::allowed(request.uri().path());
         render::rejection(shape, &rejection, allowed, body, shared.pipeline.policy().openai_headers)
-    })
+    });
+    Turn::of(&request).over_with(response)
 }
 
 async fn answer(

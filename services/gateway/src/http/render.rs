@@ -109,6 +109,20 @@ pub(crate) fn rejection(
     unread: Body,
     older_limits: bool,
 ) -> HttpResponse {
+    let (mut builder, body) = refused(shape, rejection, allowed, older_limits);
+    if unread.is_unread() {
+        return builder.force_close().body(unread.held_by(body));
+    }
+    builder.body(body)
+}
+
+/// A refusal of what is no request yet: the head, and the body.
+pub(crate) fn written(shape: Shape, rejection: &Rejection) -> (HttpResponse, String) {
+    let (mut builder, body) = refused(shape, rejection, "", false);
+    (builder.finish(), body)
+}
+
+fn refused(shape: Shape, rejection: &Rejection, allowed: &str, older_limits: bool) -> (HttpResponseBuilder, String) {
     let code = rejection.code();
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
@@ -132,10 +146,7 @@ pub(crate) fn rejection(
     builder.insert_header((HeaderName::from_static("x-error-code"), code.as_str()));
     let (content_type, body) = envelope(shape, rejection);
     builder.insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)));
-    if unread.is_unread() {
-        return builder.force_close().body(unread.held_by(body.to_string()));
-    }
-    builder.body(body.to_string())
+    (builder, body.to_string())
 }
 
 fn envelope(shape: Shape, rejection: &Rejection) -> (&'static str, Value) {

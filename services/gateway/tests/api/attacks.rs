@@ -261,7 +261,7 @@ async fn methods_and_routes_have_no_back_door() {
     let url = format!("https://{}/admin/keys/{}", app.admin_address, id_of(&key));
     for name in ["x-http-method-override", "x-method-override", "x-http-method"] {
         let request = app.client.post(&url).bearer_auth(&admin).header(name, "PATCH").body(r#"{"name":"taken"}"#);
-        assert_eq!(status(request).await, 405, "{name}");
+        assert_eq!(status(request).await, 400, "{name}");
     }
     for path in
         ["/admin/keys/", "/admin//keys", "/admin/keys/../keys", "/ADMIN/keys", "/admin/keys%2f", "/admin/%6beys"]

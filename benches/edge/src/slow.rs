@@ -1,0 +1,189 @@
+//! T3: an honest caller beside 2,000 slow heads, 2,000 slow bodies and 500 readers that do not read, all of them from
+//! addresses of their own.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::{FakeServer, Say};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use crate::gateway::{Gateway, connector};
+use crate::goal;
+
+const HEADS: usize = 2_000;
+const BODIES: usize = 2_000;
+const READERS: usize = 500;
+/// Within so much time all of them begin.
+const ARRIVAL: Duration = Duration::from_secs(10);
+/// How long the honest caller is measured alone.
+const ALONE: Duration = Duration::from_secs(8);
+/// Whoever is still connected after so long is there for ever.
+const FOREVER: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Head,
+    Body,
+    Reader,
+}
+
+/// How long one of them was let be.
+type Let = (Kind, Option<Duration>);
+
+pub(crate) async fn run() {
+    let chunk = json!({
+        "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "delta": {"content": "word after word ".repeat(6_000)}, "finish_reason": null}],
+    });
+    let model = FakeServer::start(Say::Events(vec![chunk.to_string(); 40])).await;
+    let settings = format!(
+        "[backends.echo]\nkind = \"echo\"\n[models.echo]\nbackends = [\"echo\"]\noperations = [\"chat\"]\n\
+         [backends.endless]\nkind = \"openai\"\nurl = \"{}/v1\"\n[models.endless]\nbackends = [\"endless\"]\n\
+         operations = [\"chat\"]\n[screening.output]\nmax_bytes = 100000000\n",
+        model.url()
+    );
+    let gateway = Arc::new(Gateway::start(&settings).await);
+    let connector = connector(&[&gateway.tls().join("ca.pem")]);
+    let alone = honest(&gateway, &connector, async { tokio::time::sleep(ALONE).await }).await;
+    let before = gateway.resident();
+    let slow = slow(&gateway, &connector);
+    let (beside, most, lets) = {
+        let is_over = AtomicBool::new(false);
+        let lets = async {
+            let lets = slow.await;
+            is_over.store(true, Ordering::Relaxed);
+            lets
+        };
+        let over = async {
+            while !is_over.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let watch = async {
+            let mut most = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                most = most.max(gateway.resident());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            most
+        };
+        let (lets, beside, most) = tokio::join!(lets, honest(&gateway, &connector, over), watch);
+        (beside, most, lets)
+    };
+    report(alone, beside, &lets, [before, most, gateway.resident()]);
+}
+
+/// Asks again and again until `end`; the 50th and the 99th percentile.
+async fn honest(gateway: &Gateway, connector: &TlsConnector, end: impl Future<Output = ()>) -> [f64; 2] {
+    let body = json!({"model": "echo", "messages": [{"role": "user", "content": "Is anybody there?"}]}).to_string();
+    let request = gateway.request(&body);
+    let mut stream = gateway.secure(connector, Ipv4Addr::new(127, 0, 0, 1), None).await.unwrap();
+    let mut times = Vec::new();
+    let asking = async {
+        loop {
+            let began = Instant::now();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let answer = answer(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "an honest caller is refused: {answer}");
+            times.push(began.elapsed().as_secs_f64() * 1_000.0);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        () = end => {}
+    }
+    times.sort_by(f64::total_cmp);
+    [50, 99].map(|percent| times[times.len() * percent / 100])
+}
+
+/// A whole answer: its head says how long it is.
+async fn answer(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "an honest caller's connection is closed");
+        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        let Some((head, rest)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        if length.is_some_and(|length| rest.len() >= length.parse().unwrap()) {
+            return String::from_utf8_lossy(&bytes).into_owned();
+        }
+    }
+}
+
+async fn slow(gateway: &Arc<Gateway>, connector: &TlsConnector) -> Vec<Let> {
+    let kinds = [(Kind::Head, HEADS), (Kind::Body, BODIES), (Kind::Reader, READERS)];
+    let all: Vec<Kind> = kinds.into_iter().flat_map(|(kind, count)| std::iter::repeat_n(kind, count)).collect();
+    let mut callers = JoinSet::new();
+    for at in 0..all.len() {
+        // In mixed order: 7 has no divisor in common with how many they are.
+        let kind = all[at * 7 % all.len()];
+        let (gateway, connector) = (gateway.clone(), connector.clone());
+        let from = Ipv4Addr::new(127, 2 + (at / 62_500) as u8, (at / 250 % 250) as u8, (at % 250) as u8 + 1);
+        let begin = ARRIVAL * u32::try_from(at).unwrap() / u32::try_from(all.len()).unwrap();
+        callers.spawn(async move {
+            tokio::time::sleep(begin).await;
+            let began = Instant::now();
+            let closed = tokio::time::timeout(FOREVER, call(&gateway, &connector, kind, from)).await;
+            (kind, closed.is_ok().then(|| began.elapsed()))
+        });
+    }
+    callers.join_all().await
+}
+
+/// Calls, and ends when the gateway closes.
+async fn call(gateway: &Gateway, connector: &TlsConnector, kind: Kind, from: Ipv4Addr) {
+    // Little is taken by the kernel for who does not read.
+    let window = (kind == Kind::Reader).then_some(4 << 10);
+    let Ok(mut stream) = gateway.secure(connector, from, window).await else { return };
+    let stream_of = |model: &str| {
+        json!({"model": model, "stream": true, "messages": [{"role": "user", "content": "Go on and on."}]}).to_string()
+    };
+    let (begin, drop) = match kind {
+        Kind::Head => ("POST /v1/chat/completions HTTP/1.1\r\nX-A: ".to_owned(), "a"),
+        Kind::Body => (gateway.request(&" ".repeat(5_000)).trim_end().to_owned() + "\r\n\r\n", " "),
+        Kind::Reader => (gateway.request(&stream_of("endless")), ""),
+    };
+    if stream.write_all(begin.as_bytes()).await.is_err() {
+        return;
+    }
+    let mut byte = [0; 1];
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let is_open = match kind {
+            // A byte a second, either way.
+            Kind::Reader => matches!(stream.read(&mut byte).await, Ok(1)),
+            _ => {
+                let sent = async { stream.write_all(drop.as_bytes()).await.is_ok() && stream.flush().await.is_ok() };
+                sent.await && tokio::time::timeout(Duration::from_millis(10), stream.read(&mut byte)).await.is_err()
+            }
+        };
+        if !is_open {
+            return;
+        }
+    }
+}
+
+fn report(alone: [f64; 2], beside: [f64; 2], lets: &[Let], [before, most, after]: [u64; 3]) {
+    println!("| | p50 ms | p99 ms |\n|---|---|---|");
+    for (name, [p50, p99]) in [("alone", alone), ("beside slow callers", beside)] {
+        println!("| {name} | {p50:.2} | {p99:.2} |");
+    }
+    println!("\n| slow | callers | longest s | for ever |\n|---|---|---|---|");
+    let mut for_ever = 0;
+    for kind in [Kind::Head, Kind::Body, Kind::Reader] {
+        let of_kind: Vec<_> = lets.iter().filter(|(other, _)| *other == kind).collect();
+        let longest = of_kind.iter().filter_map(|(_, let_be)| *let_be).max().unwrap_or_default();
+        let open = of_kind.iter().filter(|(_, let_be)| let_be.is_none()).count();
+        for_ever += open;
+        println!("| {kind:?} | {} | {:.1} | {open} |", of_kind.len(), longest.as_secs_f64());
+    }
+    println!("\nmemory: {before} KiB before, {most} KiB at most, {after} KiB after");
+    goal("T3-closed", for_ever as f64, 0.0);
+    goal("T3", if for_ever == 0 { beside[1] / alone[1] } else { f64::INFINITY }, 2.0);
+}

@@ -1,0 +1,41 @@
+//! Refusals of what is no request yet: in our own words, counted and recorded like all others, as bytes.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::web::Bytes;
+use pipeline::{About, Code, Pipeline, Step};
+
+use crate::http::render::{self, Shape};
+use crate::request_id;
+
+/// Refuses, for one listener.
+#[derive(Clone)]
+pub(crate) struct Refuse {
+    pipeline: Arc<Pipeline>,
+    /// Of all refusals; by the path, if absent.
+    shape: Option<Shape>,
+}
+
+impl Refuse {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, shape: Option<Shape>) -> Self {
+        Self { pipeline, shape }
+    }
+
+    /// The whole answer to a caller who sent this instead of a head. The connection ends with it.
+    pub(crate) fn bytes(&self, peer: IpAddr, sent: &[u8], code: Code) -> Bytes {
+        let path = sent.split(|byte| *byte == b' ').nth(1).and_then(|path| std::str::from_utf8(path).ok());
+        let shape = self.shape.unwrap_or_else(|| Shape::of(path.unwrap_or_default()));
+        let about = About::new(request_id::new(), peer.to_canonical(), None);
+        let rejection = self.pipeline.refuse(about, Step::Accept, code);
+        let (head, body) = render::written(shape, &rejection);
+        let status = head.status();
+        let mut text = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
+        for (name, value) in head.headers() {
+            let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+        }
+        let _ = write!(text, "content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        text.into()
+    }
+}

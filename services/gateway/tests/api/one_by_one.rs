@@ -1,0 +1,143 @@
+//! Requests that follow each other on one connection, and what is no request at all: one answer each, in our words.
+
+use std::time::Instant;
+
+use gateway::config::LOCAL;
+use serde_json::Value;
+
+use crate::edge::{raw, send, tls};
+use crate::helpers::{self, App, chat};
+
+/// A request with a key, and a body if there is one.
+fn request(method: &str, path: &str, key: &str, more: &str, body: &str) -> String {
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+         {length}{more}\r\n{body}"
+    )
+}
+
+/// Status, whether there is a body, and the body of each answer, in order.
+fn answers(mut text: &str, methods: &[&str]) -> Vec<(u16, String)> {
+    let mut found = Vec::new();
+    for method in methods {
+        let (head, rest) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method}: {text:?}"));
+        let length = head.to_ascii_lowercase();
+        let length = length.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let length: usize = if *method == "HEAD" { 0 } else { length.unwrap().parse().unwrap() };
+        found.push((head[9..12].parse().unwrap(), rest[..length].to_owned()));
+        text = &rest[length..];
+    }
+    assert_eq!(text, "", "nobody asked for this");
+    found
+}
+
+async fn patient(more: &str) -> App {
+    helpers::spawn(&format!("{LOCAL}\n[server]\nidle_seconds = 1\n{more}")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_has_its_own_answer_whatever_is_behind_it() {
+    let app = patient("").await;
+    let key = app.key().await;
+    let post = request("POST", "/v1/chat/completions", &key, "", &chat("echo-chat", "mine").to_string());
+    let head = request("HEAD", "/v1/models", &key, "", "");
+    let old = "GET /v2/health/live HTTP/1.0\r\n\r\n".to_owned();
+    let both = answers(&raw(&app, [post.clone(), head.clone()].concat().as_bytes()), &["POST", "HEAD"]);
+    assert_eq!((both[0].0, both[1].0), (200, 200));
+    assert!(both[0].1.contains("mine"), "{both:?}");
+    let other = app.key().await;
+    let cold = request("HEAD", "/v1/models", &other, "", "");
+    let both = answers(&raw(&app, [cold, post.clone()].concat().as_bytes()), &["HEAD", "POST"]);
+    assert!(both[1].1.contains("mine"), "{both:?}");
+    let three = [post.clone(), post.clone(), old].concat();
+    let three = answers(&raw(&app, three.as_bytes()), &["POST", "POST", "GET"]);
+    assert!(three.iter().all(|(status, _)| *status == 200), "{three:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_the_last_request_is_not_done() {
+    let app = patient("").await;
+    let key = app.key().await;
+    let last =
+        request("POST", "/v1/chat/completions", &key, "Connection: close\r\n", &chat("echo-chat", "a").to_string());
+    let after = request("POST", "/v1/chat/completions", &key, "", &chat("echo-chat", "b").to_string());
+    let text = raw(&app, [last, after].concat().as_bytes());
+    assert_eq!(answers(&text, &["POST"])[0].0, 200);
+    let metrics = app.admin_get("/metrics", &app.admin_key().await).send().await.unwrap().text().await.unwrap();
+    let asked = "portcullis_requests_total{operation=\"chat\",model=\"echo-chat\",status=\"200\",code=\"none\"} 1";
+    assert!(metrics.contains(asked), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_is_refused_in_our_words_and_after_the_answer_before_it() {
+    let app = patient("").await;
+    let key = app.key().await;
+    let good = request("POST", "/v1/chat/completions", &key, "", &chat("echo-chat", "good").to_string());
+    for bad in [
+        "{}\r\n\r\n",
+        "GET /v1/models HTTP/1.1\r\n\r\n",
+        "GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        "GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\n\n",
+    ] {
+        let both = answers(&raw(&app, [&good, bad].concat().as_bytes()), &["POST", "GET"]);
+        assert!(both[0].1.contains("good"), "{both:?}");
+        let error: Value = serde_json::from_str(&both[1].1).unwrap();
+        assert_eq!((both[1].0, &error["error"]["code"]), (400, &"bad_request".into()), "{bad:?}");
+        let alone = raw(&app, bad.as_bytes());
+        for header in ["x-request-id: ", "x-error-code: bad_request", "content-security-policy: ", "connection: close"]
+        {
+            assert!(alone.contains(header), "{header}: {alone}");
+        }
+    }
+    let tensor = raw(&app, b"GET /v2/models/m HTTP/1.1\r\n\r\n");
+    assert!(tensor.contains("{\"error\":\"bad_request: "), "{tensor}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_head_and_no_body_is_waited_for_for_ever() {
+    let app = patient("head_seconds = 1").await;
+    let live = "GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n";
+    for (sent, answered) in [
+        // Half a head, at the beginning and behind another request.
+        ("G".to_owned(), vec![408]),
+        (format!("{live}\r\nG"), vec![200, 408]),
+        // A body that nobody reads.
+        (format!("{live}Transfer-Encoding: chunked\r\n\r\n"), vec![200]),
+        (format!("{live}Content-Length: 10\r\n\r\n"), vec![200]),
+        (String::new(), vec![]),
+        (format!("{live}\r\n"), vec![200]),
+    ] {
+        let began = Instant::now();
+        let mut stream = tls(&app);
+        stream.sock.set_read_timeout(None).unwrap();
+        let text = send(&mut stream, sent.as_bytes());
+        let statuses: Vec<u16> =
+            text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..at + 12].parse().unwrap()).collect();
+        assert_eq!(statuses, answered, "{sent:?}: {text}");
+        // Read to its end: the gateway closed it.
+        assert!(began.elapsed().as_secs() < 20, "{sent:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_its_chunks_is_refused_as_a_body() {
+    let app = patient("").await;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+        app.key().await
+    );
+    for body in
+        ["1\r\n{\r\n0\r\nX: y\r\n\r\n", "1\r\n{\n0\r\n\r\n", "1;a=b\r\n{\r\n0\r\n\r\n", "0\r\n\nGET / HTTP/1.1\r\n"]
+    {
+        let text = raw(&app, [&head, body].concat().as_bytes());
+        let answers = answers(&text, &["POST"]);
+        assert_eq!(answers[0].0, 400, "{body:?}: {text}");
+        assert!(answers[0].1.contains("body_incomplete"), "{text}");
+    }
+}
