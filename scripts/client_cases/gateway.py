@@ -3,7 +3,8 @@ import dataclasses, os, pathlib, re, subprocess
 
 from client_cases.child import Child
 
-BINARY = pathlib.Path(__file__).resolve().parents[2] / "target" / "release" / "portcullis"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("PORTCULLIS_BINARY", ROOT / "target" / "release" / "portcullis")
 BLOCKING = """
 [screening.output]
 secrets = "block"
@@ -31,6 +32,10 @@ class Gateway:
         return f"https://{self.address}"
 
     @property
+    def admin_url(self):
+        return re.search(r"^ready .* admin (https://\S+)", self.child.said(), re.M).group(1)
+
+    @property
     def headers(self):
         return {"Authorization": f"Bearer {self.key}"}
 
@@ -43,13 +48,20 @@ def first_start(children):
     return dataclasses.replace(reached(child, folder, address, said("demo")), admin=said("admin"))
 
 
-def with_settings(children, parts):
+def with_settings(children, parts, acts=()):
+    """With a key for all models, and another one that may administer `acts`."""
     folder = children.folder("second-gateway")
     (folder / "portcullis.toml").write_text("".join(parts))
-    issue = [BINARY, "keys", "issue", "--config", "portcullis.toml", "--name", "clients"]
-    key = subprocess.run(issue, cwd=folder, check=True, timeout=30, stdout=subprocess.PIPE, text=True).stdout.strip()
+    key = issued(folder)
+    admin = issued(folder, *(word for act in acts for word in ("--admin", act))) if acts else ""
     child = children.start([BINARY, "serve", "--config", "portcullis.toml", "--port", "0"], folder)
-    return reached(child, folder, ready(child), key)
+    return dataclasses.replace(reached(child, folder, ready(child), key), admin=admin)
+
+
+def issued(folder, *terms):
+    """A key that is made before the gateway starts."""
+    issue = [BINARY, "keys", "issue", "--config", "portcullis.toml", "--name", "clients", *terms]
+    return subprocess.run(issue, cwd=folder, check=True, timeout=30, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def ready(child):
