@@ -54,6 +54,10 @@ soak-limits:
 clients:
     ./scripts/clients
 
+# every answer of a gateway of its own against what is documented: schemathesis, then ten thousand odd requests; three minutes
+contract *arguments:
+    ./scripts/contract {{arguments}}
+
 # what official clients send, recorded anew for the validator's tests; six minutes
 record *clients:
     ./scripts/record {{clients}}

@@ -1,0 +1,1 @@
+"""What `scripts/contract` sends, and what answers must be."""
