@@ -65,12 +65,15 @@ pub fn export(dir: &Path, cursor: u64, each: &mut dyn FnMut(&str) -> io::Result<
     // What is not signed might yet be taken back, and its index given to another record.
     let Some(checkpoint) = folder::read_checkpoint(dir)? else { return Ok(cursor) };
     let checkpoint = Checkpoint::parse(&checkpoint).ok_or(ExportError::Broken { at: cursor })?;
+    if checkpoint.size() == cursor {
+        return Ok(cursor);
+    }
     let mut next = cursor;
     let read = folder::read_from(dir, cursor, &mut |index, record| {
         if index >= checkpoint.size() {
             return Err(Ended::Done);
         }
-        let line = line(checkpoint.origin(), index, record).ok_or(Stopped::Torn)?;
+        let line = export_line(checkpoint.origin(), index, record).ok_or(Stopped::Torn)?;
         each(&line).map_err(Ended::Refused)?;
         next = index + 1;
         Ok(())
@@ -95,7 +98,8 @@ fn missing(dir: &Path, next: u64, ended: Option<Ended>) -> ExportError {
     }
 }
 
-fn line(log: &str, index: u64, record: &[u8]) -> Option<String> {
+/// A record as [`export`] hands it on, for records that are kept elsewhere; none if it is no JSON.
+pub fn export_line(log: &str, index: u64, record: &[u8]) -> Option<String> {
     let leaf = leaf_hash(record).iter().map(|byte| format!("{byte:02x}")).collect();
     let record = serde_json::from_slice(record).ok()?;
     serde_json::to_string(&Line { log, index, leaf, record }).ok()

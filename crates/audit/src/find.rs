@@ -53,6 +53,28 @@ pub fn find_indexed(dir: &Path, request_id: &str) -> Result<Vec<(u64, Record)>, 
     Ok(found)
 }
 
+/// The newest record of a request. Reads the newest segment first and stops at the one that has any. Checks nothing.
+///
+/// # Errors
+/// [`AuditError::Io`] when the files cannot be read.
+pub fn find_last(dir: &Path, request_id: &str) -> Result<Option<Record>, AuditError> {
+    let quoted = serde_json::to_string(request_id).map_err(std::io::Error::from)?;
+    for (_, path) in segments(dir)?.into_iter().rev() {
+        let mut last = None;
+        read_lines::<std::io::Error>(&path, &mut |line| {
+            if std::str::from_utf8(line).is_ok_and(|line| line.contains(&quoted)) {
+                let record = serde_json::from_slice::<Record>(line).ok();
+                last = record.filter(|record| record.request_id() == request_id).or(last.take());
+            }
+            Ok(())
+        })?;
+        if last.is_some() {
+            return Ok(last);
+        }
+    }
+    Ok(None)
+}
+
 /// The intents without an outcome, with their index, oldest first: requests that are under way, or were when
 /// the process ended. Reads the whole log, and holds the request ids that are open.
 ///

@@ -22,8 +22,12 @@ use crate::writer::Writer;
 
 /// Records that may wait to be written, in bytes; appending waits beyond.
 const ROOM: usize = 64 * 1024 * 1024;
+/// Most that can be asked for.
+const MOST_ROOM: usize = u32::MAX as usize;
 /// What a record that waits takes besides its text.
 const OVERHEAD: usize = 256;
+/// A log with less room than this is full.
+const FULL: usize = 16 * 1_024;
 /// A write that takes longer is a fault, though it may still succeed.
 const STALL: Duration = Duration::from_secs(1);
 
@@ -174,6 +178,24 @@ impl Log {
     /// # Panics
     /// Outside a Tokio runtime.
     pub async fn open(sink: impl Sink + 'static, key: SigningKey, origin: &str) -> Result<Self, AuditError> {
+        Self::open_with_room(sink, key, origin, ROOM).await
+    }
+
+    /// As [`Log::open`], with room for so many bytes of records that wait, instead of 64 MiB; at least for one record
+    /// of the longest, at most for 4 GiB.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub async fn open_with_room(
+        sink: impl Sink + 'static,
+        key: SigningKey,
+        origin: &str,
+        bytes: usize,
+    ) -> Result<Self, AuditError> {
+        let room = bytes.clamp(MAX_RECORD_BYTES + OVERHEAD, MOST_ROOM);
         let origin = Origin::parse(origin)?;
         let (health, is_healthy) = watch::channel(true);
         let (jobs, queue) = mpsc::channel();
@@ -196,7 +218,7 @@ impl Log {
             }
         })?;
         is_open.await.map_err(|_| AuditError::Unavailable)??;
-        Ok(Self { jobs, room: Arc::new(Semaphore::new(ROOM)), is_healthy, pulse })
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(room)), is_healthy, pulse })
     }
 
     /// Adds a record; returns once it is durable. Records appended at the same time share one
@@ -218,7 +240,7 @@ impl Log {
     /// [`Log::is_healthy`] is the alarm.
     ///
     /// # Errors
-    /// [`AuditError::Unavailable`] when 64 MiB wait already: it was not taken.
+    /// [`AuditError::Unavailable`] when there is no room, because 64 MiB wait already: it was not taken.
     pub fn keep(&self, record: &Record) -> Result<Kept, AuditError> {
         let text = written(record)?;
         let counted = Counted::new(&self.pulse);
@@ -233,6 +255,11 @@ impl Log {
     /// How many records were appended or kept and are not durable yet.
     pub fn waiting(&self) -> u64 {
         self.pulse.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no room for ordinary records any more, 16 KiB: [`Log::keep`] refuses, or is about to.
+    pub fn is_full(&self) -> bool {
+        self.room.available_permits() < FULL
     }
 
     /// Signs a checkpoint now, over everything appended before.

@@ -23,7 +23,7 @@ pub enum Record {
     Peer(Peer),
 }
 
-/// How the records that [`Verification`](crate::Verification) looks into begin.
+/// How the records that a verification looks into begin.
 pub(crate) const KEY_CHANGE: &[u8] = b"{\"record\":\"keychange\"";
 pub(crate) const PEER: &[u8] = b"{\"record\":\"peer\"";
 

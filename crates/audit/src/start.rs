@@ -86,6 +86,11 @@ impl Mark {
     pub fn records(&self) -> u64 {
         self.0.note.size
     }
+
+    /// The name of the log.
+    pub fn origin(&self) -> &str {
+        &self.0.note.origin
+    }
 }
 
 impl FromStr for Mark {

@@ -5,7 +5,11 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::key::SigningKey;
+use crate::note::Origin;
 use crate::sink::{BoxFuture, Sink};
+use crate::start::Start;
+use crate::tree::Tree;
 
 /// Records in memory. Clones share them, so that a test can look, reopen, and break it.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +22,10 @@ pub struct Held<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'
 #[derive(Debug, Default)]
 struct Memory {
     records: Vec<String>,
+    /// Of the first record that was not removed.
+    first: usize,
     checkpoint: Option<String>,
+    stub: Option<String>,
     broken: Option<io::ErrorKind>,
     appends: u64,
 }
@@ -49,9 +56,10 @@ impl MemorySink {
         Held(self.lock())
     }
 
-    /// The records so far.
+    /// The records so far, without those that were removed.
     pub fn records(&self) -> Vec<String> {
-        self.lock().records.clone()
+        let memory = self.lock();
+        memory.records.iter().skip(memory.first).cloned().collect()
     }
 
     /// How many batches were written.
@@ -98,9 +106,23 @@ impl Sink for MemorySink {
         let checkpoint = self.lock().checkpoint.clone();
         Box::pin(async move { Ok(checkpoint) })
     }
+
+    fn stub(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        let stub = self.lock().stub.clone();
+        Box::pin(async move { Ok(stub) })
+    }
+
+    fn remove<'a>(&'a mut self, stub: &'a str, first: u64) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move {
+            let mut memory = self.working()?;
+            memory.first = usize::try_from(first).map_err(io::Error::other)?;
+            memory.stub = Some(stub.to_owned());
+            Ok(())
+        })
+    }
 }
 
-/// Runs every case on sinks made by `make`, each fresh and empty.
+/// Runs every case on sinks made by `make`, each fresh and empty; that of removing is [`removes`].
 ///
 /// # Panics
 /// When the implementation breaks the contract; the message names the case.
@@ -108,6 +130,15 @@ pub async fn suite<S: Sink>(make: impl AsyncFn() -> S) {
     empty(&mut make().await).await;
     order(&mut make().await).await;
     checkpoints(&mut make().await).await;
+}
+
+/// Runs the case of removing on a sink that is fresh and empty, for sinks that can. One that removes whole files must
+/// begin a new one with every append.
+///
+/// # Panics
+/// As [`suite`].
+pub async fn removes(mut sink: impl Sink) {
+    removal(&mut sink).await;
 }
 
 async fn replayed(sink: &mut dyn Sink) -> Vec<Vec<u8>> {
@@ -154,4 +185,28 @@ async fn checkpoints(sink: &mut dyn Sink) {
     done("keep", sink.keep_checkpoint("second\n").await);
     let kept = done("checkpoint", sink.checkpoint().await);
     assert_eq!(kept.as_deref(), Some("second\n"), "the newest checkpoint takes the place of the one before");
+}
+
+async fn removal(sink: &mut dyn Sink) {
+    assert!(replayed(sink).await.is_empty(), "a fresh sink replays nothing");
+    assert_eq!(done("stub", sink.stub().await), None, "a fresh sink has no stub");
+    let (Ok(key), Ok(origin)) = (SigningKey::generate(), Origin::parse("suite")) else { panic!("no key") };
+    let records: Vec<String> = (0..9).map(|at| format!("{{\"at\":{at}}}")).collect();
+    for batch in records.chunks(3) {
+        done("append", sink.append(batch).await);
+    }
+    for first in [3, 6] {
+        let mut tree = Tree::new();
+        for record in records.iter().take(first) {
+            tree.push(record.as_bytes());
+        }
+        let stub = Start::stub(&origin, tree, Vec::new(), &key).to_string();
+        done("remove", sink.remove(&stub, first as u64).await);
+        assert_eq!(done("stub", sink.stub().await), Some(stub), "the newest stub is kept");
+        let rest: Vec<Vec<u8>> = records.iter().skip(first).map(|record| record.clone().into_bytes()).collect();
+        assert_eq!(replayed(sink).await, rest, "what was removed is not replayed, and all the rest is");
+        done("append after a removal", sink.append(&[]).await);
+    }
+    done("append after a removal", sink.append(&["{}".to_owned()]).await);
+    assert_eq!(replayed(sink).await.len(), 4, "appending goes on after a removal");
 }

@@ -85,10 +85,9 @@ impl From<Fault> for AuditError {
     }
 }
 
-/// Holds records, one after the other, against a checkpoint. [`verify`](crate::verify()) does it for a
-/// directory; this is for records that are kept elsewhere.
+/// Holds records, one after the other, against a checkpoint.
 #[derive(Debug)]
-pub struct Verification {
+pub(crate) struct Verification {
     tree: Tree,
     keys: Keys,
     start: Option<Start>,
@@ -122,15 +121,7 @@ struct Holder {
 }
 
 impl Verification {
-    /// Begins with the newest checkpoint there is. It must be read before the records, so that what is
-    /// written meanwhile comes after it. The key is any of those that signed the log.
-    ///
-    /// # Errors
-    /// [`VerifyError::Tampered`] when that is no checkpoint.
-    pub fn new(note: Option<&str>, key: &VerifyingKey) -> Result<Self, VerifyError> {
-        Ok(Self::begin(note, key)?)
-    }
-
+    /// Begins with the newest checkpoint there is.
     pub(crate) fn begin(note: Option<&str>, key: &VerifyingKey) -> Result<Self, Fault> {
         let newest = match note.map(Checkpoint::parse) {
             Some(None) => return Err(Fault::Unsigned),
@@ -190,15 +181,6 @@ impl Verification {
         &self.tree
     }
 
-    /// Takes the next record, as it is stored, with the index it is stored under.
-    ///
-    /// # Errors
-    /// [`VerifyError`] when it is not the next or no JSON.
-    pub fn take(&mut self, index: u64, record: &[u8]) -> Result<(), VerifyError> {
-        self.expect(index)?;
-        Ok(self.push(record)?)
-    }
-
     pub(crate) fn push(&mut self, record: &[u8]) -> Result<(), Fault> {
         let at = self.tree.size();
         if record.starts_with(KEY_CHANGE) {
@@ -239,15 +221,7 @@ impl Verification {
         }
     }
 
-    /// Says what the records are, after the last one.
-    ///
-    /// # Errors
-    /// [`VerifyError`]: `Tampered` for a change, `Incomplete` for what is missing.
-    pub fn end(self) -> Result<Verified, VerifyError> {
-        Ok(self.finish()?.0)
-    }
-
-    /// The hashes of each proof besides.
+    /// Says what the records are, after the last one; the hashes of each proof besides.
     pub(crate) fn finish(self) -> Result<(Verified, Vec<Vec<Hash>>), Fault> {
         let have = self.tree.size();
         let Some(newest) = self.newest else { return Err(Fault::Incomplete { have, want: None }) };

@@ -1,31 +1,33 @@
-//! Closes tickets in the background: one task settles what they held, another records how they ended, so that a
-//! slow disk keeps nobody's slots.
+//! Closes tickets in the background: what they held is settled, whatever the disk is at.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use audit::{Ended, Log, Outcome, Record};
+use audit::Ended;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use ratelimit_redis::{Charge, Decision, Limiter, LimiterError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::about::{About, unix_millis};
+use crate::about::About;
 use crate::cut::{Cut, Cutter};
 use crate::metrics::Metrics;
 use crate::plan::{Cost, Plan};
 use crate::policy::Model;
 use crate::refusals::Refusals;
 use crate::ticket::{End, Held, Opening, Ticket, Used};
+use crate::trail::Trail;
 
 /// Requests that may be open at once.
 const OPEN: usize = 16_384;
 /// Requests that are closed together, and how long others are waited for.
 const TOGETHER: usize = 256;
 const PAUSE: Duration = Duration::from_millis(1);
+/// How often refusals are handed to the trail.
+const FLUSH: Duration = Duration::from_secs(1);
 /// How long somebody waits for others to be settled.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long a request that ended at another gateway may take to be settled.
@@ -64,6 +66,7 @@ impl Place {
 /// Opens tickets and closes them in the background.
 pub(crate) struct Tickets {
     limiter: Arc<dyn Limiter>,
+    trail: Trail,
     sender: mpsc::Sender<Message>,
     /// Tickets that are closed and not settled yet.
     unsettled: Arc<AtomicUsize>,
@@ -73,27 +76,33 @@ pub(crate) struct Tickets {
 }
 
 impl Tickets {
-    /// Tickets, and the task that closes them.
+    /// Tickets, and the task that closes them, and hands refusals to the trail meanwhile.
     pub(crate) fn start(
         limiter: Arc<dyn Limiter>,
-        log: Log,
+        trail: Trail,
         metrics: Metrics,
         refusals: Arc<Refusals>,
     ) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(OPEN);
         let (unsettled, stop) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
-        let (records, ended) = mpsc::channel(OPEN);
-        let recorder = tokio::spawn(Recorder { log, metrics: metrics.clone(), refusals }.run(ended));
-        let closer = Closer { limiter: limiter.clone(), metrics, unsettled: unsettled.clone(), records };
-        let closing = closer.run(receiver, stop.clone());
+        let closer = Closer { limiter: limiter.clone(), metrics, unsettled: unsettled.clone() };
+        let (closing, kept_in) = (closer.run(receiver, stop.clone()), trail.clone());
         let closer = tokio::spawn(async move {
-            closing.await;
-            if recorder.await.is_err() {
-                tracing::error!("the task that records failed");
+            let recording = async {
+                let mut ticks = tokio::time::interval(FLUSH);
+                loop {
+                    ticks.tick().await;
+                    refusals.flush(&kept_in);
+                }
+            };
+            tokio::select! {
+                () = closing => {}
+                () = recording => {}
             }
+            refusals.flush(&kept_in);
         });
         let (cutter, cut) = Cutter::new();
-        (Self { limiter, sender, unsettled, stop, cutter, cut }, closer)
+        (Self { limiter, trail, sender, unsettled, stop, cutter, cut }, closer)
     }
 
     /// Keeps a place in the queue; `None` when too many requests are open.
@@ -103,7 +112,7 @@ impl Tickets {
     }
 
     pub(crate) fn open(&self, opening: Opening, place: Place, room: Option<OwnedSemaphorePermit>) -> Ticket {
-        Ticket::open(opening, self.limiter.clone(), place, room, self.cut.clone())
+        Ticket::open(opening, self.limiter.clone(), self.trail.clone(), place, room, self.cut.clone())
     }
 
     /// Takes all charges or none. A caller who asks again as soon as an answer is there must not find its cost
@@ -145,8 +154,6 @@ struct Closer {
     limiter: Arc<dyn Limiter>,
     metrics: Metrics,
     unsettled: Arc<AtomicUsize>,
-    /// Outcomes to record. As many may wait as requests may be open.
-    records: mpsc::Sender<Record>,
 }
 
 impl Closer {
@@ -173,27 +180,20 @@ impl Closer {
         let (mut closed, mut waiting) = (Vec::new(), Vec::new());
         for message in messages {
             match message {
-                Message::Closed(note) => closed.push(surely(&self.metrics, self.settle(*note))),
+                Message::Closed(note) => closed.push(surely(self.settle(*note))),
                 Message::Settled(done) => waiting.push(done),
             }
         }
         let count = closed.len();
-        let settled = join_all(closed).await;
+        join_all(closed).await;
         self.unsettled.fetch_sub(count, Ordering::Relaxed);
         for done in waiting {
             // Whoever has left does not wait any more.
             let _ = done.send(());
         }
-        for record in settled.into_iter().flatten().flatten() {
-            if self.records.send(record).await.is_err() {
-                self.metrics.audit_failed();
-                tracing::error!("an outcome is not recorded");
-            }
-        }
     }
 
-    /// Settles; gives what is to be recorded.
-    async fn settle(&self, note: Note) -> Option<Record> {
+    async fn settle(&self, note: Note) {
         let Note { about, used, end, latency_ms, held, plan, model } = note;
         let cost = Cost { usage: used.tokens(), price: model.price(), is_under_way: false };
         let settled = match held.take().await {
@@ -213,49 +213,13 @@ impl Closer {
         }
         self.metrics.ended(&about, &used, &cost, &end, latency_ms);
         log_line(&about, &used, &end, latency_ms);
-        used.is_intended.then(|| Record::Outcome(outcome(about, used, end, latency_ms)))
     }
 }
 
 /// A panic over one request must not take its task away from all others.
-async fn surely<T>(metrics: &Metrics, work: impl Future<Output = T>) -> Option<T> {
-    let done = AssertUnwindSafe(work).catch_unwind().await;
-    if done.is_err() {
-        metrics.audit_failed();
+async fn surely(work: impl Future<Output = ()>) {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("a request is not closed");
-    }
-    done.ok()
-}
-
-struct Recorder {
-    log: Log,
-    metrics: Metrics,
-    refusals: Arc<Refusals>,
-}
-
-impl Recorder {
-    async fn run(self, mut records: mpsc::Receiver<Record>) {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let mut batch = Vec::new();
-        loop {
-            tokio::select! {
-                count = records.recv_many(&mut batch, TOGETHER) => {
-                    if count == 0 {
-                        break;
-                    }
-                    join_all(batch.drain(..).map(|record| surely(&self.metrics, self.record(record)))).await;
-                }
-                _ = tick.tick() => self.refusals.flush(&self.log, &self.metrics).await,
-            }
-        }
-        self.refusals.flush(&self.log, &self.metrics).await;
-    }
-
-    async fn record(&self, record: Record) {
-        if let Err(error) = self.log.append(&record).await {
-            self.metrics.audit_failed();
-            tracing::error!(%error, "outcome is not recorded");
-        }
     }
 }
 
@@ -274,23 +238,4 @@ fn log_line(about: &About, used: &Used, end: &End, latency_ms: u64) {
         latency_ms,
         "request ended"
     );
-}
-
-fn outcome(about: About, used: Used, end: End, latency_ms: u64) -> Outcome {
-    let tokens = used.tokens();
-    let mut outcome = Outcome::new(about.request_id.clone(), unix_millis());
-    outcome.who = about.who();
-    outcome.status = end.status;
-    outcome.code = end.code.map(str::to_owned);
-    outcome.ended = end.ended.unwrap_or(Ended::Complete);
-    outcome.latency_ms = latency_ms;
-    outcome.backend = used.backend;
-    outcome.input_tokens = tokens.input_tokens;
-    outcome.output_tokens = tokens.output_tokens;
-    outcome.first_byte_ms = used.first_byte_ms;
-    outcome.output_bytes = used.output_bytes;
-    outcome.output_digest = used.output_digest;
-    outcome.released = used.released;
-    outcome.findings = about.findings;
-    outcome
 }

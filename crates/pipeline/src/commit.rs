@@ -3,22 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{DigestKey, Input, Intent, Log, Record};
+use audit::{DigestKey, Input, Intent, Record};
 use core_validate::InferenceRequest;
 use ratelimit_redis::Standing;
 use sanitize::Sanitizer;
 
 use crate::about::{About, unix_millis};
 use crate::code::{Code, Step};
-use crate::metrics::Metrics;
-use crate::policy::Model;
+use crate::policy::{Model, Policy};
 use crate::rejection::Rejection;
 use crate::screen_in::Screened;
 use crate::screening::{AnswerScreen, Screening};
-use crate::ticket::Ticket;
+use crate::ticket::{End, Ticket};
+use crate::trail::{Trail, Uncommitted};
 
-/// How long a record may take to be durable.
-const DEADLINE: Duration = Duration::from_millis(250);
 /// Most bytes of input text in one record.
 const TEXT_BYTES: usize = 2_048;
 /// Most inputs that one record describes.
@@ -37,10 +35,9 @@ impl Screened {
     /// Records the intent and waits until it is durable.
     pub(crate) async fn commit(
         self,
-        log: &Log,
+        trail: &Trail,
         digests: &DigestKey,
-        screening: &Screening,
-        metrics: &Metrics,
+        policy: &Policy,
     ) -> Result<Committed, Rejection> {
         let Self { mut ticket, mut request, model, standings, body_bytes, answer } = self;
         let alias = request.model().to_string();
@@ -49,25 +46,21 @@ impl Screened {
         if let Some(name) = model.backend_model() {
             request.set_model(name);
         }
-        let mut intent = intent(&ticket.about, &request, digests, screening);
+        let mut intent = intent(&ticket.about, &request, digests, &policy.screening);
         intent.model = alias;
         intent.body_bytes = body_bytes as u64;
         intent.backend_model = model.backend_model().map(ToString::to_string).unwrap_or_default();
         intent.estimated_tokens = ticket.used.corrected.input_tokens;
         // A caller who leaves now, or a deadline, does not take the record back.
         ticket.used.is_intended = true;
-        match tokio::time::timeout(DEADLINE, log.append(&Record::Intent(intent))).await {
-            Ok(Ok(_receipt)) => Ok(Committed { ticket, request, model, standings, answer }),
-            failed => {
-                metrics.audit_failed();
-                ticket.used.is_intended = failed.is_err();
-                let about = ticket.about.clone();
-                ticket.close(crate::ticket::End {
-                    ended: Some(audit::Ended::Failed),
-                    status: Code::AuditUnavailable.status(),
-                    code: Some(Code::AuditUnavailable.as_str()),
-                });
-                Err(Rejection::new(about, Step::Commit, Code::AuditUnavailable).retry_after_of(Duration::from_secs(1)))
+        match trail.commit(&Record::Intent(intent), policy.trail).await {
+            Ok(()) => Ok(Committed { ticket, request, model, standings, answer }),
+            Err(why) => {
+                ticket.used.is_intended = why == Uncommitted::Late;
+                let (about, code) = (ticket.about.clone(), Code::AuditUnavailable);
+                let end = End { ended: Some(audit::Ended::Failed), status: code.status(), code: Some(code.as_str()) };
+                ticket.close(end).later();
+                Err(Rejection::new(about, Step::Commit, code).retry_after_of(Duration::from_secs(1)))
             }
         }
     }

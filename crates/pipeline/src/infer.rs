@@ -159,7 +159,7 @@ pub(crate) fn refuse(ticket: Ticket, error: BackendError) -> Rejection {
 
 fn refuse_as(ticket: Ticket, code: Code) -> Rejection {
     let about = ticket.about.clone();
-    ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) });
+    ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) }).later();
     Rejection::new(about, Step::Infer, code)
 }
 

@@ -41,6 +41,7 @@ mod screening;
 mod servers;
 mod stream;
 mod ticket;
+mod trail;
 mod turns;
 
 pub use about::About;
@@ -68,3 +69,4 @@ pub use screen_out::{Answer, AnswerBody};
 pub use screening::{Judge, Planted, ScreenException, ScreenRules, Screening, TextDigest};
 pub use servers::{ServedBy, Server};
 pub use ticket::LEASE;
+pub use trail::{TrailMode, TrailStand};

@@ -142,6 +142,10 @@ pub struct Metrics {
     backend_errors: Family<Failed, Counter>,
     left_alone: Family<OfBackend, Gauge>,
     audit_failures: Counter,
+    audit_writable: Gauge,
+    audit_waiting: Gauge,
+    audit_exported: Counter,
+    audit_export_failures: Counter,
     keys_ending: Family<Ending, Gauge>,
     key_changes: Counter,
     key_changes_audible: Gauge,
@@ -177,6 +181,8 @@ impl Metrics {
         let (privacy_spent, privacy_left) = (Family::default(), Family::default());
         let backend_errors = Family::default();
         let audit_failures = Counter::default();
+        let (audit_writable, audit_waiting) = (Gauge::default(), Gauge::default());
+        let (audit_exported, audit_export_failures) = (Counter::default(), Counter::default());
         let keys_ending = Family::default();
         let key_changes = Counter::default();
         let key_changes_audible = Gauge::default();
@@ -212,6 +218,11 @@ impl Metrics {
         let help = "Whether a backend is left alone because it failed again and again";
         registry.register("backend_left_alone", help, left_alone.clone());
         registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
+        registry.register("audit_writable", "Whether the audit trail can be written", audit_writable.clone());
+        registry.register("audit_waiting", "Audit records that are not durable yet", audit_waiting.clone());
+        registry.register("audit_exported", "Audit records that the collector took", audit_exported.clone());
+        let help = "Messages of audit records that the collector did not take, or not whole";
+        registry.register("audit_export_failures", help, audit_export_failures.clone());
         registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
         let heard = "Changes of keys that were heard of, the gateway's own included";
         registry.register("key_changes_heard", heard, key_changes.clone());
@@ -238,6 +249,10 @@ impl Metrics {
             backend_errors,
             left_alone,
             audit_failures,
+            audit_writable,
+            audit_waiting,
+            audit_exported,
+            audit_export_failures,
             keys_ending,
             key_changes,
             key_changes_audible,
@@ -269,6 +284,16 @@ impl Metrics {
         let result = if is_good { "ok" } else { "failed" };
         self.certificates_read.get_or_create(&Read { listener, result }).inc();
         self.certificate_ends.get_or_create(&OfListener { listener }).set(ends);
+    }
+
+    /// So many audit records arrived at the collector.
+    pub fn exported(&self, records: u64) {
+        self.audit_exported.inc_by(records);
+    }
+
+    /// Audit records did not arrive at the collector.
+    pub fn export_failed(&self) {
+        self.audit_export_failures.inc();
     }
 
     /// Some gateway has changed a key.
@@ -394,6 +419,12 @@ impl Metrics {
 
     pub(crate) fn audit_failed(&self) {
         self.audit_failures.inc();
+    }
+
+    /// Whether the trail can be written, and how many records wait for it.
+    pub(crate) fn trail(&self, is_healthy: bool, waiting: u64) {
+        self.audit_writable.set(i64::from(is_healthy));
+        self.audit_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     fn found(&self, about: &About) {

@@ -20,6 +20,7 @@ use crate::plan::{Plan, QuotaRule};
 use crate::release_rule::{Claim, ReleaseRule};
 use crate::screening::Screening;
 use crate::servers::{ServedBy, Servers};
+use crate::trail::TrailMode;
 
 /// The rules that hold for requests from now on.
 pub struct Policy {
@@ -37,6 +38,8 @@ pub struct Policy {
     pub reserve_output_tokens: u32,
     /// What is screened, and how.
     pub screening: Screening,
+    /// What happens while the audit trail cannot be written.
+    pub trail: TrailMode,
     /// Quotas beside those that keys name themselves.
     pub quotas: Vec<QuotaRule>,
     /// What the rates that keys name themselves do while the limiter cannot be reached.

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use audit::{Log, Record, Refusal};
-use futures_util::future::join_all;
+use audit::{Record, Refusal};
 use sanitize::Sanitizer;
 
 use crate::about::unix_millis;
-use crate::metrics::Metrics;
 use crate::rejection::Rejection;
+use crate::trail::Trail;
 
 /// Refusals of one code that are recorded in full within a second.
 const IN_FULL: u32 = 20;
@@ -56,15 +55,24 @@ impl Refusals {
         state.waiting.push(refusal);
     }
 
-    /// Writes what waits, and the numbers that nothing has carried yet.
-    pub(crate) async fn flush(&self, log: &Log, metrics: &Metrics) {
-        let records: Vec<Record> = self.take().into_iter().map(Record::Refusal).collect();
-        // Together, so that they share a durable write.
-        for appended in join_all(records.iter().map(|record| log.append(record))).await {
-            if let Err(error) = appended {
-                metrics.audit_failed();
-                tracing::error!(%error, "refusal is not recorded");
+    /// Hands over what waits, and the numbers that nothing has carried yet. What the trail has no room for is counted
+    /// again.
+    pub(crate) fn flush(&self, trail: &Trail) {
+        for refusal in self.take() {
+            let record = Record::Refusal(refusal);
+            if trail.keep(&record).is_none()
+                && let Record::Refusal(refusal) = record
+            {
+                self.count_again(&refusal);
             }
+        }
+    }
+
+    fn count_again(&self, refusal: &Refusal) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = state.seconds.iter_mut().find(|(word, _)| **word == refusal.code);
+        if let Some((_, second)) = second {
+            second.similar += refusal.similar + u64::from(!refusal.request_id.is_empty());
         }
     }
 

@@ -20,6 +20,7 @@ use crate::rejection::Rejection;
 use crate::release_rule::{Claim, PrivateData, ReleaseRule, ballot};
 use crate::screen_out::{Answer, AnswerBody, answer_id};
 use crate::ticket::{End, Ticket};
+use crate::trail::Recorded;
 use crate::turns::Turns;
 
 /// Releases answers.
@@ -75,7 +76,9 @@ impl Releaser {
             Ok(told) => told,
             Err(why) => return Err(refused(committed.ticket, rule, why)),
         };
-        answer(committed, rule, &told, means.digests)
+        let (answer, recorded) = answer(committed, rule, &told, means.digests)?;
+        recorded.durable().await;
+        Ok(answer)
     }
 
     /// What was told before, or a release.
@@ -226,7 +229,12 @@ fn spent<T>(release: &Release<T>) -> Released {
 }
 
 /// The answer, which holds what is told and nothing else.
-fn answer(committed: Committed, rule: &ReleaseRule, told: &Told, digests: &DigestKey) -> Result<Answer, Rejection> {
+fn answer(
+    committed: Committed,
+    rule: &ReleaseRule,
+    told: &Told,
+    digests: &DigestKey,
+) -> Result<(Answer, Recorded), Rejection> {
     let Committed { mut ticket, request, model, standings, .. } = committed;
     let output = match (told, &rule.claim) {
         (Told::Numbers(numbers), Claim::Aggregates(_)) => Some(Output::Numbers(numbers.clone())),
@@ -242,8 +250,8 @@ fn answer(committed: Committed, rule: &ReleaseRule, told: &Told, digests: &Diges
     let tenant = principal.as_ref().map(|principal| principal.tenant().to_string()).unwrap_or_default();
     ticket.used.output_bytes = body.bytes.len() as u64;
     ticket.used.output_digest = digests.digest(&tenant, &body.bytes);
-    ticket.close(End { ended: Some(Ended::Complete), status: 200, code: None });
-    Ok(Answer { request_id, principal, standings, body: AnswerBody::Full(body) })
+    let recorded = ticket.close(End { ended: Some(Ended::Complete), status: 200, code: None });
+    Ok((Answer { request_id, principal, standings, body: AnswerBody::Full(body) }, recorded))
 }
 
 fn label(vote: &Vote, place: u32) -> Option<String> {
@@ -258,7 +266,7 @@ fn refused(ticket: Ticket, rule: &ReleaseRule, why: Unreleased) -> Rejection {
         Unreleased::Broken => (Code::Internal, ""),
     };
     let about = ticket.about.clone();
-    ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) });
+    ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) }).later();
     let rejection = Rejection::new(about, Step::Infer, code);
     match code {
         Code::InsufficientQuota => {

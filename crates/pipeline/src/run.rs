@@ -33,6 +33,7 @@ use crate::release::{Means, Releaser};
 use crate::schemas::Schemas;
 use crate::screen_out::Answer;
 use crate::servers;
+use crate::trail::{Trail, TrailStand};
 
 /// What a pipeline is built from.
 pub struct Parts {
@@ -69,6 +70,7 @@ pub struct Pipeline {
     queries: Arc<dyn QueryLedger>,
     releaser: Releaser,
     log: Log,
+    trail: Trail,
     digests: DigestKey,
     policy: ArcSwap<Policy>,
     metrics: Metrics,
@@ -89,7 +91,8 @@ impl Pipeline {
         let room = Room::new(max_buffered_bytes);
         let metrics = Metrics::new();
         let refusals = Arc::<Refusals>::default();
-        let (tickets, closer) = Tickets::start(limiter.clone(), log.clone(), metrics.clone(), refusals.clone());
+        let trail = Trail::new(log.clone(), metrics.clone());
+        let (tickets, closer) = Tickets::start(limiter.clone(), trail.clone(), metrics.clone(), refusals.clone());
         let closer = Mutex::new(Some(closer));
         let policy = ArcSwap::from_pointee(policy);
         let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
@@ -101,6 +104,7 @@ impl Pipeline {
             queries,
             releaser,
             log,
+            trail,
             digests,
             policy,
             metrics,
@@ -142,7 +146,7 @@ impl Pipeline {
             Err(rejection) => return Err(self.charge_one(&principal, rejection).await),
         };
         let screened = admitted.screen_in(&policy.screening, &*self.queries, &self.cores, &self.metrics).await?;
-        let committed = screened.commit(&self.log, &self.digests, &policy.screening, &self.metrics).await?;
+        let committed = screened.commit(&self.trail, &self.digests, &policy).await?;
         let model = committed.model.clone();
         if let Some(rule) = model.release() {
             let means = Means { validator: &policy.validator, digests: &self.digests, metrics: &self.metrics };
@@ -317,9 +321,9 @@ impl Pipeline {
         self.policy.store(Arc::new(policy));
     }
 
-    /// Whether the audit trail can be written.
-    pub fn is_recording(&self) -> bool {
-        self.log.is_healthy()
+    /// Whether the audit trail can be written, and if not, whether requests are answered.
+    pub fn trail_stand(&self) -> TrailStand {
+        self.trail.stand(self.policy.load().trail)
     }
 
     /// Waits until the audit trail takes no more records: another gateway writes it now, or the pipeline
@@ -333,6 +337,7 @@ impl Pipeline {
         self.metrics.key_hashes(self.verifier.hashes());
         self.metrics.watched(&self.policy.load());
         self.metrics.left_alone(&self.policy.load());
+        self.metrics.trail(self.log.is_healthy(), self.log.waiting());
         &self.metrics
     }
 

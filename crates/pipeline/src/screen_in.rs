@@ -188,7 +188,7 @@ fn refuse_queries(ticket: Ticket, not_asked: NotAsked) -> Rejection {
 fn refuse(ticket: Ticket, code: Code, at: Option<Pointer>) -> Rejection {
     let about: About = ticket.about.clone();
     let ended = if code == Code::PromptBlocked { audit::Ended::Blocked } else { audit::Ended::Failed };
-    ticket.close(End { ended: Some(ended), status: code.status(), code: Some(code.as_str()) });
+    ticket.close(End { ended: Some(ended), status: code.status(), code: Some(code.as_str()) }).later();
     let rejection = Rejection::new(about, Step::ScreenIn, code).at_of(at.unwrap_or_default());
     match code {
         Code::ScreeningUnavailable | Code::LimitsUnavailable => rejection.retry_after_of(Duration::from_secs(1)),

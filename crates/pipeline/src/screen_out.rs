@@ -22,6 +22,7 @@ use crate::rejection::Rejection;
 use crate::screening::AnswerScreen;
 use crate::stream::Screening;
 use crate::ticket::{End, Ticket};
+use crate::trail::Recorded;
 
 /// Answers above this size are screened off the event loop.
 pub(crate) const LARGE: usize = 64 << 10;
@@ -64,9 +65,12 @@ impl Answering {
         let principal = ticket.about.principal.clone();
         let body = match response {
             InferenceResponse::Full(head, bytes) => {
-                let _busy = in_flight;
                 let whole = Whole { ticket, asked, head, bytes, model, answer };
-                whole.screened(policy, digests, cores, metrics).await?
+                let screened = whole.screened(policy, digests, cores, metrics).await;
+                drop(in_flight);
+                let (body, recorded) = screened?;
+                recorded.durable().await;
+                body
             }
             InferenceResponse::Stream(events) => {
                 ticket.leave_room();
@@ -105,7 +109,7 @@ impl Whole {
         digests: DigestKey,
         cores: &Arc<Semaphore>,
         metrics: &Metrics,
-    ) -> Result<AnswerBody, Rejection> {
+    ) -> Result<(AnswerBody, Recorded), Rejection> {
         let is_small = match self.model.disclosure().reads_numbers() {
             true => self.bytes.len() <= LARGE_NUMBERS && asked_bytes(&self.asked) <= LARGE_QUESTIONS,
             false => self.bytes.len() <= LARGE,
@@ -125,7 +129,12 @@ impl Whole {
         screened.unwrap_or_else(|_| Err(Rejection::new(about, Step::ScreenOut, Code::Internal)))
     }
 
-    fn screen(self, policy: &Policy, digests: &DigestKey, metrics: &Metrics) -> Result<AnswerBody, Rejection> {
+    fn screen(
+        self,
+        policy: &Policy,
+        digests: &DigestKey,
+        metrics: &Metrics,
+    ) -> Result<(AnswerBody, Recorded), Rejection> {
         let Self { mut ticket, asked, head, bytes, model, answer: screen } = self;
         let mut answer = match policy.validator.parse_answer(&asked, &head, &bytes) {
             Ok(answer) => answer,
@@ -154,14 +163,14 @@ impl Whole {
         ticket.used.output_digest = digests.digest(tenant.as_deref().unwrap_or_default(), &body.bytes);
         let ended = if blocked.is_empty() { Ended::Complete } else { Ended::Blocked };
         let code = (!blocked.is_empty()).then_some(Code::AnswerBlocked.as_str());
-        ticket.close(End { ended: Some(ended), status: 200, code });
+        let recorded = ticket.close(End { ended: Some(ended), status: 200, code });
         if !asked.wants_events() {
-            return Ok(AnswerBody::Full(body));
+            return Ok((AnswerBody::Full(body), recorded));
         }
         let events = answer.to_events().into_iter();
         let frames =
             events.map(|(name, json)| [b"event: ", name.as_bytes(), b"\ndata: ", &json, b"\n\n"].concat().into());
-        Ok(AnswerBody::Stream(Box::pin(futures_util::stream::iter(frames))))
+        Ok((AnswerBody::Stream(Box::pin(futures_util::stream::iter(frames))), recorded))
     }
 }
 
@@ -229,7 +238,7 @@ fn screen_texts(
 fn refuse_blocked(ticket: Ticket) -> Rejection {
     let code = Code::AnswerBlocked;
     let about = ticket.about.clone();
-    ticket.close(End { ended: Some(Ended::Blocked), status: code.status(), code: Some(code.as_str()) });
+    ticket.close(End { ended: Some(Ended::Blocked), status: code.status(), code: Some(code.as_str()) }).later();
     Rejection::new(about, Step::ScreenOut, code)
 }
 

@@ -2,7 +2,7 @@
 //! may leave is framed anew.
 //!
 //! A slot's text that is held back leaves with the choice's last event, or before the end. The
-//! stream owns the ticket: dropping it says that the caller left.
+//! stream owns the ticket: dropping it says that the caller left. The last piece waits for the outcome to be durable.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -24,6 +24,7 @@ use crate::screen_out::{LARGE, answer_id, place};
 use crate::screening::{AnswerScreen, Cleaner};
 use crate::servers::Entered;
 use crate::ticket::{End, Ticket};
+use crate::trail::Recorded;
 
 /// How long a server may take to tell what it spent, once all is said.
 const AFTERWARDS: Duration = Duration::from_secs(2);
@@ -61,6 +62,7 @@ impl Screening {
             last: None,
             ready: VecDeque::new(),
             ticket: Some(ticket),
+            recorded: None,
             seen: 0,
             events: Some((events, in_flight)),
         };
@@ -87,6 +89,7 @@ struct Screened {
     last: Option<AnswerChunk>,
     ready: VecDeque<Bytes>,
     ticket: Option<Ticket>,
+    recorded: Option<Recorded>,
     seen: usize,
     events: Option<(ChunkStream, Entered)>,
 }
@@ -96,6 +99,11 @@ impl Screened {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 self.count(&bytes);
+                if self.ready.is_empty()
+                    && let Some(recorded) = self.recorded.take()
+                {
+                    recorded.durable().await;
+                }
                 return Some((bytes, self));
             }
             let is_complete = self.is_complete();
@@ -355,7 +363,8 @@ impl Screened {
         self.note_open(&mut ticket);
         ticket.saw(self.seen);
         ticket.used.output_digest = self.screening.digest.finish();
-        ticket.close(End { ended: Some(ended), status: 200, code: code.map(Code::as_str) });
+        let end = End { ended: Some(ended), status: 200, code: code.map(Code::as_str) };
+        self.recorded = Some(ticket.close(end));
     }
 }
 

@@ -1,22 +1,23 @@
 //! The open account of one admitted request: what it holds, and what will be recorded of it.
 //!
 //! A ticket is closed by being told how the request ended, or by being dropped, which says that the
-//! caller left. Closing only puts a note into a queue whose place was kept when the ticket opened,
-//! so it neither waits nor fails; the closer settles and records.
+//! caller left. Closing hands the outcome to the trail and puts a note into a queue whose place was kept when the ticket
+//! opened, so it neither waits nor fails; the closer settles. Whoever has an answer to give waits for the outcome.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{Ended, Released};
+use audit::{Ended, Outcome, Record, Released};
 use core_validate::Usage;
 use ratelimit_redis::{Actual, Limiter, Reservation};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, oneshot};
 
-use crate::about::About;
+use crate::about::{About, unix_millis};
 use crate::closer::{Note, Place};
 use crate::cut::Cut;
 use crate::plan::{Cost, Plan};
 use crate::policy::Model;
+use crate::trail::{Recorded, Trail};
 
 /// Most tokens that are believed of one request, each way.
 const MOST_TOKENS: u64 = 10_000_000;
@@ -72,6 +73,7 @@ pub(crate) struct Ticket {
     pub(crate) is_suspect: bool,
     open: Option<Open>,
     limiter: Arc<dyn Limiter>,
+    trail: Trail,
     looked_at: Instant,
     /// The room that a large body takes; given back with the ticket.
     room: Option<OwnedSemaphorePermit>,
@@ -108,6 +110,7 @@ impl Ticket {
     pub(crate) fn open(
         opening: Opening,
         limiter: Arc<dyn Limiter>,
+        trail: Trail,
         place: Place,
         room: Option<OwnedSemaphorePermit>,
         cut: Cut,
@@ -121,7 +124,7 @@ impl Ticket {
             open
         });
         let open = Some(Open { held, plan: Arc::new(plan), model, told, place, _renewal: renewal });
-        Self { about, used, is_suspect: false, open, limiter, looked_at: Instant::now(), room, cut }
+        Self { about, used, is_suspect: false, open, limiter, trail, looked_at: Instant::now(), room, cut }
     }
 
     /// Notes how many bytes of output were seen so far.
@@ -186,17 +189,40 @@ impl Ticket {
     }
 
     /// Tells how the request ended.
-    pub(crate) fn close(mut self, end: End) {
-        self.send(end);
+    pub(crate) fn close(mut self, end: End) -> Recorded {
+        self.send(end)
     }
 
-    fn send(&mut self, end: End) {
-        if let Some(Open { held, plan, model, place, .. }) = self.open.take() {
-            let used = std::mem::take(&mut self.used);
-            let latency_ms = u64::try_from(self.about.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            place.send(Note { about: self.about.clone(), used, end, latency_ms, held, plan, model });
-        }
+    fn send(&mut self, end: End) -> Recorded {
+        let Some(Open { held, plan, model, place, .. }) = self.open.take() else { return Recorded::nothing() };
+        let (about, used) = (self.about.clone(), std::mem::take(&mut self.used));
+        let latency_ms = u64::try_from(about.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let recorded = match used.is_intended {
+            true => self.trail.outcome(&Record::Outcome(outcome(&about, &used, &end, latency_ms))),
+            false => Recorded::nothing(),
+        };
+        place.send(Note { about, used, end, latency_ms, held, plan, model });
+        recorded
     }
+}
+
+fn outcome(about: &About, used: &Used, end: &End, latency_ms: u64) -> Outcome {
+    let tokens = used.tokens();
+    let mut outcome = Outcome::new(about.request_id.clone(), unix_millis());
+    outcome.who = about.who();
+    outcome.status = end.status;
+    outcome.code = end.code.map(str::to_owned);
+    outcome.ended = end.ended.unwrap_or(Ended::Complete);
+    outcome.latency_ms = latency_ms;
+    outcome.backend.clone_from(&used.backend);
+    outcome.input_tokens = tokens.input_tokens;
+    outcome.output_tokens = tokens.output_tokens;
+    outcome.first_byte_ms = used.first_byte_ms;
+    outcome.output_bytes = used.output_bytes;
+    outcome.output_digest.clone_from(&used.output_digest);
+    outcome.released.clone_from(&used.released);
+    outcome.findings.clone_from(&about.findings);
+    outcome
 }
 
 impl Held {
@@ -228,6 +254,6 @@ impl Held {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.send(End { ended: Some(Ended::HungUp), status: 499, code: Some("client_left") });
+        self.send(End { ended: Some(Ended::HungUp), status: 499, code: Some("client_left") }).later();
     }
 }

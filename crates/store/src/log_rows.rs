@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Connection as _, Row as _};
 
-use crate::trail::{checkpoint, page};
+use crate::trail::{Head, head, page};
 
 /// How long a statement may take before the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -78,6 +78,10 @@ impl LogRows {
         Ok(done)
     }
 
+    async fn head(&mut self) -> io::Result<Head> {
+        self.run(async |connection, held| head(connection, held.log).await).await
+    }
+
     /// Removes what a statement without an answer may have written, or may yet write.
     async fn repair(&mut self) -> io::Result<()> {
         if self.is_torn {
@@ -108,10 +112,12 @@ impl LogRows {
 
     async fn read_all(&mut self, each: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)) -> io::Result<()> {
         self.repair().await?;
-        let (mut next, invalid) = (0, |what| io::Error::new(io::ErrorKind::InvalidData, what));
+        let first = self.head().await?.first;
+        let (mut next, invalid) = (first, |what| io::Error::new(io::ErrorKind::InvalidData, what));
         loop {
             // So that a long log stays held.
             self.write(&[]).await?;
+            // What stands before the first of all was never written here; what was removed may still be there.
             let from = if next == 0 { i64::MIN } else { next };
             let page = self.run(async |connection, held| page(connection, held.log, from).await).await?;
             if page.is_empty() {
@@ -149,7 +155,21 @@ impl Sink for LogRows {
     }
 
     fn checkpoint(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
-        Box::pin(self.run(async |connection, held| checkpoint(connection, held.log).await))
+        Box::pin(async move { Ok(self.head().await?.checkpoint) })
+    }
+
+    fn stub(&mut self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        Box::pin(async move { Ok(self.head().await?.stub) })
+    }
+
+    /// Takes no time to speak of: [`PostgresTrail::sweep`](crate::PostgresTrail::sweep) deletes the rows.
+    fn remove<'a>(&'a mut self, stub: &'a str, first: u64) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move {
+            self.repair().await?;
+            let first = i64::try_from(first).map_err(io::Error::other)?;
+            let removed = self.run(async |connection, held| remove(connection, held, stub, first).await).await?;
+            if removed == 1 { Ok(()) } else { Err(taken_over()) }
+        })
     }
 
     fn release(&mut self) -> BoxFuture<'_, ()> {
@@ -210,7 +230,7 @@ async fn claim(connection: &mut PgConnection, holder: &str) -> Result<Held, sqlx
     loop {
         // Of those that begin a log at the same time one gets the number, and the others the next.
         let new = sqlx::query(concat!(
-            "INSERT INTO audit_logs SELECT COALESCE(MAX(log), 0) + 1, $1, ",
+            "INSERT INTO audit_logs (log, holder, held_until, epoch, size) SELECT COALESCE(MAX(log), 0) + 1, $1, ",
             lease!(),
             ", 1, 0 FROM audit_logs ON CONFLICT DO NOTHING RETURNING log, epoch, size"
         ))
@@ -291,6 +311,19 @@ async fn keep(connection: &mut PgConnection, held: &Held, note: &str) -> Result<
         .bind(held.log)
         .bind(held.holder.clone())
         .bind(note.to_owned())
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+async fn remove(connection: &mut PgConnection, held: &Held, stub: &str, first: i64) -> Result<u64, sqlx::Error> {
+    let removed = "UPDATE audit_logs SET stub = $4, first = $5 WHERE log = $1 AND holder = $2 AND epoch = $3";
+    let done = sqlx::query(removed)
+        .bind(held.log)
+        .bind(held.holder.clone())
+        .bind(held.epoch)
+        .bind(stub.to_owned())
+        .bind(first)
         .execute(connection)
         .await?;
     Ok(done.rows_affected())

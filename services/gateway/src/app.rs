@@ -16,6 +16,7 @@ use privacy::dp::MemoryToldStore;
 use ratelimit_redis::{Limiter, LimiterError, MemoryLimiter, RedisLimiter};
 
 use crate::admin::{self, Admin, Reloader};
+use crate::cli::system_act;
 use crate::config::{InvalidSettings, RedisSettings, Settings};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::edge::listener::Gate;
@@ -24,7 +25,7 @@ use crate::http::{self, Shared};
 use crate::key_store::Stored;
 use crate::monitors::Monitors;
 use crate::tls::{Tls, TlsError};
-use crate::trail::{Opened, Trail};
+use crate::trail::{Opened, Tended, Terms, Trail};
 use crate::upkeep::{self, Upkeep};
 
 /// Budgets of queries that are counted in memory: of key families and tenants, for each model.
@@ -86,6 +87,7 @@ pub struct Gateway {
     issuer: Issuer,
     reloader: Arc<Reloader>,
     monitors: Arc<Monitors>,
+    tended: Tended,
     shutdown: Duration,
     data_dir: DataDir,
 }
@@ -119,18 +121,28 @@ impl Gateway {
         let (admin_listener, admin_address) = listen(settings.server.admin_listen)?;
         let trap = settings.server.trap()?.map(listen).transpose()?;
         // Last, so that a start that fails holds no part of the trail.
-        let Opened { trail, log, digests } = Trail::open(&settings, &data_dir).await?;
+        let Opened { trail, log, digests, tended } = Trail::open(&settings, &data_dir).await?;
+        let terms = Terms::of(&settings);
+        terms.follow(&Terms::recorded(&trail).await?, &log, system_act("", None).who, "at the start").await?;
         let max_buffered_bytes = settings.limits.max_buffered_bytes;
         let in_memory = || Arc::new(MemoryQueryLedger::new(NonZeroUsize::MIN.saturating_add(BUCKETS)));
         let queries = settings.redis.queries()?.unwrap_or_else(|| in_memory());
         let in_memory = || Arc::new(MemoryToldStore::new(NonZeroUsize::MIN.saturating_add(TOLD)));
         let told = settings.redis.told()?.unwrap_or_else(|| in_memory());
-        let parts =
-            Parts { verifier: verifier.clone(), limiter, queries, told, log, digests, policy, max_buffered_bytes };
+        let parts = Parts {
+            verifier: verifier.clone(),
+            limiter,
+            queries,
+            told,
+            log: log.clone(),
+            digests,
+            policy,
+            max_buffered_bytes,
+        };
         let pipeline = Arc::new(Pipeline::start(parts));
         // What has ended is settled from this runtime.
         pipeline.warm_up().await;
-        let reloader = Arc::new(Reloader::new(source, tls.clone(), pipeline.clone()));
+        let reloader = Arc::new(Reloader::new(source, &settings, tls.clone(), pipeline.clone(), log));
         let monitors = Arc::new(Monitors::new(data_dir.path(), told_by, pipeline.clone()));
         // Who was watched before is watched from the first request on.
         monitors.turn().await;
@@ -173,6 +185,7 @@ impl Gateway {
             issuer,
             reloader,
             monitors,
+            tended,
             shutdown: Duration::from_secs(server.shutdown_seconds),
             data_dir,
         })
@@ -230,10 +243,10 @@ impl Gateway {
     /// When a listener breaks, or another gateway took over this one's part of the audit trail, as it may
     /// when it was not written for half a minute; start again then.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, stored, verifier, issuer, monitors, tls, trap, .. } = self;
+        let Self { callers, operators, pipeline, stored, verifier, issuer, monitors, tended, tls, trap, .. } = self;
         let (patience, data_dir) = (self.shutdown, self.data_dir);
         let trap = trap.map(|(listener, trap)| Ok::<_, std::io::Error>((asynchronous(listener)?, trap))).transpose()?;
-        let upkeep = Upkeep::start(verifier.clone(), issuer, monitors, pipeline.clone(), tls);
+        let upkeep = Upkeep::start(verifier.clone(), issuer, monitors, pipeline.clone(), tls, tended);
         let trap = trap.map(|(listener, trap)| AbortOnDrop(tokio::spawn(trap.run(listener))));
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };

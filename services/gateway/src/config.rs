@@ -23,8 +23,8 @@ pub use screening::{
     CanarySettings, ExceptionSettings, InputSettings, JudgeSettings, OutputSettings, ScreeningSettings,
 };
 pub use words::{
-    BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, Noise, OnSuspicion, OperationSetting, Preset,
-    QuotaCounts, QuotaOf, QuotaOnOutage, Reaction, TensorsFrom,
+    AuditMode, BackendKind, JudgeApi, JudgeOutage, KeptText, LogFormat, LogLevel, Noise, OnSuspicion, OperationSetting,
+    Preset, QuotaCounts, QuotaOf, QuotaOnOutage, Reaction, TensorsFrom,
 };
 
 /// The compiled-in defaults; also the documentation of every setting.
@@ -174,11 +174,26 @@ pub struct KeySettings {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "explained in config/default.toml")]
 pub struct AuditSettings {
+    pub mode: AuditMode,
     pub text: KeptText,
+    pub keep_days: u64,
+    pub max_waiting_bytes: usize,
     pub signing_key: Secret,
     pub signing_key_file: PathBuf,
     pub digest_key: Secret,
     pub digest_key_file: PathBuf,
+    pub otlp: OtlpSettings,
+}
+
+/// `[audit.otlp]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "explained in config/default.toml")]
+pub struct OtlpSettings {
+    pub url: String,
+    pub api_key: Secret,
+    pub api_key_file: PathBuf,
+    pub timeout_milliseconds: u64,
 }
 
 /// `[log]`

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use core_validate::{Limits, Validator};
-use pipeline::Policy;
+use pipeline::{Policy, TrailMode};
 
-use crate::config::{InvalidSettings, LimitSettings, ServerSettings, Settings};
+use crate::config::{AuditMode, InvalidSettings, LimitSettings, ServerSettings, Settings};
 use crate::{models, quotas, screening};
 
 /// Builds the rules that the settings describe.
@@ -25,6 +25,10 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
         max_schemas: limits.max_schemas,
         reserve_output_tokens: limits.reserve_output_tokens,
         screening: screening::screening(settings, &models)?,
+        trail: match settings.audit.mode {
+            AuditMode::Strict => TrailMode::Strict,
+            AuditMode::Available => TrailMode::Available,
+        },
         quotas: quotas::rules(settings, &models)?,
         on_outage: quotas::of_rates(settings.redis.replicas),
         openai_headers: limits.openai_headers,
@@ -55,6 +59,7 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("limits.failures_per_minute", u64::from(limits.failures_per_minute)),
         ("screening.judge.deadline_milliseconds", settings.screening.judge.deadline_milliseconds),
         ("screening.judge.max_bytes", settings.screening.judge.max_bytes as u64),
+        ("audit.otlp.timeout_milliseconds", settings.audit.otlp.timeout_milliseconds),
         ("server.max_connections", server.max_connections as u64),
         ("redis.deadline_milliseconds", settings.redis.deadline_milliseconds),
     ];
@@ -65,6 +70,13 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     if limits.max_buffered_bytes < limits.max_body_bytes {
         return Err(InvalidSettings::new("limits.max_buffered_bytes", "expected at least limits.max_body_bytes"));
     }
+    if settings.audit.max_waiting_bytes < 1 << 20 || settings.audit.max_waiting_bytes > 1 << 31 {
+        return Err(InvalidSettings::new("audit.max_waiting_bytes", "expected from 1048576 to 2147483648"));
+    }
+    if settings.audit.keep_days > 36_500 {
+        return Err(InvalidSettings::new("audit.keep_days", "expected at most 36500; 0 keeps all"));
+    }
+    crate::trail::check(&settings.audit)?;
     if limits.max_depth > 100 {
         return Err(InvalidSettings::new("limits.max_depth", "expected at most 100"));
     }

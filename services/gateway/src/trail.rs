@@ -1,18 +1,25 @@
 //! Where the audit trail is: files of the data folder, or the database that gateways share.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+mod otlp;
+mod peers;
+mod reading;
+mod removal;
+mod terms;
 
-use audit::{
-    AuditError, DigestKey, ExportError, KeyError, Log, Record, SegmentFile, SigningKey, Verified, VerifyError,
-    VerifyingKey,
-};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use audit::{AuditError, DigestKey, KeyError, Log, Record, SegmentFile, SigningKey, VerifyingKey};
+use backend::Endpoint;
+use pipeline::Metrics;
 use store::PostgresTrail;
 
 use crate::app::StartError;
-use crate::config::{InvalidSettings, Settings};
+use crate::config::{AuditSettings, InvalidSettings, Settings};
 use crate::data_dir::{DataDir, refuse_orphan};
+
+pub(crate) use reading::{Cursor, Gap, Judged, Kept};
+pub(crate) use terms::Terms;
 
 const SIGNING_KEY: &str = "audit-key";
 const DIGEST_KEY: &str = "digest-key";
@@ -24,22 +31,23 @@ pub(crate) enum Trail {
     Database(PostgresTrail),
 }
 
-/// How far each log was read.
-#[derive(Debug, Default)]
-pub(crate) struct Cursor(BTreeMap<i64, u64>);
-
 /// A log that was opened for writing, and what its records are made with.
 pub(crate) struct Opened {
     pub(crate) trail: Trail,
     pub(crate) log: Log,
     pub(crate) digests: DigestKey,
+    pub(crate) tended: Tended,
 }
 
-/// What was found out of one log.
-pub(crate) struct Judged {
-    /// Which, where there are several.
-    pub(crate) log: Option<i64>,
-    pub(crate) verdict: Result<Verified, VerifyError>,
+/// What is done to a trail again and again.
+pub(crate) struct Tended {
+    trail: Trail,
+    log: Log,
+    number: Option<i64>,
+    key: VerifyingKey,
+    keep: Option<Duration>,
+    collector: Option<Endpoint>,
+    cursor_file: PathBuf,
 }
 
 impl Trail {
@@ -64,7 +72,8 @@ impl Trail {
             (None, Self::Database(_)) => return Err(missing("audit.digest_key_file")),
         };
         let given = signing_key(settings)?;
-        let log = match &trail {
+        let room = settings.audit.max_waiting_bytes;
+        let (log, number, key) = match &trail {
             Self::Folder(folder) => {
                 let key = match given {
                     Some(key) => key,
@@ -75,17 +84,30 @@ impl Trail {
                         SigningKey::load_or_create(&file)?
                     }
                 };
-                Log::open(SegmentFile::open(folder)?, key, "portcullis/embedded").await?
+                let verifying = key.verifying_key();
+                let log = Log::open_with_room(SegmentFile::open(folder)?, key, &origin(None), room).await?;
+                (log, None, verifying)
             }
             Self::Database(database) => {
                 let key = given.ok_or_else(|| missing("audit.signing_key_file"))?;
                 let rows = database.claim().await?;
                 let number = rows.number();
                 tracing::info!(log = number, "writes its part of the audit trail");
-                Log::open(rows, key, &origin(number)).await?
+                let verifying = key.verifying_key();
+                (Log::open_with_room(rows, key, &origin(Some(number)), room).await?, Some(number), verifying)
             }
         };
-        Ok(Opened { trail, log, digests })
+        let days = settings.audit.keep_days;
+        let tended = Tended {
+            trail: trail.clone(),
+            log: log.clone(),
+            number,
+            key,
+            keep: (days > 0).then(|| Duration::from_secs(days * 24 * 60 * 60)),
+            collector: otlp::collector(&settings.audit.otlp)?,
+            cursor_file: data_dir.path().join("audit-otlp-cursor"),
+        };
+        Ok(Opened { trail, log, digests, tended })
     }
 
     /// All that is recorded of a request.
@@ -96,71 +118,56 @@ impl Trail {
                 let reading = tokio::task::spawn_blocking(move || audit::find(&folder, &id)).await;
                 reading.map_err(|_| AuditError::Unavailable)?
             }
-            Self::Database(database) => database.find(request_id).await,
+            Self::Database(database) => {
+                let found = database.find(request_id).await?;
+                Ok(found.into_iter().map(|(_, _, record)| record).collect())
+            }
         }
     }
 
-    /// Hands on what is signed since the cursor, as the lines of [`audit::export`]; records of the database are
-    /// without their leaf hash. What was removed is passed over.
-    pub(crate) async fn signed(&self, cursor: &mut Cursor, each: &mut dyn FnMut(&str)) -> Result<(), ExportError> {
+    /// The newest record with this request id.
+    async fn find_last(&self, request_id: &str) -> Result<Option<Record>, AuditError> {
         match self {
             Self::Folder(folder) => {
-                let next = cursor.0.entry(0).or_default();
-                let mut line = |line: &str| {
-                    each(line);
-                    Ok(())
-                };
-                *next = match audit::export(folder, *next, &mut line) {
-                    Err(ExportError::Removed { first }) => audit::export(folder, first, &mut line)?,
-                    exported => exported?,
-                };
+                let (folder, id) = (folder.clone(), request_id.to_owned());
+                let reading = tokio::task::spawn_blocking(move || audit::find_last(&folder, &id)).await;
+                reading.map_err(|_| AuditError::Unavailable)?
             }
-            Self::Database(database) => {
-                for log in database.logs().await.map_err(io::Error::other)? {
-                    let next = cursor.0.entry(log).or_default();
-                    loop {
-                        let page = database.records(log, *next).await?;
-                        let Some((last, _)) = page.last() else { break };
-                        *next = last + 1;
-                        for (index, record) in &page {
-                            each(&format!("{{\"log\":\"{}\",\"index\":{index},\"record\":{record}}}", origin(log)));
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Holds every log against its newest checkpoint.
-    pub(crate) async fn verify(&self, key: &VerifyingKey) -> Result<Vec<Judged>, AuditError> {
-        match self {
-            Self::Folder(folder) => Ok(vec![Judged { log: None, verdict: audit::verify(folder, key) }]),
-            Self::Database(database) => {
-                let mut judged = Vec::new();
-                let logs = database.logs().await?;
-                if logs.is_empty() {
-                    let verdict = Err(VerifyError::Incomplete { have: 0, want: None });
-                    return Ok(vec![Judged { log: None, verdict }]);
-                }
-                for log in logs {
-                    let verdict = database.verify(log, key).await;
-                    // All logs have one key: a copy of another would be signed, too.
-                    let verdict = verdict.and_then(|verified| match verified.checkpoint.origin() == origin(log) {
-                        true => Ok(verified),
-                        false => Err(VerifyError::Foreign),
-                    });
-                    judged.push(Judged { log: Some(log), verdict });
-                }
-                Ok(judged)
-            }
+            Self::Database(database) => Ok(database.find_last(request_id).await?),
         }
     }
 }
 
-/// What a log of the database is called in its checkpoints.
-fn origin(log: i64) -> String {
-    format!("portcullis/cluster/{log}")
+impl Tended {
+    /// What runs beside the requests until it is dropped.
+    pub(crate) async fn run(self, metrics: Metrics) {
+        let Self { trail, log, number, key, keep, collector, cursor_file } = self;
+        let mut tasks = tokio::task::JoinSet::new();
+        if let Some(keep) = keep {
+            let (trail, log, key) = (trail.clone(), log.clone(), key.clone());
+            tasks.spawn(removal::Removing { trail, log, number, key, keep }.run());
+        }
+        if let Some(endpoint) = collector {
+            let trail = trail.clone();
+            tasks.spawn(otlp::Exporter { trail, number, endpoint, metrics, cursor_file }.run());
+        }
+        if let (Trail::Database(database), Some(number)) = (trail, number) {
+            tasks.spawn(peers::Peers { database, log, number, key }.run());
+        }
+        while tasks.join_next().await.is_some() {
+            tracing::error!("a task beside the audit trail ended");
+        }
+    }
+}
+
+/// Whether the settings of the trail are usable, without opening anything.
+pub(crate) fn check(settings: &AuditSettings) -> Result<(), InvalidSettings> {
+    otlp::collector(&settings.otlp).map(drop)
+}
+
+/// What a log is called in its checkpoints, by its number in the database.
+fn origin(log: Option<i64>) -> String {
+    log.map_or_else(|| "portcullis/embedded".to_owned(), |log| format!("portcullis/cluster/{log}"))
 }
 
 /// The key that checks what this gateway signs.

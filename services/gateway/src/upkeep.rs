@@ -1,6 +1,6 @@
 //! What is done beside the requests, again and again: what other gateways have changed is heard, when keys were
 //! used is noted, who has a key that ends soon is warned, what models' tensors are is learnt from their servers, and what
-//! monitors saw is told, and certificates that were exchanged are read.
+//! monitors saw is told, certificates that were exchanged are read, and the audit trail is looked after.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use pipeline::Pipeline;
 use crate::monitors::Monitors;
 use crate::request_id::unix_millis;
 use crate::tls::Tls;
+use crate::trail::Tended;
 
 const NOTE_EVERY: Duration = Duration::from_secs(30);
 const LEARN_EVERY: Duration = Duration::from_secs(30);
@@ -33,6 +34,7 @@ impl Upkeep {
         monitors: Arc<Monitors>,
         pipeline: Arc<Pipeline>,
         tls: Arc<Tls>,
+        trail: Tended,
     ) -> Self {
         let (follower, metrics) = (verifier.clone(), pipeline.metrics().clone());
         Self([
@@ -50,6 +52,7 @@ impl Upkeep {
             tokio::spawn(learn(pipeline.clone())),
             tokio::spawn(check(pipeline.clone())),
             tokio::spawn(tell(monitors)),
+            tokio::spawn(trail.run(pipeline.metrics().clone())),
             tokio::spawn(warn_of_ends(issuer, pipeline)),
         ])
     }

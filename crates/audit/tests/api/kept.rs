@@ -62,6 +62,24 @@ async fn they_take_bounded_memory_and_what_is_not_taken_is_refused() {
 }
 
 #[tokio::test]
+async fn the_room_of_those_that_wait_can_be_chosen() {
+    let sink = MemorySink::new();
+    let log = Log::open_with_room(sink.clone(), SigningKey::generate().unwrap(), "test/log", 1 << 20).await.unwrap();
+    sink.set_broken(true);
+    assert!(!log.is_full());
+    let mut act = Act::new("some", 1);
+    act.detail = Some("x".repeat(2_000));
+    let some = act.into();
+    let kept: Vec<_> = std::iter::from_fn(|| log.keep(&some).ok()).collect();
+    assert!(log.is_full() && (400..500).contains(&kept.len()), "{}", kept.len());
+    sink.set_broken(false);
+    for kept in kept {
+        kept.durable().await.unwrap();
+    }
+    assert!(!log.is_full());
+}
+
+#[tokio::test]
 async fn a_sink_that_hangs_is_not_healthy_and_loses_nothing() {
     let (sink, log) = open().await;
     let held = sink.hold();

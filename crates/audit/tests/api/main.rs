@@ -15,11 +15,12 @@ mod support;
 mod tamper;
 mod tree;
 
-use audit::testing::{MemorySink, suite};
+use audit::testing::{MemorySink, removes, suite};
 
 #[tokio::test]
 async fn memory_sink_passes_the_suite() {
     suite(async || MemorySink::new()).await;
+    removes(MemorySink::new()).await;
 }
 
 #[tokio::test]
@@ -33,4 +34,5 @@ async fn segment_file_passes_the_suite() {
         })
         .await;
     }
+    removes(audit::SegmentFile::open(&dirs.path().join("removes")).unwrap().segment_bytes(1)).await;
 }

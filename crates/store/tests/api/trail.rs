@@ -1,7 +1,9 @@
 //! The audit trail in Postgres.
 
-use audit::testing::suite;
-use audit::{AuditError, Intent, Log, Outcome, Record, SigningKey, Sink as _, VerifyError};
+use std::time::{Duration, SystemTime};
+
+use audit::testing::{removes, suite};
+use audit::{AuditError, Inquiry, Intent, Log, Outcome, Record, SigningKey, Sink as _, Verified, VerifyError};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 use store::{LogRows, PostgresStore, PostgresTrail};
@@ -28,6 +30,10 @@ fn key() -> SigningKey {
     "PRIVATE+KEY+portcullis-audit+26ab543d+AZ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g".parse().unwrap()
 }
 
+async fn verified(trail: &PostgresTrail, log: i64) -> Result<Verified, VerifyError> {
+    Ok(trail.examine(log, &Inquiry::new(&key().verifying_key())).await?.verified)
+}
+
 fn outcome(request_id: &str) -> Record {
     Outcome::new(request_id, 1).into()
 }
@@ -37,6 +43,7 @@ async fn logs_pass_the_suite() {
     let (_server, trail) = start().await;
     suite(async || trail.claim().await.unwrap()).await;
     assert_eq!(trail.logs().await.unwrap(), [1, 2, 3]);
+    removes(trail.claim().await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -61,7 +68,7 @@ async fn every_gateway_writes_a_log_of_its_own_and_the_next_goes_on_where_one_st
     let next = open(next).await.unwrap();
     // The open intent was closed as unknown.
     assert_eq!(next.append(&outcome("s")).await.unwrap().index(), 3);
-    assert_eq!(trail.verify(1, &key().verifying_key()).await.unwrap().records, 3);
+    assert_eq!(verified(&trail, 1).await.unwrap().records, 3);
     assert_eq!(trail.find("open").await.unwrap().len(), 5);
     assert_eq!(trail.find("r").await.unwrap().len(), 4);
 }
@@ -79,7 +86,7 @@ async fn a_gateway_that_lost_its_log_writes_nothing_more() {
     assert_eq!(heir.append(&outcome("ours")).await.unwrap().index(), 1);
     heir.close().await.unwrap();
     assert!(trail.find("late").await.unwrap().is_empty());
-    assert_eq!(trail.verify(1, &key().verifying_key()).await.unwrap().records, 2);
+    assert_eq!(verified(&trail, 1).await.unwrap().records, 2);
 }
 
 #[tokio::test]
@@ -116,7 +123,7 @@ async fn what_was_acknowledged_outlives_a_crash_and_what_failed_is_nowhere() {
     for at in lost.iter().take(50) {
         assert!(trail.find(&at.to_string()).await.unwrap().is_empty(), "{at}");
     }
-    trail.verify(1, &key().verifying_key()).await.unwrap();
+    verified(&trail, 1).await.unwrap();
 }
 
 #[tokio::test]
@@ -150,7 +157,10 @@ async fn whatever_is_done_to_the_rows_is_found() {
         ("DELETE FROM audit_records WHERE sequence >= 3", true),
         ("DELETE FROM audit_records", true),
         ("UPDATE audit_records SET sequence = sequence + 1 WHERE sequence = 5", true),
-        ("INSERT INTO audit_records SELECT log, -1, request_id, record FROM audit_records LIMIT 1", false),
+        (
+            "INSERT INTO audit_records (log, sequence, request_id, record) SELECT log, -1, request_id, record FROM audit_records LIMIT 1",
+            false,
+        ),
         ("UPDATE audit_logs SET checkpoint = replace(checkpoint, '6', '5')", false),
         ("UPDATE audit_logs SET checkpoint = NULL", true),
         ("UPDATE audit_records SET record = record || ' '", false),
@@ -161,9 +171,9 @@ async fn whatever_is_done_to_the_rows_is_found() {
             log.append(&outcome(&format!("r{at}"))).await.unwrap();
         }
         log.close().await.unwrap();
-        assert_eq!(trail.verify(1, &key().verifying_key()).await.unwrap().records, 6);
+        assert_eq!(verified(&trail, 1).await.unwrap().records, 6);
         assert!(sql(&server, spoil).await > 0, "{spoil}");
-        let verdict = trail.verify(1, &key().verifying_key()).await;
+        let verdict = verified(&trail, 1).await;
         match verdict {
             Err(VerifyError::Incomplete { .. }) => assert!(is_missing, "{spoil}"),
             Err(VerifyError::Tampered { .. }) => assert!(!is_missing, "{spoil}"),
@@ -181,7 +191,7 @@ async fn a_long_log_is_read_in_pages() {
     let appended = futures_util::future::join_all(records.iter().map(|record| log.append(record))).await;
     assert!(appended.iter().all(Result::is_ok));
     log.close().await.unwrap();
-    assert_eq!(trail.verify(1, &key().verifying_key()).await.unwrap().records, 2_500);
+    assert_eq!(verified(&trail, 1).await.unwrap().records, 2_500);
     let again = open(trail.claim().await.unwrap()).await.unwrap();
     assert_eq!(again.append(&outcome("more")).await.unwrap().index(), 2_500);
 }
@@ -215,10 +225,10 @@ async fn a_log_that_is_gone_is_missed() {
     ] {
         assert_eq!(sql(&server, spoil).await, 1, "{spoil}");
         assert_eq!(trail.logs().await.unwrap(), [1, 2, 3], "{spoil}");
-        let verdict = trail.verify(log, &key().verifying_key()).await;
+        let verdict = verified(&trail, log).await;
         assert!(matches!(verdict, Err(VerifyError::Incomplete { .. })), "{spoil}: {verdict:?}");
     }
-    assert_eq!(trail.verify(2, &key().verifying_key()).await.unwrap().records, 1);
+    assert_eq!(verified(&trail, 2).await.unwrap().records, 1);
 }
 
 #[tokio::test]
@@ -235,4 +245,55 @@ async fn what_was_not_acknowledged_is_not_left_to_the_next_holder() {
     let mut next = trail.claim().await.unwrap();
     assert_eq!(next.number(), 1);
     next.replay(&mut |record| panic!("{record:?}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_removed_leaves_a_stub_from_which_the_rest_verifies() {
+    let (server, trail) = start().await;
+    let log = open(trail.claim().await.unwrap()).await.unwrap();
+    for at in 0..10 {
+        log.append(&outcome(&format!("r{at}"))).await.unwrap();
+    }
+    log.checkpoint().await.unwrap();
+    sql(&server, "UPDATE audit_records SET written_at = now() - interval '3 days' WHERE sequence < 6").await;
+    let ago = |days: u64| SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
+    assert_eq!(trail.written_before(1, ago(4)).await.unwrap(), 0);
+    let before = trail.written_before(1, ago(2)).await.unwrap();
+    assert_eq!(before, 6);
+    let key = key().verifying_key();
+    let removal = trail.examine(1, &Inquiry::new(&key).removing_before(before)).await.unwrap().removal.unwrap();
+    let mark = verified(&trail, 1).await.unwrap().mark;
+    log.remove(removal).await.unwrap();
+    // Whether or not the rows are deleted already.
+    for rows in [10, 4] {
+        let found = verified(&trail, 1).await.unwrap();
+        assert_eq!((found.first, found.records), (6, 10));
+        let counted = sql(&server, "UPDATE audit_records SET log = log").await;
+        assert_eq!(counted, rows);
+        trail.sweep().await.unwrap();
+    }
+    log.append(&outcome("more")).await.unwrap();
+    log.close().await.unwrap();
+    let log = open(trail.claim().await.unwrap()).await.unwrap();
+    log.append(&outcome("and more")).await.unwrap();
+    log.checkpoint().await.unwrap();
+    let since = trail.examine(1, &Inquiry::new(&key).since(&mark).proving(&[10, 11])).await.unwrap();
+    assert_eq!((since.verified.first, since.verified.records, since.proved.len()), (10, 12, 2));
+    for (record, proof) in &since.proved {
+        assert!(proof.check(record.as_bytes(), &key).is_ok());
+    }
+    let gone = trail.examine(1, &Inquiry::new(&key).proving(&[5])).await;
+    assert!(matches!(gone, Err(VerifyError::Before { first: 6 })), "{gone:?}");
+    // Nobody without the key removes anything.
+    for spoil in [
+        "UPDATE audit_logs SET stub = NULL, first = 0",
+        "UPDATE audit_logs SET stub = replace(stub, 'removed', '')",
+        "DELETE FROM audit_records WHERE sequence = 6",
+    ] {
+        sql(&server, "CREATE TABLE kept AS SELECT * FROM audit_logs").await;
+        assert_eq!(sql(&server, spoil).await, 1, "{spoil}");
+        assert!(verified(&trail, 1).await.is_err(), "{spoil}");
+        sql(&server, "UPDATE audit_logs SET stub = kept.stub, first = kept.first FROM kept").await;
+        sql(&server, "DROP TABLE kept").await;
+    }
 }

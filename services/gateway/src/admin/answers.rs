@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Status {
     pub(super) status: &'static str,
+    /// That the audit trail cannot be written, and what happens to its records; absent if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trail: Option<&'static str>,
 }
 
 /// A key that was just made. The only time that it is shown.

@@ -21,7 +21,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use audit::{Act, Record};
 use futures_util::FutureExt as _;
 use ipnet::IpNet;
-use pipeline::{About, Code, Pipeline, Rejection, Step};
+use pipeline::{About, Code, Pipeline, Rejection, Step, TrailStand};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ async fn answer(
     };
     let request_id = about.request_id().to_owned();
     match route {
-        Route::Live => return Ok(render::json(&request_id, &Status { status: "live" })),
+        Route::Live => return Ok(render::json(&request_id, &Status { status: "live", trail: None })),
         Route::Ready => return ready(admin, about).await,
         Route::Metrics if is_listed(request, admin) => return Ok(metrics(&request_id, admin)),
         _ => {}
@@ -179,13 +179,15 @@ fn place(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
 
 /// Ready means: keys can be read and requests can be recorded.
 async fn ready(admin: &Admin, about: About) -> Result<HttpResponse, Rejection> {
-    if !admin.pipeline.is_recording() {
-        return Err(admin.pipeline.refuse(about, Step::Commit, Code::AuditUnavailable));
-    }
+    let trail = match admin.pipeline.trail_stand() {
+        TrailStand::Written => None,
+        TrailStand::Waiting => Some("records wait in memory"),
+        TrailStand::Unavailable => return Err(admin.pipeline.refuse(about, Step::Commit, Code::AuditUnavailable)),
+    };
     let now = crate::request_id::unix_millis();
     // Not a key: one whose row is unreadable must not take the gateway away from all others.
     match admin.issuer.find_tenant(&Principal::system(), &Tenant::default(), now).await {
-        Ok(_) => Ok(render::json(about.request_id(), &Status { status: "ready" })),
+        Ok(_) => Ok(render::json(about.request_id(), &Status { status: "ready", trail })),
         Err(_) => Err(admin.pipeline.refuse(about, Step::Authenticate, Code::KeysUnavailable)),
     }
 }
@@ -263,7 +265,7 @@ impl Asked<'_> {
 
     async fn reload(self) -> Result<HttpResponse, Rejection> {
         let asked = self.begin("config.reload", None).await?;
-        match asked.admin.reloader.reload() {
+        match asked.admin.reloader.reload(asked.about.who()).await {
             Ok(models) => {
                 let answer = Reloaded { models };
                 asked.done_as("config.reload", None, None, json!(answer)).await;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit_checks;
 mod audit_trail;
 mod corpus;
 mod first_start;

@@ -101,6 +101,16 @@ words! {
 }
 
 words! {
+    /// What counts more while the audit trail cannot be written.
+    AuditMode {
+        /// Records: nothing is asked without one.
+        Strict = "strict",
+        /// Answers: records wait in memory.
+        Available = "available",
+    }
+}
+
+words! {
     /// What of a text the audit trail keeps.
     KeptText {
         /// Its beginning, redacted.

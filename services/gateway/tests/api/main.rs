@@ -46,4 +46,8 @@ mod specs;
 mod stream;
 mod tensors;
 mod tls;
+mod trail_cluster;
+mod trail_keeping;
+mod trail_kills;
+mod trail_outages;
 mod votes;
