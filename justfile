@@ -82,8 +82,10 @@ bench-keys:
 bench-keys-timing:
     cargo run --release --locked --package bench-keys timing
 
-# what a durable record costs beside the disk's own fdatasync, whether changes of a log are found, what a failing disk does
+# kill -9 under load, what a durable record costs beside the disk's own fdatasync, whether changes of a log are found, what a
+# failing disk or database does; needs strace and Postgres
 bench-audit *part:
+    cargo build --release --locked
     cargo run --release --locked --package bench-audit {{part}}
 
 # attacks on a model behind perturbed answers, and whether monitors see them; two minutes

@@ -20,10 +20,14 @@ const RUNS: usize = 3;
 const KINDS: [&str; 8] = ["flip", "delete", "insert", "swap", "splice", "duplicate", "truncate", "roll back"];
 
 /// Xorshift: enough for places that nothing else follows.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -45,7 +49,7 @@ struct Original {
 pub(crate) async fn run() {
     let dir = tempfile::tempdir().unwrap();
     let original = Original::make(dir.path()).await;
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let (mut found, mut made) = ([0_usize; KINDS.len()], [0_usize; KINDS.len()]);
     for mutant in 0..MUTANTS {
         let kind = mutant % KINDS.len();
