@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::Connection as _;
@@ -124,13 +126,16 @@ async fn database() -> Vec<(&'static str, Seen)> {
     let hung = Seen { refused, healed: ended.elapsed(), lost: 0 };
 
     // In the middle of what is written for others.
+    let is_over = Arc::new(AtomicBool::new(false));
     let asking: Vec<_> = (0..16)
         .map(|_| {
-            let caller = gateway.caller.clone();
+            let (caller, is_over) = (gateway.caller.clone(), is_over.clone());
             tokio::spawn(async move {
                 let mut answered = Vec::new();
-                while let Some((200, id, true)) = caller.ask(false).await {
-                    answered.push(id);
+                while !is_over.load(Ordering::Relaxed) {
+                    if let Some((200, id, true)) = caller.ask(false).await {
+                        answered.push(id);
+                    }
                 }
                 answered
             })
@@ -143,6 +148,7 @@ async fn database() -> Vec<(&'static str, Seen)> {
     let ended = Instant::now();
     until(200, &gateway.caller, &mut answered).await;
     let healed = ended.elapsed();
+    is_over.store(true, Ordering::Relaxed);
     for asking in asking {
         answered.extend(asking.await.unwrap());
     }

@@ -25,7 +25,7 @@ const HORIZONS: [(u64, &str); 3] = [(1, "1d"), (7, "7d"), (30, "30d")];
 const WARN_DAYS: u64 = 7;
 
 /// Tasks that end when this is dropped.
-pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 7]);
+pub(crate) struct Upkeep([tokio::task::JoinHandle<()>; 8]);
 
 impl Upkeep {
     pub(crate) fn start(

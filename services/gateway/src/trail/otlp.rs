@@ -10,6 +10,7 @@ use pipeline::Metrics;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use crate::config::{InvalidSettings, OtlpSettings};
 use crate::data_dir::replace;
@@ -109,8 +110,10 @@ impl Exporter {
     /// Sends the next records, and keeps the cursor when they have arrived. Gives how many there were.
     async fn turn(&self) -> Result<usize, Fault> {
         let from = self.cursor().await?;
-        let mut cursor = Cursor::at(self.number, from);
-        let lines = self.read(&mut cursor).await?;
+        // Of files it reads a whole segment, which must not keep others from their turn.
+        let (trail, number, runtime) = (self.trail.clone(), self.number, Handle::current());
+        let reading = tokio::task::spawn_blocking(move || runtime.block_on(read(&trail, number, from)));
+        let (lines, next) = reading.await??;
         let Some(first) = lines.first() else { return Ok(0) };
         let first = serde_json::from_str::<Line<'_>>(first)?.index;
         if first > from {
@@ -128,32 +131,9 @@ impl Exporter {
                 tracing::warn!(%rejected, "the collector rejects audit records");
             }
         }
-        self.keep(cursor.next_of(self.number)).await?;
+        self.keep(next).await?;
         self.metrics.exported(lines.len() as u64);
         Ok(lines.len())
-    }
-
-    /// The next lines, as many as are sent together.
-    async fn read(&self, cursor: &mut Cursor) -> Result<Vec<String>, ExportError> {
-        let (mut lines, mut bytes) = (Vec::new(), 0);
-        let mut is_full = false;
-        let mut each = |line: &str| {
-            if lines.len() >= RECORDS || bytes >= BYTES {
-                is_full = true;
-                return Err(std::io::ErrorKind::Interrupted.into());
-            }
-            bytes += line.len();
-            lines.push(line.to_owned());
-            Ok(())
-        };
-        let read = match self.number {
-            None => self.trail.signed(cursor, Gap::PassOver, &mut each).await,
-            Some(log) => self.trail.signed_of(log, cursor, Gap::PassOver, &mut each).await,
-        };
-        match read {
-            Err(_) if is_full => Ok(lines),
-            read => read.map(|()| lines),
-        }
     }
 
     async fn cursor(&self) -> Result<u64, Fault> {
@@ -172,6 +152,29 @@ impl Exporter {
             (Trail::Database(database), Some(number)) => Ok(database.keep_exported(number, next).await?),
             _ => Ok(replace(&self.cursor_file, format!("{next}\n").as_bytes())?),
         }
+    }
+}
+
+/// The next lines, as many as are sent together, and where those after them begin.
+async fn read(trail: &Trail, number: Option<i64>, from: u64) -> Result<(Vec<String>, u64), ExportError> {
+    let (mut lines, mut bytes, mut is_full) = (Vec::new(), 0, false);
+    let mut each = |line: &str| {
+        is_full = lines.len() >= RECORDS || bytes >= BYTES;
+        if is_full {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        bytes += line.len();
+        lines.push(line.to_owned());
+        Ok(())
+    };
+    let mut cursor = Cursor::at(number, from);
+    let read = match number {
+        None => trail.signed(&mut cursor, Gap::PassOver, &mut each).await,
+        Some(log) => trail.signed_of(log, &mut cursor, Gap::PassOver, &mut each).await,
+    };
+    match read {
+        Err(error) if !is_full => Err(error),
+        _ => Ok((lines, cursor.next_of(number))),
     }
 }
 

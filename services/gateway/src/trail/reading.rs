@@ -170,26 +170,18 @@ impl Trail {
         match self {
             Self::Folder(folder) => {
                 let next = cursor.0.entry(FILES).or_default();
-                let mut taken = *next;
-                let mut line = |line: &str| {
-                    each(line)?;
-                    taken += 1;
-                    Ok(())
-                };
-                let exported = match audit::export(folder, *next, &mut line) {
-                    Err(ExportError::Removed { first }) if gap == Gap::PassOver => {
-                        taken = first;
-                        let mut line = |line: &str| {
-                            each(line)?;
-                            taken += 1;
-                            Ok(())
-                        };
-                        audit::export(folder, first, &mut line)
+                loop {
+                    let from = *next;
+                    let mut line = |line: &str| {
+                        each(line)?;
+                        *next += 1;
+                        Ok(())
+                    };
+                    match audit::export(folder, from, &mut line) {
+                        Err(ExportError::Removed { first }) if gap == Gap::PassOver => *next = first,
+                        exported => return exported.map(drop),
                     }
-                    exported => exported,
-                };
-                *next = taken;
-                exported.map(drop)
+                }
             }
             Self::Database(database) => {
                 for log in database.logs().await.map_err(io::Error::other)? {
