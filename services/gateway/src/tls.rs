@@ -145,6 +145,20 @@ impl Tls {
     }
 }
 
+/// Whether the operator's own files can be used.
+///
+/// # Errors
+/// [`TlsError`] with the first one that cannot.
+pub(crate) fn check(settings: &ServerSettings) -> Result<(), TlsError> {
+    let pairs = [(&settings.tls_cert, &settings.tls_key), (&settings.admin_tls_cert, &settings.admin_tls_key)];
+    for (cert, key) in pairs {
+        if let (Some(cert), Some(key)) = (named(cert), named(key)) {
+            Certificate::load("checked", Files { cert, key, clients: None, revoked: None })?;
+        }
+    }
+    Ok(())
+}
+
 /// A path, unless it is empty.
 fn named(path: &Path) -> Option<PathBuf> {
     (!path.as_os_str().is_empty()).then(|| path.to_owned())

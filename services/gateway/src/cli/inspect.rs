@@ -14,6 +14,7 @@ use crate::trail::Trail;
 /// `portcullis config check`
 pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     let policy = crate::rules::policy(settings).map_err(Failure::new)?;
+    crate::tls::check(&settings.server).map_err(Failure::new)?;
     print(&format!("good: {} backends, {} models", settings.backends.len(), policy.models.len()));
     Ok(())
 }

@@ -9,6 +9,9 @@ use crate::edge::head;
 use crate::http::routes::Route;
 use crate::http::{Shared, Target, limits, render};
 
+/// The callers' API, for programs.
+const DOCUMENT: &str = include_str!("openapi.json");
+
 /// The Open Inference Protocol's probes: whether this server answers. They say nothing of models.
 pub(super) fn health(about: &About) -> HttpResponse {
     render::json(about.request_id(), &json!({}))
@@ -36,6 +39,7 @@ pub(super) async fn list(
             Some(model) => openai(&model),
             None => return Err(missing(about)),
         },
+        Route::Describe => return Ok(render::text_for(&principal, about.request_id(), DOCUMENT)),
         Route::Limits => return limits::show(shared, about, &principal).await,
         Route::ServerMetadata => {
             json!({"name": "portcullis", "version": "2", "extensions": ["binary_tensor_data"]})

@@ -70,6 +70,14 @@ pub(crate) fn json(request_id: &str, body: &impl Serialize) -> HttpResponse {
     json_in(HttpResponse::Ok(), request_id, body)
 }
 
+/// JSON that is text already, for somebody who is known.
+pub(crate) fn text_for(principal: &Principal, request_id: &str, text: &'static str) -> HttpResponse {
+    let mut builder = HttpResponse::Ok();
+    rotation(&mut builder, Some(principal));
+    common(&mut builder, request_id);
+    builder.content_type("application/json").body(text)
+}
+
 /// A JSON answer to somebody who is known.
 pub(crate) fn json_for(principal: &Principal, request_id: &str, body: &impl Serialize) -> HttpResponse {
     let mut builder = HttpResponse::Ok();

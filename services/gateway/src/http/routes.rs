@@ -13,6 +13,7 @@ pub(crate) enum Route {
     Models,
     Model(ModelName),
     Limits,
+    Describe,
     ServerMetadata,
     Health,
     ModelMetadata(Target),
@@ -51,6 +52,7 @@ fn by_path(path: &str) -> Option<(Method, Route)> {
         "/v1/embeddings" => openai(Operation::Embed),
         "/v1/models" => Some((Method::GET, Route::Models)),
         "/v1/limits" => Some((Method::GET, Route::Limits)),
+        "/v1/openapi.json" => Some((Method::GET, Route::Describe)),
         "/v2" | "/v2/" => Some((Method::GET, Route::ServerMetadata)),
         "/v2/health/live" | "/v2/health/ready" => Some((Method::GET, Route::Health)),
         _ => match path.strip_prefix("/v1/models/") {
