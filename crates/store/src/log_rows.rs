@@ -59,6 +59,14 @@ impl LogRows {
         Ok(Self { options, connection: Some(connection), held, is_torn: false })
     }
 
+    /// This log, if nobody holds it.
+    pub(crate) async fn claim_free(options: PgConnectOptions, log: i64) -> io::Result<Option<Self>> {
+        let holder = format!("{:032x}", u128::from_ne_bytes(random()?));
+        let mut connection = in_time(PgConnection::connect_with(&options)).await?;
+        let held = in_time(claim_free(&mut connection, &holder, Some(log))).await?;
+        Ok(held.map(|held| Self { options, connection: Some(connection), held, is_torn: false }))
+    }
+
     /// Its number.
     pub fn number(&self) -> i64 {
         self.held.log
@@ -213,19 +221,29 @@ fn request_id(record: &str) -> String {
     serde_json::from_str::<Head<'_>>(record).map_or_else(|_| String::new(), |head| head.request_id.replace('\0', ""))
 }
 
-/// The first log that nobody holds, else a new one.
-async fn claim(connection: &mut PgConnection, holder: &str) -> Result<Held, sqlx::Error> {
+/// The first log that nobody holds, of all or of this one.
+async fn claim_free(
+    connection: &mut PgConnection,
+    holder: &str,
+    log: Option<i64>,
+) -> Result<Option<Held>, sqlx::Error> {
     let free = sqlx::query(concat!(
         "UPDATE audit_logs SET holder = $1, epoch = epoch + 1, held_until = ",
         lease!(),
-        " WHERE log = (SELECT log FROM audit_logs WHERE held_until < now() ORDER BY log LIMIT 1 ",
-        "FOR UPDATE SKIP LOCKED) RETURNING log, epoch, size"
+        " WHERE log = (SELECT log FROM audit_logs WHERE held_until < now() AND log = COALESCE($2, log) ",
+        "ORDER BY log LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING log, epoch, size"
     ))
     .bind(holder.to_owned())
+    .bind(log)
     .fetch_optional(&mut *connection)
     .await?;
-    if let Some(row) = free {
-        return Held::read(&row, holder);
+    free.map(|row| Held::read(&row, holder)).transpose()
+}
+
+/// The first log that nobody holds, else a new one.
+async fn claim(connection: &mut PgConnection, holder: &str) -> Result<Held, sqlx::Error> {
+    if let Some(held) = claim_free(connection, holder, None).await? {
+        return Ok(held);
     }
     loop {
         // Of those that begin a log at the same time one gets the number, and the others the next.

@@ -47,6 +47,14 @@ impl PostgresTrail {
         Ok(LogRows::claim(self.pool.connect_options().as_ref().clone()).await?)
     }
 
+    /// Takes hold of this log, if nobody writes it.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`] when the database cannot be reached.
+    pub async fn claim_free(&self, log: i64) -> Result<Option<LogRows>, AuditError> {
+        Ok(LogRows::claim_free(self.pool.connect_options().as_ref().clone(), log).await?)
+    }
+
     /// The logs there are or were: every number up to the highest of which anything is left.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ pub(crate) struct Tended {
     number: Option<i64>,
     key: VerifyingKey,
     keep: Option<Duration>,
+    audit: AuditSettings,
     collector: Option<Endpoint>,
     cursor_file: PathBuf,
 }
@@ -71,7 +72,7 @@ impl Trail {
             (None, Self::Folder(_)) => DigestKey::load_or_create(&data_dir.path().join(DIGEST_KEY))?,
             (None, Self::Database(_)) => return Err(missing("audit.digest_key_file")),
         };
-        let given = signing_key(settings)?;
+        let given = signing_key(&settings.audit)?;
         let room = settings.audit.max_waiting_bytes;
         let (log, number, key) = match &trail {
             Self::Folder(folder) => {
@@ -103,6 +104,7 @@ impl Trail {
             log: log.clone(),
             number,
             key,
+            audit: settings.audit.clone(),
             keep: (days > 0).then(|| Duration::from_secs(days * 24 * 60 * 60)),
             collector: otlp::collector(&settings.audit.otlp)?,
             cursor_file: data_dir.path().join("audit-otlp-cursor"),
@@ -141,11 +143,11 @@ impl Trail {
 impl Tended {
     /// What runs beside the requests until it is dropped.
     pub(crate) async fn run(self, metrics: Metrics) {
-        let Self { trail, log, number, key, keep, collector, cursor_file } = self;
+        let Self { trail, log, number, key, keep, audit, collector, cursor_file } = self;
         let mut tasks = tokio::task::JoinSet::new();
         if let Some(keep) = keep {
             let (trail, log, key) = (trail.clone(), log.clone(), key.clone());
-            tasks.spawn(removal::Removing { trail, log, number, key, keep }.run());
+            tasks.spawn(removal::Removing { trail, log, number, key, keep, audit }.run());
         }
         if let Some(endpoint) = collector {
             let trail = trail.clone();
@@ -172,7 +174,7 @@ fn origin(log: Option<i64>) -> String {
 
 /// The key that checks what this gateway signs.
 pub(crate) fn verifying_key(settings: &Settings) -> Result<VerifyingKey, StartError> {
-    if let Some(key) = signing_key(settings)? {
+    if let Some(key) = signing_key(&settings.audit)? {
         return Ok(key.verifying_key());
     }
     let path = settings.server.data_dir.join(SIGNING_KEY);
@@ -191,8 +193,8 @@ pub(crate) fn make_keys(folder: &Path) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, StartError> {
-    let key = settings.audit.signing_key()?.map(|text| text.parse()).transpose();
+fn signing_key(audit: &AuditSettings) -> Result<Option<SigningKey>, StartError> {
+    let key = audit.signing_key()?.map(|text| text.parse()).transpose();
     key.map_err(|error| malformed("audit.signing_key_file", error))
 }
 

@@ -1,11 +1,14 @@
-//! Removing records that are older than they are kept.
+//! Removing records that are older than they are kept: of the log that this gateway writes, and of those in the database
+//! that nobody writes any more.
 
 use std::time::{Duration, SystemTime};
 
 use audit::{Inquiry, Log, Removal, VerifyingKey};
+use store::PostgresTrail;
 
 use crate::cli::system_act;
-use crate::trail::Trail;
+use crate::config::AuditSettings;
+use crate::trail::{Trail, origin, signing_key};
 
 /// How often old records are looked for. Finding some means to verify the whole log.
 const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -16,6 +19,8 @@ pub(super) struct Removing {
     pub(super) number: Option<i64>,
     pub(super) key: VerifyingKey,
     pub(super) keep: Duration,
+    /// Where the key is that signs logs that nobody writes.
+    pub(super) audit: AuditSettings,
 }
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -25,34 +30,39 @@ impl Removing {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
-            match self.turn().await {
-                Ok(0) => {}
-                Ok(first) => tracing::info!(first, "old audit records are removed; the log begins with this one now"),
-                Err(error) => tracing::error!(%error, "old audit records are not removed"),
+            if let Err(error) = self.turn().await {
+                tracing::error!(%error, "old audit records are not removed");
             }
         }
     }
 
-    /// Gives the first record that stays; 0 if none was removed.
-    async fn turn(&self) -> Result<u64, Fault> {
+    async fn turn(&self) -> Result<(), Fault> {
         let before = SystemTime::now().checked_sub(self.keep).unwrap_or(SystemTime::UNIX_EPOCH);
-        let removal = self.find(before).await?;
-        let first = removal.as_ref().map_or(0, Removal::records);
-        if let Some(removal) = removal {
-            let mut act = system_act("audit.remove", None);
-            (act.ok, act.after) = (true, Some(serde_json::json!({"first": first})));
-            act.detail = Some("older than audit.keep_days".to_owned());
-            self.log.append(&act.into()).await?;
-            self.log.remove(removal).await?;
+        if let Some(removal) = self.find(self.number, before).await? {
+            remove(&self.log, removal).await?;
         }
-        if let Trail::Database(database) = &self.trail {
-            database.sweep().await?;
+        let Trail::Database(database) = &self.trail else { return Ok(()) };
+        for number in database.logs().await?.into_iter().filter(|log| Some(*log) != self.number) {
+            if let Err(error) = self.remove_from_idle(database, number, before).await {
+                tracing::error!(log = number, %error, "old audit records are not removed");
+            }
         }
-        Ok(first)
+        Ok(database.sweep().await?)
     }
 
-    async fn find(&self, before: SystemTime) -> Result<Option<Removal>, Fault> {
-        match (&self.trail, self.number) {
+    /// Of a log that nobody writes. Opening it closes requests that were left open there.
+    async fn remove_from_idle(&self, database: &PostgresTrail, number: i64, before: SystemTime) -> Result<(), Fault> {
+        let Some(removal) = self.find(Some(number), before).await? else { return Ok(()) };
+        let (rows, key) = (database.claim_free(number).await?, signing_key(&self.audit)?);
+        let Some((rows, key)) = rows.zip(key) else { return Ok(()) };
+        let log = Log::open(rows, key, &origin(Some(number))).await?;
+        let removed = remove(&log, removal).await;
+        log.close().await?;
+        removed
+    }
+
+    async fn find(&self, number: Option<i64>, before: SystemTime) -> Result<Option<Removal>, Fault> {
+        match (&self.trail, number) {
             (Trail::Folder(folder), _) => {
                 let (folder, key) = (folder.clone(), self.key.clone());
                 let finding = tokio::task::spawn_blocking(move || audit::removable(&folder, &key, before));
@@ -69,4 +79,16 @@ impl Removing {
             (Trail::Database(_), None) => Ok(None),
         }
     }
+}
+
+/// Removes, once it is on record.
+async fn remove(log: &Log, removal: Removal) -> Result<(), Fault> {
+    let first = removal.records();
+    let mut act = system_act("audit.remove", None);
+    (act.ok, act.after) = (true, Some(serde_json::json!({"first": first})));
+    act.detail = Some("older than audit.keep_days".to_owned());
+    log.append(&act.into()).await?;
+    log.remove(removal).await?;
+    tracing::info!(first, "old audit records are removed; a log begins with this one now");
+    Ok(())
 }
