@@ -1,4 +1,5 @@
-//! A model behind the gateway: the release binary, a model server of the Open Inference Protocol, and a caller.
+//! A model behind the gateway: the release binary, a model server of the Open Inference Protocol, and a caller. The same
+//! server speaks OpenAI's API, as the model `words`: the victim's numbers are log-probabilities of words there.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -71,6 +72,19 @@ impl Gateway {
         DMatrix::from_row_slice(rows.len(), told.len() / rows.len(), &told)
     }
 
+    /// The likeliest words for a prompt, as many as are told of the twenty that are asked for.
+    pub fn alternatives(&self, key: usize, prompt: usize) -> Vec<(usize, f64)> {
+        let message = json!({"role": "user", "content": prompt.to_string()});
+        let body = json!({"model": "words", "messages": [message], "logprobs": true, "top_logprobs": 20});
+        let url = format!("{}/v1/chat/completions", self.url);
+        let request = self.client.post(url).bearer_auth(&self.keys[key]).header("content-type", "application/json");
+        let request = request.body(body.to_string());
+        let text = self.runtime.block_on(async { request.send().await?.error_for_status()?.text().await }).unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        let told = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"].as_array().unwrap().iter();
+        told.map(|word| (word["token"].as_str().unwrap().parse().unwrap(), word["logprob"].as_f64().unwrap())).collect()
+    }
+
     async fn ask(&self, model: &str, key: usize, rows: &[Vec<f32>]) -> Vec<f64> {
         let shape = [rows.len(), rows[0].len()];
         let input = json!({"name": "x", "datatype": "FP32", "shape": shape, "data": rows.concat()});
@@ -112,7 +126,8 @@ async fn start(
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let settings = settings(&folder.join("data"), &listener.local_addr()?.to_string(), models);
-    let server = Router::new().route("/v2/models/{model}/infer", post(infer)).with_state(victim);
+    let server = Router::new().route("/v2/models/{model}/infer", post(infer));
+    let server = server.route("/v1/chat/completions", post(chat)).with_state(victim);
     tokio::spawn(axum::serve(listener, server).into_future());
     let config = folder.join("portcullis.toml");
     fs::write(&config, settings)?;
@@ -124,7 +139,9 @@ async fn start(
     let admin_key = key(&["bootstrap"]).await?;
     let mut issued = Vec::new();
     for _ in 0..keys {
-        issued.push(key(&["issue", "--name", "bench", "--model", "*", "--operation", "infer"]).await?);
+        issued.push(
+            key(&["issue", "--name", "bench", "--model", "*", "--operation", "infer", "--operation", "chat"]).await?,
+        );
     }
     let mut serve = Command::new(&binary);
     serve.args(["serve", "--port", "0", "--config"]).arg(&config).kill_on_drop(true);
@@ -147,7 +164,9 @@ async fn start(
 fn settings(data: &Path, backend: &str, models: &[(String, String)]) -> String {
     let mut text = format!(
         "[log]\nlevel = \"warn\"\n[server]\ndata_dir = {data:?}\n[disclosure]\nsecret = \"as good as thirty-two bytes\"\n\
-         [backends.victim]\nkind = \"oip\"\nurl = \"http://{backend}\"\n"
+         [backends.victim]\nkind = \"oip\"\nurl = \"http://{backend}\"\n\
+         [backends.words]\nkind = \"openai\"\nurl = \"http://{backend}/v1\"\n\
+         [models.words]\nbackends = [\"words\"]\noperations = [\"chat\"]\n"
     );
     for (name, disclosure) in models {
         let _ = write!(
@@ -168,4 +187,19 @@ async fn infer(State(victim): State<Victim>, Json(asked): Json<Value>) -> Json<V
     let shape = [rows.len(), rows[0].len()];
     let output = json!({"name": "scores", "datatype": "FP64", "shape": shape, "data": rows.concat()});
     Json(json!({"model_name": "victim", "outputs": [output]}))
+}
+
+/// Answers with the likeliest word.
+async fn chat(State(victim): State<Victim>, Json(asked): Json<Value>) -> Json<Value> {
+    let prompt: f32 = asked["messages"][0]["content"].as_str().unwrap().parse().unwrap();
+    let mut words: Vec<(usize, f64)> = victim(&[prompt]).into_iter().enumerate().collect();
+    words.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let told = |(word, logprob): &(usize, f64)| json!({"token": word.to_string(), "logprob": logprob});
+    let best: Vec<Value> = words.iter().take(asked["top_logprobs"].as_u64().unwrap() as usize).map(told).collect();
+    let token = json!({"token": best[0]["token"], "logprob": best[0]["logprob"], "top_logprobs": best});
+    let choice = json!({
+        "index": 0, "message": {"role": "assistant", "content": best[0]["token"]}, "finish_reason": "stop",
+        "logprobs": {"content": [token]},
+    });
+    Json(json!({"object": "chat.completion", "created": 1, "choices": [choice]}))
 }

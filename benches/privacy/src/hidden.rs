@@ -1,6 +1,8 @@
-//! X3: the hidden size of a language model, from the singular values of its log-probabilities (Carlini et al. 2024).
+//! X3: the hidden size of a language model, from the singular values of its log-probabilities (Carlini et al. 2024): all
+//! of them through a gateway that tells all, then the few that it tells by default.
 
 use bench_privacy::Goal;
+use bench_privacy::gateway::Gateway;
 use bench_privacy::random::Random;
 use nalgebra::DMatrix;
 use privacy::{Input, Perturb};
@@ -41,6 +43,18 @@ fn told(rows: &DMatrix<f64>, perturb: &Perturb) -> DMatrix<f64> {
     told
 }
 
+/// What a caller is told of each prompt by a model whose settings say nothing; for the others he assumes something.
+fn told_by_default(gateway: &Gateway, unseen: impl Fn(f64) -> f64) -> DMatrix<f64> {
+    let mut rows = DMatrix::zeros(PROMPTS, WORDS);
+    for (at, mut row) in rows.row_iter_mut().enumerate() {
+        let told = gateway.alternatives(0, at);
+        let least = told.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
+        row.fill(unseen(least));
+        told.into_iter().for_each(|(word, value)| row[word] = value);
+    }
+    rows
+}
+
 /// A caller sees only the best few; for the others he has to assume something.
 fn seen(rows: &DMatrix<f64>, unseen: impl Fn(f64) -> f64) -> DMatrix<f64> {
     let mut seen = rows.clone();
@@ -75,17 +89,23 @@ fn attack(rows: &DMatrix<f64>, layer: &DMatrix<f64>) -> Found {
 
 pub(crate) fn run() {
     let (rows, layer) = model();
+    let behind = rows.clone();
+    let models = [("open".to_owned(), "preset = \"open\"".to_owned())];
+    let gateway = Gateway::start(&models, 1, move |prompt| behind.row(prompt[0] as usize).iter().copied().collect());
+    let prompts = DMatrix::from_fn(PROMPTS, 1, |at, _| at as f64);
     let decimals = Perturb::builder().decimals(1).build().unwrap();
     let top = Perturb::builder().top_k(TOP).decimals(1).build().unwrap();
     println!("\nhidden size {HIDDEN} of {WORDS} words, {PROMPTS} prompts\n");
     println!("| log-probabilities | estimate | subspace |\n|---|---|---|");
     let cases = [
-        ("all", rows.clone()),
+        ("all, at the gateway", gateway.answers("open", 0, &prompts)),
         ("all, 1 decimal", told(&rows, &decimals)),
         ("top 5, others taken for 0", seen(&rows, |_| 0.0)),
         ("top 5, others taken for the fifth", seen(&rows, |least| least)),
         ("top 5, 1 decimal, others taken for 0", seen(&told(&rows, &top), |_| 0.0)),
         ("top 5, 1 decimal, as perturbed", told(&rows, &top)),
+        ("by default at the gateway, others taken for 0", told_by_default(&gateway, |_| 0.0)),
+        ("by default at the gateway, others taken for the fifth", told_by_default(&gateway, |least| least)),
     ];
     let found: Vec<Found> = cases.iter().map(|(_, rows)| attack(rows, &layer)).collect();
     for ((name, _), Found { size, subspace }) in cases.iter().zip(&found) {
