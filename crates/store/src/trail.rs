@@ -204,7 +204,7 @@ impl PostgresTrail {
     }
 
     /// The next records of a log from an index on, with their indexes: a page of them, none at the end. Checks nothing:
-    /// see [`verify`](Self::verify).
+    /// see [`examine`](Self::examine).
     ///
     /// # Errors
     /// When the database cannot be reached.
