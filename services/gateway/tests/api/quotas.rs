@@ -310,7 +310,8 @@ async fn a_slot_is_kept_for_a_caller_who_does_not_read() {
     let text = "word ".repeat(2_000);
     let server = FakeServer::start(Say::StuckEvents(vec![chunk(&text); 2_000])).await;
     let redis = RedisServer::start().await;
-    let quota = "[quotas.lanes]\nof = \"all\"\ncounts = \"concurrent\"\nlimit = \"1\"";
+    let quota = "[quotas.lanes]\nof = \"all\"\ncounts = \"concurrent\"\nlimit = \"1\"\n\
+                 [screening.output]\nmax_bytes = 100000000";
     let app =
         priced(&server, &format!("[redis]\nurl = \"{}\"\ndeadline_milliseconds = 2000\n{quota}", redis.url())).await;
     let key = app.key().await;
