@@ -137,6 +137,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The port that it asks.
+    pub(crate) fn port(&self) -> u16 {
+        self.url.split('/').nth(2).and_then(|host| host.rsplit(':').next()?.parse().ok()).unwrap()
+    }
+
     /// Asks once; the status, the request id, and whether the whole answer came. None if nobody answers.
     pub(crate) async fn ask(&self, is_stream: bool) -> Option<(u16, String, bool)> {
         let model = if is_stream { "streamed" } else { "whole" };
