@@ -1,14 +1,14 @@
 //! T3: an honest caller beside 2,000 slow heads, 2,000 slow bodies and 500 readers that do not read, all of them from
 //! addresses of their own.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::{FakeServer, Say};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
@@ -36,16 +36,11 @@ enum Kind {
 type Let = (Kind, Option<Duration>);
 
 pub(crate) async fn run() {
-    let chunk = json!({
-        "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
-        "choices": [{"index": 0, "delta": {"content": "word after word ".repeat(6_000)}, "finish_reason": null}],
-    });
-    let model = FakeServer::start(Say::Events(vec![chunk.to_string(); 40])).await;
+    let model = endless().await;
     let settings = format!(
         "[backends.echo]\nkind = \"echo\"\n[models.echo]\nbackends = [\"echo\"]\noperations = [\"chat\"]\n\
-         [backends.endless]\nkind = \"openai\"\nurl = \"{}/v1\"\n[models.endless]\nbackends = [\"endless\"]\n\
-         operations = [\"chat\"]\n[screening.output]\nmax_bytes = 100000000\n",
-        model.url()
+         [backends.endless]\nkind = \"openai\"\nurl = \"http://{model}/v1\"\n[models.endless]\nbackends = [\"endless\"]\n\
+         operations = [\"chat\"]\n[screening.output]\nmax_bytes = 1000000000\n"
     );
     let gateway = Arc::new(Gateway::start(&settings).await);
     let connector = connector(&[&gateway.tls().join("ca.pem")]);
@@ -76,6 +71,33 @@ pub(crate) async fn run() {
         (beside, most, lets)
     };
     report(alone, beside, &lets, [before, most, gateway.resident()]);
+}
+
+/// A model server that talks for ever, as fast as it is listened to.
+async fn endless() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // The request is small and comes in one piece.
+                stream.readable().await?;
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+                stream.write_all(head.as_bytes()).await?;
+                let chunk = json!({
+                    "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                    "choices": [{"index": 0, "delta": {"content": "word after word ".repeat(50)}, "finish_reason": null}],
+                });
+                let event = format!("data: {chunk}\n\n");
+                loop {
+                    stream.write_all(event.as_bytes()).await?;
+                }
+                #[expect(unreachable_code, reason = "names the error's type")]
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    address
 }
 
 /// Asks again and again until `end`; the 50th and the 99th percentile.

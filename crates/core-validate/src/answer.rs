@@ -150,6 +150,20 @@ impl AnswerChunk {
         self.with_choices(vec![crate::openai::answer::ended_choice(&self.root, choice, "length")])
     }
 
+    /// The piece without what it says, for pieces of its kind.
+    #[must_use]
+    pub fn shape(&self) -> Self {
+        let fields = match &self.root {
+            Json::Object(fields) => {
+                fields.iter().filter(|(key, _)| key != "choices" && key != "usage").cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut root = Json::Object(fields);
+        root.set("choices", Json::Array(Vec::new()));
+        Self { root, places: Vec::new(), usage: None }
+    }
+
     fn with_choices(&self, choices: Vec<Json>) -> Self {
         let mut root = self.root.clone();
         root.set("choices", Json::Array(choices));

@@ -194,7 +194,7 @@ impl Screened {
             chunk.drop_choice(choice);
         }
         let filtered = self.screen(&mut chunk);
-        self.last = Some(chunk.clone());
+        self.last = Some(chunk.shape());
         for choice in filtered {
             chunk.drop_choice(choice);
             self.filter(choice);

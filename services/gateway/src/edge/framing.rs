@@ -156,6 +156,11 @@ fn body(head: &[u8]) -> Result<State, Code> {
     if target.len() > MAX_TARGET_BYTES {
         return Err(Code::HeadTooLarge);
     }
+    // As RFC 3986 writes an address; the library would refuse others in its own words.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&byte);
+    if !target.bytes().all(is_plain) {
+        return Err(Code::BadRequest);
+    }
     host(target, request.headers, version)?;
     length(request.headers, version)
 }
@@ -176,9 +181,6 @@ fn host(target: &str, headers: &[Header<'_>], version: u8) -> Result<(), Code> {
         Some(host) if !is_sound(host) => return Err(Code::BadRequest),
         None if version > 0 => return Err(Code::BadRequest),
         _ => {}
-    }
-    if target.contains('#') {
-        return Err(Code::BadRequest);
     }
     if target.starts_with('/') || target == "*" {
         return Ok(());
@@ -333,6 +335,8 @@ mod tests {
             ("GET https://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::Misdirected),
             ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
             ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
+            ("GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
+            ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
             ("get / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
             ("GET / HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
             ("GET /\r\n\r\n".to_owned(), Code::BadRequest),

@@ -25,11 +25,10 @@ impl Refuse {
 
     /// The whole answer to a caller who sent this instead of a head. The connection ends with it.
     pub(crate) fn bytes(&self, peer: IpAddr, sent: &[u8], code: Code) -> Bytes {
-        let path = sent.split(|byte| *byte == b' ').nth(1).and_then(|path| std::str::from_utf8(path).ok());
-        let shape = self.shape.unwrap_or_else(|| Shape::of(path.unwrap_or_default()));
+        let shape = self.shape.unwrap_or_else(|| Shape::of(&path(sent)));
         let about = About::new(request_id::new(), peer.to_canonical(), None);
         let rejection = self.pipeline.refuse(about, Step::Accept, code);
-        let (head, body) = render::written(shape, &rejection);
+        let (head, body) = render::written(shape, &rejection, "GET, HEAD, POST");
         let status = head.status();
         let mut text = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
         for (name, value) in head.headers() {
@@ -38,4 +37,15 @@ impl Refuse {
         let _ = write!(text, "content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         text.into()
     }
+}
+
+/// The path of what may be a request, as far as it has one.
+fn path(sent: &[u8]) -> String {
+    let line = sent.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let target = String::from_utf8_lossy(line.split(|byte| *byte == b' ').nth(1).unwrap_or_default()).into_owned();
+    let path = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default(),
+        None => &target,
+    };
+    path.split('?').next().unwrap_or_default().to_owned()
 }

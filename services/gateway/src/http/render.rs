@@ -124,9 +124,9 @@ pub(crate) fn rejection(
     builder.body(body)
 }
 
-/// A refusal of what is no request yet: the head, and the body.
-pub(crate) fn written(shape: Shape, rejection: &Rejection) -> (HttpResponse, String) {
-    let (mut builder, body) = refused(shape, rejection, "", false);
+/// A refusal of what is no request yet, on a listener where these methods are allowed: the head, and the body.
+pub(crate) fn written(shape: Shape, rejection: &Rejection, allowed: &str) -> (HttpResponse, String) {
+    let (mut builder, body) = refused(shape, rejection, allowed, false);
     (builder.finish(), body)
 }
 

@@ -94,6 +94,12 @@ async fn what_is_no_request_is_refused_in_our_words_and_after_the_answer_before_
             assert!(alone.contains(header), "{header}: {alone}");
         }
     }
+    let other = raw(&app, b"get /v1/models HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(other.contains("x-error-code: bad_request"), "{other}");
+    let long = raw(&app, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(long.contains("HTTP/1.1 405 ") && long.contains("allow: GET, HEAD, POST"), "{long}");
+    let elsewhere = raw(&app, b"GET https://b/v2/models/m HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(elsewhere.contains("{\"error\":\"misdirected_request: "), "{elsewhere}");
     let tensor = raw(&app, b"GET /v2/models/m HTTP/1.1\r\n\r\n");
     assert!(tensor.contains("{\"error\":\"bad_request: "), "{tensor}");
 }
