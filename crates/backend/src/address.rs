@@ -5,19 +5,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Metadata of clouds beside the link-local ones: Alibaba's and Amazon's.
-const METADATA: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254))];
+/// Metadata of clouds beside the link-local ones: of Alibaba, Azure, Oracle, Amazon and Google.
+const METADATA: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x254)),
+];
 /// Addresses of IPv4 behind a translator (RFC 6052), and 6to4 (RFC 3056).
 const TRANSLATED: u128 = 0x0064_ff9b_u128 << 96;
 const SIX_TO_FOUR: u128 = 0x2002 << 112;
 
 /// Whether a server may be there. Loopback and private networks are where most are.
 pub(crate) fn is_allowed(address: IpAddr) -> bool {
+    let address = address.to_canonical();
     if METADATA.contains(&address) {
         return false;
     }
-    match address.to_canonical() {
+    match address {
         IpAddr::V4(v4) => !(v4.octets()[0] == 0 || v4.is_link_local() || v4.is_multicast() || v4.is_broadcast()),
         IpAddr::V6(v6) => {
             let bits = v6.to_bits();
@@ -69,6 +75,9 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
             "100.100.100.200",
+            "::ffff:100.100.100.200",
+            "168.63.129.16",
+            "fd20:ce::254",
             "fe80::1",
             "ff02::1",
             "::",

@@ -112,7 +112,13 @@ impl Try {
         *state = State { openings: state.openings, ..State::default() };
     }
 
-    /// It did not, or not as it should.
+    /// It answered this request badly, which says little of others: they are rather sent elsewhere for a moment.
+    pub fn stumbled(self, now: Instant) {
+        let mut state = self.breaker.state();
+        *state = State { openings: state.openings, failed_at: Some(now), ..State::default() };
+    }
+
+    /// It did not.
     pub fn failed(mut self, now: Instant) {
         let trial_of = self.trial_of.take();
         let mut state = self.breaker.state();

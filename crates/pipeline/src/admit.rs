@@ -64,7 +64,8 @@ impl Parsed {
         match tickets.reserve(&plan.charges(&cost)).await {
             Ok(Decision::Allow(held)) => {
                 let standings = held.standings().to_vec();
-                let opening = Opening { about, held, plan, model: model.clone(), estimate, reserved };
+                let choices = request.computed_choices();
+                let opening = Opening { about, held, plan, model: model.clone(), estimate, reserved, choices };
                 let ticket = tickets.open(opening, place, room);
                 Ok(Admitted { ticket, request, model, standings, body_bytes })
             }

@@ -48,6 +48,8 @@ enum Unreleased {
     Backend(BackendError),
     /// A bug, or no randomness.
     Broken,
+    /// The gateway stops.
+    Stopping,
 }
 
 /// What the servers said, not yet private, and what makes it so.
@@ -103,7 +105,10 @@ impl Releaser {
         let buckets = rule.data.buckets(&family.ok_or(Unreleased::Broken)?);
         self.look(rule, &buckets, means.metrics).await?;
         let mut random = Randomness::from_system().map_err(|_| Unreleased::Broken)?;
-        let said = committed.ask(rule, means).await?;
+        let Some(said) = committed.ticket.cut().before(committed.ask(rule, means)).await else {
+            return Err(Unreleased::Stopping);
+        };
+        let said = said?;
         let receipt = self.pay(rule, &buckets, means.metrics).await?;
         let (told, spent) = private(&said, receipt, &mut random).map_err(|error| {
             tracing::error!(%error, "a release was paid for and not made");
@@ -264,6 +269,7 @@ fn refused(ticket: Ticket, rule: &ReleaseRule, why: Unreleased) -> Rejection {
         Unreleased::Spent(name) => (Code::InsufficientQuota, name),
         Unreleased::Unknown => (Code::LimitsUnavailable, ""),
         Unreleased::Broken => (Code::Internal, ""),
+        Unreleased::Stopping => (Code::ShuttingDown, ""),
     };
     let about = ticket.about.clone();
     ticket.close(End { ended: Some(Ended::Failed), status: code.status(), code: Some(code.as_str()) }).later();

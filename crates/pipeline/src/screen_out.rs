@@ -146,7 +146,9 @@ impl Whole {
                 return Err(refuse(ticket, BackendError::Protocol));
             }
         };
-        ticket.used.reported = answer.usage();
+        if let Some(usage) = answer.usage() {
+            ticket.reports(usage);
+        }
         answer.rename(&answer_id(asked.operation(), &ticket.about.request_id), model.name());
         observe(&ticket, &asked, &mut answer, &model, metrics);
         if !model.disclosure().withhold(&asked, &mut answer, ticket.is_suspect) {

@@ -56,7 +56,7 @@ impl Server {
         }
         let Some(asked) = self.breaker.enter(now) else { return };
         match tokio::time::timeout(PROBE, self.backend.ready(model)).await {
-            Ok(Err(error)) if says_it_is_down(&error) => asked.failed(Instant::now()),
+            Ok(Err(error)) if is_down(&error) => asked.failed(Instant::now()),
             Err(_) => asked.failed(Instant::now()),
             // That it is there does not say that it can answer: the next request finds out.
             Ok(_) => drop(asked),
@@ -214,7 +214,10 @@ impl Entered {
     pub(crate) fn note<T>(&mut self, answered: &Result<T, BackendError>) {
         let Some(asked) = self.asked.take() else { return };
         match answered {
-            Err(error) if says_it_is_down(error) => {
+            Err(BackendError::Failed { .. } | BackendError::Protocol) if !answered.as_ref().is_err_and(is_down) => {
+                asked.stumbled(Instant::now());
+            }
+            Err(error) if is_down(error) => {
                 asked.failed(Instant::now());
                 if self.server.breaker.is_open() {
                     tracing::warn!(backend = self.server.label, %error, "the model server is left alone for a while");
@@ -231,15 +234,14 @@ impl Drop for Entered {
     }
 }
 
-/// Whether others would fare no better.
-fn says_it_is_down(error: &BackendError) -> bool {
+/// Whether the server is away, whatever it is asked. A 500 may be of one request, a 404 of one model.
+fn is_down(error: &BackendError) -> bool {
     matches!(
         error,
-        BackendError::Failed { .. }
+        BackendError::Failed { status: 502..=504 }
             | BackendError::Unreachable
             | BackendError::Dropped
             | BackendError::TimedOut
-            | BackendError::Protocol
             | BackendError::BrokeOff
     )
 }

@@ -16,6 +16,7 @@ use core_validate::{AnswerChunk, ModelName, Operation, Slot, Validator};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::code::Code;
 use crate::infer::to_code;
@@ -65,6 +66,7 @@ impl Screening {
             recorded: None,
             seen: 0,
             events: Some((events, in_flight)),
+            completed: None,
         };
         Box::pin(futures_util::stream::unfold(state, Screened::next))
     }
@@ -92,6 +94,8 @@ struct Screened {
     recorded: Option<Recorded>,
     seen: usize,
     events: Option<(ChunkStream, Entered)>,
+    /// Until when the server may go on, once all is said.
+    completed: Option<Instant>,
 }
 
 impl Screened {
@@ -125,8 +129,13 @@ impl Screened {
     async fn event(&mut self, is_complete: bool) -> Option<Heard> {
         let (events, _) = self.events.as_mut()?;
         // What was spent may still be told, but not for ever.
-        let patience = if is_complete { AFTERWARDS } else { Duration::MAX };
-        let heard = tokio::time::timeout(patience, events.next());
+        let until = is_complete.then(|| *self.completed.get_or_insert_with(|| Instant::now() + AFTERWARDS));
+        let heard = async {
+            match until {
+                Some(until) => tokio::time::timeout_at(until, events.next()).await,
+                None => Ok(events.next().await),
+            }
+        };
         let heard = match &mut self.ticket {
             Some(ticket) => ticket.cut().before(ticket.during(heard)).await,
             None => Some(heard.await),
@@ -179,11 +188,14 @@ impl Screened {
             chunk.limit_logprobs(most, decimals);
         }
         if let (Some(usage), Some(ticket)) = (chunk.usage(), &mut self.ticket) {
-            ticket.used.reported = Some(usage);
+            ticket.reports(usage);
         }
         if chunk.is_usage_only() {
             if self.screening.wants_usage && chunk.usage().is_some() {
                 self.send(&chunk);
+            }
+            if self.is_complete() && chunk.usage().is_some() {
+                self.finish();
             }
             return;
         }
@@ -219,6 +231,7 @@ impl Screened {
         let is_open = |choice: u32| !self.closed.iter().any(|(closed, _)| *closed == choice);
         let cut = self.slots.iter().filter(|(_, cleaner)| cleaner.is_cut()).map(|(slot, _)| slot.choice());
         let mut cut: Vec<u32> = cut.filter(|choice| is_open(*choice)).collect();
+        cut.sort_unstable();
         cut.dedup();
         for choice in &cut {
             if self.end_choice(*choice, chunk) {
@@ -261,6 +274,7 @@ impl Screened {
             ticket.saw(self.seen);
             ticket.keep();
         }
+        filtered.sort_unstable();
         filtered.dedup();
         filtered
     }

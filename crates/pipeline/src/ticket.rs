@@ -19,8 +19,9 @@ use crate::plan::{Cost, Plan};
 use crate::policy::Model;
 use crate::trail::{Recorded, Trail};
 
-/// Most tokens that are believed of one request, each way.
-const MOST_TOKENS: u64 = 10_000_000;
+/// Input tokens that are believed of one request beyond four times the estimate: servers put templates around what is
+/// asked, and images are counted in many ways.
+const MORE_TOKENS: u64 = 65_536;
 
 /// How long a slot is held by a gateway that died.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -55,14 +56,12 @@ pub(crate) struct Used {
 }
 
 impl Used {
-    /// What the backend reported, else the estimate of what was read and seen. No request uses more
-    /// than [`MOST_TOKENS`] each way: a broken server cannot put a key into debt for ever.
+    /// What the backend reported, else the estimate of what was read and seen.
     pub(crate) fn tokens(&self) -> Usage {
         if !self.is_sent {
             return Usage::default();
         }
-        let Usage { input_tokens, output_tokens } = self.reported.unwrap_or(self.corrected);
-        Usage { input_tokens: input_tokens.min(MOST_TOKENS), output_tokens: output_tokens.min(MOST_TOKENS) }
+        self.reported.unwrap_or(self.corrected)
     }
 }
 
@@ -88,12 +87,15 @@ pub(crate) struct Opening {
     pub(crate) model: Arc<Model>,
     pub(crate) estimate: Usage,
     pub(crate) reserved: Usage,
+    /// How many answers the model writes.
+    pub(crate) choices: u32,
 }
 
 struct Open {
     held: Held,
     plan: Arc<Plan>,
     model: Arc<Model>,
+    choices: u32,
     /// What the limiter knows of.
     told: Usage,
     place: Place,
@@ -115,7 +117,7 @@ impl Ticket {
         room: Option<OwnedSemaphorePermit>,
         cut: Cut,
     ) -> Self {
-        let Opening { about, held, plan, model, estimate, reserved: told } = opening;
+        let Opening { about, held, plan, model, estimate, reserved: told, choices } = opening;
         let used = Used { estimate, corrected: Usage { output_tokens: 0, ..told }, ..Used::default() };
         let held = Held(Arc::new(Mutex::new(Some(held))));
         let renewal = plan.has_slots().then(|| {
@@ -123,8 +125,19 @@ impl Ticket {
             tokio::spawn(held.clone().renew(limiter.clone(), closed));
             open
         });
-        let open = Some(Open { held, plan: Arc::new(plan), model, told, place, _renewal: renewal });
+        let open = Some(Open { held, plan: Arc::new(plan), model, choices, told, place, _renewal: renewal });
         Self { about, used, is_suspect: false, open, limiter, trail, looked_at: Instant::now(), room, cut }
+    }
+
+    /// Takes what a backend says was used, as far as it can be: one that is broken cannot spend a key's budget.
+    pub(crate) fn reports(&mut self, usage: Usage) {
+        let most_output =
+            self.open.as_ref().map_or(0, |open| u64::from(open.model.max_output_tokens()) * u64::from(open.choices));
+        let most_input = self.used.estimate.input_tokens.saturating_mul(4).saturating_add(MORE_TOKENS);
+        self.used.reported = Some(Usage {
+            input_tokens: usage.input_tokens.min(most_input),
+            output_tokens: usage.output_tokens.min(most_output),
+        });
     }
 
     /// Notes how many bytes of output were seen so far.

@@ -178,13 +178,13 @@ impl PostgresTrail {
         rows.map_err(io::Error::other)
     }
 
-    /// The newest records of other logs with this request id, at most 200.
+    /// The newest records with this request id of each other log, at most 200 of each.
     ///
     /// # Errors
     /// When the database cannot be reached.
     pub async fn newest_beside(&self, log: i64, request_id: &str) -> io::Result<Vec<Record>> {
-        let newest =
-            "SELECT record FROM audit_records WHERE request_id = $2 AND log <> $1 ORDER BY sequence DESC LIMIT $3";
+        let newest = "SELECT record FROM (SELECT record, row_number() OVER (PARTITION BY log ORDER BY sequence DESC) AS place \
+                      FROM audit_records WHERE request_id = $2 AND log <> $1) AS numbered WHERE place <= $3";
         let rows =
             sqlx::query(newest).bind(log).bind(request_id.to_owned()).bind(MOST_PEERS).fetch_all(&self.pool).await;
         let rows = rows.map_err(io::Error::other)?;

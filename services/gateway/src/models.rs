@@ -53,6 +53,9 @@ fn server(at: &str, settings: &BackendSettings) -> Result<Arc<dyn ModelBackend>,
         if seconds == 0 {
             return Err(InvalidSettings::new(format!("{at}.{key}"), "expected a number of 1 or more"));
         }
+        if key.ends_with("_seconds") && seconds > crate::rules::LONGEST_SECONDS {
+            return Err(InvalidSettings::new(format!("{at}.{key}"), "expected at most a year"));
+        }
     }
     let mut timeouts = Timeouts::default();
     timeouts.connect = Duration::from_secs(settings.connect_seconds);

@@ -36,6 +36,9 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
     })
 }
 
+/// More is a mistake, and some clocks cannot add it.
+pub(crate) const LONGEST_SECONDS: u64 = 31_536_000;
+
 /// Settings that mean nothing at zero, or too much beyond.
 fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     let (limits, server) = (&settings.limits, &settings.server);
@@ -64,6 +67,16 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
         ("redis.deadline_milliseconds", settings.redis.deadline_milliseconds),
     ];
     settings.redis.config()?;
+    let spans = [
+        ("server.head_seconds", server.head_seconds),
+        ("server.idle_seconds", server.idle_seconds),
+        ("server.stall_seconds", server.stall_seconds),
+        ("server.shutdown_seconds", server.shutdown_seconds),
+        ("limits.body_seconds", limits.body_seconds),
+    ];
+    if let Some((at, _)) = spans.into_iter().find(|(_, seconds)| *seconds > LONGEST_SECONDS) {
+        return Err(InvalidSettings::new(at, "expected at most a year"));
+    }
     if let Some((at, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
         return Err(InvalidSettings::new(at, "expected a number of 1 or more"));
     }

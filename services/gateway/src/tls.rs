@@ -113,16 +113,19 @@ impl Tls {
         self.authority.as_deref()
     }
 
-    /// Reads all files again; a listener whose files cannot be used keeps what it has.
+    /// Reads files again that have changed; a listener whose files cannot be used keeps what it has.
     ///
     /// # Errors
     /// [`TlsError`] of the first listener that does.
     pub(crate) fn reload(&self, metrics: &Metrics) -> Result<(), TlsError> {
-        let read = [&self.callers, &self.operators].map(|certificate| {
-            let read = certificate.reload();
-            metrics.certificate_read(certificate.listener(), read.is_ok(), certificate.ends());
-            read
-        });
+        let changed = [&self.callers, &self.operators].into_iter().filter(|certificate| certificate.has_changed());
+        let read: Vec<_> = changed
+            .map(|certificate| {
+                let read = certificate.reload();
+                metrics.certificate_read(certificate.listener(), read.is_ok(), certificate.ends());
+                read
+            })
+            .collect();
         read.into_iter().collect()
     }
 
@@ -153,7 +156,8 @@ pub(crate) fn check(settings: &ServerSettings) -> Result<(), TlsError> {
     let pairs = [(&settings.tls_cert, &settings.tls_key), (&settings.admin_tls_cert, &settings.admin_tls_key)];
     for (cert, key) in pairs {
         if let (Some(cert), Some(key)) = (named(cert), named(key)) {
-            Certificate::load("checked", Files { cert, key, clients: None, revoked: None })?;
+            let (clients, revoked) = (named(&settings.admin_client_ca), named(&settings.admin_client_crl));
+            Certificate::load("checked", Files { cert, key, clients, revoked })?;
         }
     }
     Ok(())

@@ -375,7 +375,6 @@ fn framed(limits: &Limits, count: u64, data: Bytes, at: impl Fn() -> Pointer) ->
     Ok(Data::Framed(data, frames))
 }
 
-/// The allowed `parameters` of a tensor, with the binary size apart.
 /// What is done with a parameter of a tensor that is not about its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strange {
@@ -384,6 +383,7 @@ pub(super) enum Strange {
     Refused,
 }
 
+/// The allowed `parameters` of a tensor, with the binary size apart.
 fn parameters(object: Value<'_>, strange: &dyn Fn(Value<'_>) -> Strange) -> Result<(Option<u64>, Vec<Field>), Invalid> {
     let Some(parameters) = object.field("parameters") else { return Ok((None, Vec::new())) };
     if parameters.kind() != Kind::Object {

@@ -91,8 +91,9 @@ struct Asked<'a> {
 
 /// Answers every request of the operators' listener. What was begun is ended and recorded, also when its caller leaves.
 pub(crate) async fn handle(request: HttpRequest, payload: Payload, admin: Data<Admin>) -> HttpResponse {
+    let turn = Turn::of(&request);
     let handled = actix_web::rt::spawn(handle_to_the_end(request, payload, admin)).await;
-    handled.unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
+    turn.over_with(handled.unwrap_or_else(|_| HttpResponse::InternalServerError().finish()))
 }
 
 /// A panic becomes a generic 500.
@@ -103,11 +104,10 @@ async fn handle_to_the_end(request: HttpRequest, payload: Payload, admin: Data<A
     let body = Body::new(payload, head::has_body(request.headers()), Turn::of(&request));
     let answered = AssertUnwindSafe(answer(&request, &body, &admin, about.clone())).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| Err(admin.pipeline.refuse(about, Step::Accept, Code::Internal)));
-    let response = answered.unwrap_or_else(|rejection| {
+    answered.unwrap_or_else(|rejection| {
         let allowed = routes::allowed(request.uri().path());
         render::rejection(Shape::Problem, &rejection, &allowed, body, false)
-    });
-    Turn::of(&request).over_with(response)
+    })
 }
 
 async fn answer(

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pipeline::Metrics;
+
 /// Counts the connections of a listener, over all of its threads.
-#[derive(Debug)]
 pub(crate) struct Connections {
+    listener: &'static str,
+    metrics: Metrics,
     most: usize,
     most_per_address: usize,
     open: Mutex<Open>,
@@ -19,7 +22,6 @@ struct Open {
 }
 
 /// One open connection; dropping it says that it is closed.
-#[derive(Debug)]
 pub(crate) struct Place {
     of: Arc<Connections>,
     address: Option<IpAddr>,
@@ -30,8 +32,8 @@ pub(crate) struct Place {
 pub(crate) struct TooMany;
 
 impl Connections {
-    pub(crate) fn new(most: usize, most_per_address: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_per_address, open: Mutex::default() })
+    pub(crate) fn new(listener: &'static str, metrics: Metrics, most: usize, most_per_address: usize) -> Arc<Self> {
+        Arc::new(Self { listener, metrics, most, most_per_address, open: Mutex::default() })
     }
 
     /// A place for a connection that nobody knows anything of yet.
@@ -41,12 +43,8 @@ impl Connections {
             return Err(TooMany);
         }
         open.all += 1;
+        self.metrics.connections(self.listener, open.all);
         Ok(Place { of: self.clone(), address: None })
-    }
-
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.open().all
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -74,6 +72,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.of.open();
         open.all = open.all.saturating_sub(1);
+        self.of.metrics.connections(self.of.listener, open.all);
         let Some(address) = self.address else { return };
         if let Some(count) = open.by.get_mut(&address) {
             *count = count.saturating_sub(1);
@@ -97,20 +96,22 @@ mod tests {
 
     #[test]
     fn places_are_counted_and_given_back() {
-        let connections = Connections::new(3, 2);
+        let connections = Connections::new("callers", Metrics::new(), 3, 2);
         let from = |address: &str| connections.enter()?.of(address.parse().unwrap());
         let one = from("2001:db8::1").unwrap();
         let two = from("2001:db8::2").unwrap();
-        assert_eq!(from("2001:db8::3").unwrap_err(), TooMany);
+        assert_eq!(from("2001:db8::3").err(), Some(TooMany));
         let three = from("2001:db8:0:1::1").unwrap();
-        assert_eq!((connections.enter().unwrap_err(), connections.count()), (TooMany, 3));
+        assert_eq!(connections.enter().err(), Some(TooMany));
+        assert_eq!(connections.open().all, 3);
         drop((one, two));
         let mapped = from("::ffff:192.0.2.1").unwrap();
         let plain = from("192.0.2.1").unwrap();
-        assert_eq!(connections.count(), 3);
+        assert_eq!(connections.open().all, 3);
         drop(plain);
         assert!(from("192.0.2.1").is_ok());
         drop((mapped, three));
-        assert_eq!((connections.count(), connections.open().by.len()), (0, 0));
+        let open = connections.open();
+        assert_eq!((open.all, open.by.len()), (0, 0));
     }
 }

@@ -1,6 +1,8 @@
 //! Where a request ends on its connection, and whether its bytes have one reading (RFC 9112): the head, then a body of a
 //! length or in chunks. Stricter than the HTTP library, and before it: what is passed on, it reads as it was read here.
 
+use actix_web::http::Uri;
+use actix_web::http::uri::Authority;
 use httparse::{EMPTY_HEADER, Header, Request, Status};
 use pipeline::Code;
 
@@ -17,6 +19,8 @@ pub(crate) struct Framing {
     state: State,
     /// So many bytes of a head are known not to hold its end.
     scanned: usize,
+    /// The request is the last of its connection.
+    is_last: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,6 +64,11 @@ impl Framing {
         self.state == State::Over
     }
 
+    /// Whether nothing that follows the request is one.
+    pub(crate) fn is_last(&self) -> bool {
+        self.is_last
+    }
+
     /// Goes on with the next request.
     pub(crate) fn next_request(&mut self) {
         *self = Self::default();
@@ -88,7 +97,11 @@ impl Framing {
         let passed = bytes.get(..count).unwrap_or(bytes);
         self.state = match self.state {
             // A head is passed on as a whole, by who took it apart.
-            State::Head => body(passed).unwrap_or(State::Over),
+            State::Head => {
+                let (state, is_last) = body(passed).unwrap_or((State::Over, true));
+                self.is_last = is_last;
+                state
+            }
             State::Length(left) => match left.saturating_sub(count as u64) {
                 0 => State::Over,
                 left => State::Length(left),
@@ -135,8 +148,8 @@ fn is_sound_so_far(bytes: &[u8], is_start: bool) -> bool {
     bytes.windows(2).all(is_line_end) && (!is_start || starts)
 }
 
-/// What follows a head, if that has one reading.
-fn body(head: &[u8]) -> Result<State, Code> {
+/// What follows a head, if that has one reading, and whether the request is the last of its connection.
+fn body(head: &[u8]) -> Result<(State, bool), Code> {
     if !is_sound_so_far(head, true) {
         return Err(Code::BadRequest);
     }
@@ -161,8 +174,24 @@ fn body(head: &[u8]) -> Result<State, Code> {
     if !target.bytes().all(is_plain) {
         return Err(Code::BadRequest);
     }
+    if target.parse::<Uri>().is_err() {
+        return Err(Code::BadRequest);
+    }
     host(target, request.headers, version)?;
-    length(request.headers, version)
+    let state = length(request.headers, version)?;
+    // The library wants to hear of a length here, if there is one.
+    if version == 0 && method == "POST" && once(request.headers, "content-length")?.is_none() {
+        return Err(Code::BadRequest);
+    }
+    Ok((state, is_last(request.headers, version)))
+}
+
+/// Whether the connection ends with the request (RFC 9112, section 9.3).
+fn is_last(headers: &[Header<'_>], version: u8) -> bool {
+    let named = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("connection"));
+    let words = named.flat_map(|header| header.value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let has = |word: &str| words.clone().any(|other| other.eq_ignore_ascii_case(word.as_bytes()));
+    has("close") || version == 0 && !has("keep-alive")
 }
 
 /// The one value of a header, if it has one.
@@ -176,7 +205,10 @@ fn once<'h>(headers: &'h [Header<'_>], name: &str) -> Result<Option<&'h [u8]>, C
 fn host(target: &str, headers: &[Header<'_>], version: u8) -> Result<(), Code> {
     let named = once(headers, "host")?;
     let is_named = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
-    let is_sound = |host: &[u8]| !host.is_empty() && host.iter().all(is_named) && is_port(host);
+    let is_sound = |host: &[u8]| {
+        let is_known = std::str::from_utf8(host).is_ok_and(|host| host.parse::<Authority>().is_ok());
+        !host.is_empty() && host.iter().all(is_named) && is_port(host) && is_known
+    };
     match named {
         Some(host) if !is_sound(host) => return Err(Code::BadRequest),
         None if version > 0 => return Err(Code::BadRequest),
@@ -335,6 +367,8 @@ mod tests {
             ("GET https://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::Misdirected),
             ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
             ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
+            ("GET http://[/ HTTP/1.1\r\nHost: [\r\n\r\n".to_owned(), Code::BadRequest),
+            ("POST /v1/x HTTP/1.0\r\n\r\n".to_owned(), Code::BadRequest),
             ("GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
             ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
             ("get / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),

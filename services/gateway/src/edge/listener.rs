@@ -89,7 +89,7 @@ impl Gate {
             certificate,
             proxies: Arc::default(),
             has_proxy_header: false,
-            connections: Connections::new(most, settings.max_connections_per_address),
+            connections: Connections::new(name, metrics.clone(), most, settings.max_connections_per_address),
             patience: Patience {
                 head: Duration::from_secs(settings.head_seconds),
                 idle: Duration::from_secs(settings.idle_seconds),
@@ -159,7 +159,6 @@ impl Gate {
     /// Lets a connection in; nobody is told why it is not.
     async fn accept(&self, stream: TcpStream) -> io::Result<(Stream, Option<SocketAddr>)> {
         let accepted = self.try_accept(stream).await;
-        self.metrics.connections(self.name, self.connections.count());
         if let Err(error) = &accepted {
             self.metrics.connection_refused(self.name, word(error.kind()));
         }

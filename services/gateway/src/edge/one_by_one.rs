@@ -177,7 +177,7 @@ impl<S> OneByOne<S> {
 
     /// Goes on with the next request once the answer is made; ends the connection when the request has not ended then.
     fn take_turn(&mut self, context: &Context<'_>) {
-        let is_over = self.framing.is_over() && self.end == End::NotYet;
+        let is_over = self.framing.is_over() && !self.framing.is_last() && self.end == End::NotYet;
         if self.framing.is_in_head() || self.end == End::Soon || !self.turn.is_answered(context) {
             return;
         }
@@ -248,7 +248,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OneByOne<S> {
                     return Poll::Pending;
                 }
                 ready!(self.poll_refuse(context))?;
-                self.end = End::Now;
+                ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+                // What still comes is read, so that the refusal is not lost to a reset.
+                self.refusal = None;
+                self.end = End::Soon;
+                self.wait(GOODBYE);
             }
             if self.end == End::Now {
                 return Poll::Ready(Ok(()));
@@ -295,6 +299,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneByOne<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.is_blocked = !matches!(written, Poll::Ready(Ok(count)) if count == bytes.len());
+        if !self.is_blocked && self.refusal.is_some() {
+            context.waker().wake_by_ref();
+        }
         written
     }
 

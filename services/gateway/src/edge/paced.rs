@@ -104,7 +104,7 @@ mod tests {
 
     fn paced(seconds: u64) -> (Paced<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(64);
-        let place = Connections::new(1, 1).enter().unwrap();
+        let place = Connections::new("callers", pipeline::Metrics::new(), 1, 1).enter().unwrap();
         (Paced::new(ours, Duration::from_secs(seconds), place), theirs)
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keys::{Issuer, Peppers, Principal, Revoke};
+use keys::{Issuer, Peppers, PresentedKey, Principal, Revoke};
 use pipeline::{About, Code, Pipeline, Step};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -43,14 +43,14 @@ impl Trap {
             let trap = trap.clone();
             tokio::spawn(async move {
                 let _place = place;
-                let _ = tokio::time::timeout(PATIENCE, trap.answer(stream)).await;
+                let _ = trap.answer(stream).await;
             });
         }
     }
 
     async fn answer(&self, mut stream: TcpStream) -> io::Result<()> {
         let peer = stream.peer_addr()?.ip().to_canonical();
-        let head = head(&mut stream).await?;
+        let head = head(&mut stream).await;
         let about = About::new(request_id::new(), peer, None);
         let id = about.request_id().to_owned();
         self.revoke(&head, &id).await;
@@ -64,18 +64,26 @@ impl Trap {
              x-error-code: {code}\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
-        stream.write_all(text.as_bytes()).await?;
-        stream.shutdown().await?;
-        // What still comes is read, so that the answer is not lost to a reset.
-        let mut rest = [0; 512];
-        while stream.read(&mut rest).await? > 0 {}
-        Ok(())
+        let leaving = async {
+            stream.write_all(text.as_bytes()).await?;
+            stream.shutdown().await?;
+            // What still comes is read, so that the answer is not lost to a reset.
+            let mut rest = [0; 512];
+            while stream.read(&mut rest).await? > 0 {}
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, leaving).await?
     }
 
     async fn revoke(&self, head: &str, request_id: &str) {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-        let mut words = head.split(|letter| !is_part(letter));
-        let Some(key) = words.find_map(|word| keys::parse(word, &self.peppers).ok()) else { return };
+        let words = head.split(|letter| !is_part(letter));
+        for key in words.filter_map(|word| keys::parse(word, &self.peppers).ok()) {
+            self.revoke_one(&key, request_id).await;
+        }
+    }
+
+    async fn revoke_one(&self, key: &PresentedKey, request_id: &str) {
         let revoked = self.issuer.revoke(&Principal::system(), Revoke::Key(*key.id()), request_id::unix_millis()).await;
         let mut act = system_act("keys.revoke", Some(key.id().to_string()));
         act.ok = revoked.is_ok();
@@ -90,10 +98,14 @@ impl Trap {
     }
 }
 
-/// The head of a request, as far as it fits.
-async fn head(stream: &mut TcpStream) -> io::Result<String> {
+/// The head of a request, as far as it fits and comes in time: a key may be in half of one.
+async fn head(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::with_capacity(1 << 10);
     let mut limited = stream.take(MAX_BYTES as u64);
-    while !bytes.windows(4).any(|four| four == b"\r\n\r\n") && limited.read_buf(&mut bytes).await? > 0 {}
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let reading = async {
+        let is_whole = |bytes: &[u8]| bytes.windows(4).any(|four| four == b"\r\n\r\n");
+        while !is_whole(&bytes) && limited.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {}
+    };
+    let _ = tokio::time::timeout(PATIENCE, reading).await;
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -8,6 +8,7 @@ use store::PostgresTrail;
 
 use crate::cli::system_act;
 use crate::config::AuditSettings;
+use crate::trail::terms::Terms;
 use crate::trail::{Trail, origin, signing_key};
 
 /// How often old records are looked for. Finding some means to verify the whole log.
@@ -39,6 +40,7 @@ impl Removing {
     async fn turn(&self) -> Result<(), Fault> {
         let before = SystemTime::now().checked_sub(self.keep).unwrap_or(SystemTime::UNIX_EPOCH);
         if let Some(removal) = self.find(self.number, before).await? {
+            self.renew().await?;
             remove(&self.log, removal).await?;
         }
         let Trail::Database(database) = &self.trail else { return Ok(()) };
@@ -50,12 +52,18 @@ impl Removing {
         Ok(database.sweep().await?)
     }
 
+    /// Records again what holds of the trail, so that its last record is not among those that go.
+    async fn renew(&self) -> Result<(), Fault> {
+        Ok(Terms::recorded(&self.trail).await?.again(&self.log).await?)
+    }
+
     /// Of a log that nobody writes. Opening it closes requests that were left open there.
     async fn remove_from_idle(&self, database: &PostgresTrail, number: i64, before: SystemTime) -> Result<(), Fault> {
         let Some(removal) = self.find(Some(number), before).await? else { return Ok(()) };
         let (rows, key) = (database.claim_free(number).await?, signing_key(&self.audit)?);
         let Some((rows, key)) = rows.zip(key) else { return Ok(()) };
         let log = Log::open(rows, key, &origin(Some(number))).await?;
+        self.renew().await?;
         let removed = remove(&log, removal).await;
         log.close().await?;
         removed

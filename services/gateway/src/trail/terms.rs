@@ -5,6 +5,7 @@ use audit::{Act, AuditError, Log, Record, Who};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::cli::system_act;
 use crate::config::{AuditSettings, InvalidSettings, Settings};
 use crate::request_id::unix_millis;
 use crate::trail::Trail;
@@ -55,6 +56,15 @@ impl Terms {
         if self == before {
             return Ok(());
         }
+        self.record(before, log, who, detail).await
+    }
+
+    /// Records that these still hold.
+    pub(crate) async fn again(&self, log: &Log) -> Result<(), AuditError> {
+        self.record(self, log, system_act("", None).who, "they still hold; older records are removed").await
+    }
+
+    async fn record(&self, before: &Self, log: &Log, who: Who, detail: &str) -> Result<(), AuditError> {
         let mut act = Act::new(ID, unix_millis());
         (act.who, act.act, act.ok) = (who, ID.to_owned(), true);
         (act.before, act.after) = (Some(before.0.clone()), Some(self.0.clone()));

@@ -130,6 +130,10 @@ async fn a_server_that_counts_nonsense_does_not_stop_the_gateway() {
         assert_eq!(response.status(), 200);
         app.records(header(&response, "x-request-id"), 2).await;
     }
+    // What cannot be is not believed: the budget of a day is not gone with one answer.
+    let rich = app.key_with(&["*"], tokens("100000/day")).await;
+    assert_eq!(app.chat(&rich, "fake", "hi").await.status(), 200);
+    assert_eq!(app.chat(&rich, "fake", "hi").await.status(), 200);
 }
 
 #[tokio::test]

@@ -64,8 +64,14 @@ async fn what_follows_the_last_request_is_not_done() {
     let after = request("POST", "/v1/chat/completions", &key, "", &chat("echo-chat", "b").to_string());
     let text = raw(&app, [last, after].concat().as_bytes());
     assert_eq!(answers(&text, &["POST"])[0].0, 200);
+    // Also behind an answer that is larger than what the system takes at once.
+    let large = chat("echo-chat", &"a word or two ".repeat(250_000)).to_string();
+    let last = request("POST", "/v1/chat/completions", &key, "Connection: close\r\n", &large);
+    let asked = request("HEAD", "/v1/models", &key, "", "");
+    let text = raw(&app, [last, asked].concat().as_bytes());
+    assert_eq!(text.matches("HTTP/1.1 200").count(), 1);
     let metrics = app.admin_get("/metrics", &app.admin_key().await).send().await.unwrap().text().await.unwrap();
-    let asked = "portcullis_requests_total{operation=\"chat\",model=\"echo-chat\",status=\"200\",code=\"none\"} 1";
+    let asked = "portcullis_requests_total{operation=\"chat\",model=\"echo-chat\",status=\"200\",code=\"none\"} 2";
     assert!(metrics.contains(asked), "{metrics}");
 }
 

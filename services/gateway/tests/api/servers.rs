@@ -37,8 +37,8 @@ async fn a_server_that_fails_at_once_does_not_draw_all_requests() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_again_and_again_is_left_alone_and_tried_again() {
-    let server = FakeServer::start(Say::status(500, "x")).await;
+async fn a_server_that_is_down_is_left_alone_and_tried_again() {
+    let server = FakeServer::start(Say::status(502, "x")).await;
     let app = on(&[&server], "").await;
     let key = app.key().await;
     let mut statuses = Vec::new();
@@ -64,6 +64,19 @@ async fn a_server_that_fails_again_and_again_is_left_alone_and_tried_again() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(status, 200);
+}
+
+/// What one caller asks does not take a server from others.
+#[tokio::test]
+async fn a_server_that_fails_at_some_requests_is_not_left_alone() {
+    let server = FakeServer::start(Say::status(500, "x")).await;
+    let app = on(&[&server], "").await;
+    let key = app.key().await;
+    for _ in 0..8 {
+        assert_eq!(app.chat(&key, "m", "poison").await.status(), 502);
+    }
+    server.always(Say::json(&chat_answer("hi")));
+    assert_eq!(app.chat(&key, "m", "hi").await.status(), 200);
 }
 
 #[tokio::test]
