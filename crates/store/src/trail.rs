@@ -142,6 +142,15 @@ impl PostgresTrail {
         Ok(next.and_then(|next| u64::try_from(next).ok()).unwrap_or_default())
     }
 
+    /// The logs that nobody writes now and of which records were not handed on, as far as that was kept.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn left_to_export(&self) -> io::Result<Vec<i64>> {
+        let left = "SELECT log FROM audit_logs WHERE held_until < now() AND exported < size ORDER BY log";
+        sqlx::query_scalar(left).fetch_all(&self.pool).await.map_err(io::Error::other)
+    }
+
     /// Keeps how far a log was handed on.
     ///
     /// # Errors

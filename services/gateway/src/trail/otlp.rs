@@ -107,11 +107,23 @@ impl Exporter {
         }
     }
 
-    /// Sends the next records, and keeps the cursor when they have arrived. Gives how many there were.
+    /// Sends the next records of this gateway's log, and of those in the database that nobody writes any more: several
+    /// gateways may send the same ones. Gives how many there were.
     async fn turn(&self) -> Result<usize, Fault> {
-        let from = self.cursor().await?;
+        let mut sent = self.send(self.number).await?;
+        if let Trail::Database(database) = &self.trail {
+            for number in database.left_to_export().await? {
+                sent += self.send(Some(number)).await?;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Sends the next records of a log, and keeps the cursor when they have arrived.
+    async fn send(&self, number: Option<i64>) -> Result<usize, Fault> {
+        let from = self.cursor(number).await?;
         // Of files it reads a whole segment, which must not keep others from their turn.
-        let (trail, number, runtime) = (self.trail.clone(), self.number, Handle::current());
+        let (trail, runtime) = (self.trail.clone(), Handle::current());
         let reading = tokio::task::spawn_blocking(move || runtime.block_on(read(&trail, number, from)));
         let (lines, next) = reading.await??;
         let Some(first) = lines.first() else { return Ok(0) };
@@ -120,7 +132,7 @@ impl Exporter {
             self.metrics.export_failed();
             tracing::error!(from, to = first, "audit records were removed before the collector took them");
         }
-        let message = message(&origin(self.number), &lines)?;
+        let message = message(&origin(number), &lines)?;
         let answer = self.endpoint.ask("v1/logs", message.into()).await?;
         let answered: Answered = serde_json::from_slice(&answer).unwrap_or_default();
         if let Some(partial) = answered.partial_success {
@@ -131,13 +143,13 @@ impl Exporter {
                 tracing::warn!(%rejected, "the collector rejects audit records");
             }
         }
-        self.keep(next).await?;
+        self.keep(number, next).await?;
         self.metrics.exported(lines.len() as u64);
         Ok(lines.len())
     }
 
-    async fn cursor(&self) -> Result<u64, Fault> {
-        match (&self.trail, self.number) {
+    async fn cursor(&self, number: Option<i64>) -> Result<u64, Fault> {
+        match (&self.trail, number) {
             (Trail::Database(database), Some(number)) => Ok(database.exported(number).await?),
             _ => match std::fs::read_to_string(&self.cursor_file) {
                 Ok(text) => Ok(text.trim().parse()?),
@@ -147,8 +159,8 @@ impl Exporter {
         }
     }
 
-    async fn keep(&self, next: u64) -> Result<(), Fault> {
-        match (&self.trail, self.number) {
+    async fn keep(&self, number: Option<i64>, next: u64) -> Result<(), Fault> {
+        match (&self.trail, number) {
             (Trail::Database(database), Some(number)) => Ok(database.keep_exported(number, next).await?),
             _ => Ok(replace(&self.cursor_file, format!("{next}\n").as_bytes())?),
         }

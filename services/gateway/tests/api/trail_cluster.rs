@@ -6,6 +6,7 @@ use std::time::Duration;
 use audit::{Act, Log, SigningKey};
 use serde_json::{Value, json};
 use store::PostgresTrail;
+use testkit::{FakeServer, Say};
 
 use crate::cluster::Cluster;
 use crate::helpers::{App, header};
@@ -178,5 +179,33 @@ async fn old_rows_are_removed_and_the_rest_verifies() {
     // And goes on.
     let again = cluster.gateway_with(more).await;
     assert_eq!(trail.find(&new).await.unwrap().len(), 2);
+    drop(again);
+}
+
+#[tokio::test]
+async fn records_of_a_log_that_nobody_writes_reach_the_collector_too() {
+    let cluster = Cluster::start().await;
+    let collector = FakeServer::start(Say::HangUp).await;
+    // The settings end within [audit].
+    let more = format!("[audit.otlp]\nurl = \"{}\"\n", collector.url());
+    let (one, two) = (cluster.gateway_with(&more).await, cluster.gateway_with(&more).await);
+    let key = one.key().await;
+    let ids = [asked(&one, &key).await, asked(&two, &key).await];
+    drop((one.stop(), two.stop()));
+    // What it hung up on it has not taken.
+    let before = collector.asked().len();
+    collector.always(Say::json("{}"));
+    // It writes the first log, and nobody the second.
+    let again = cluster.gateway_with(&more).await;
+    let mut is_sent = [false; 2];
+    for _ in 0..500 {
+        let sent: String = collector.asked().iter().skip(before).map(testkit::Asked::text).collect();
+        is_sent = [0, 1].map(|at| sent.contains(&ids[at]));
+        if is_sent == [true; 2] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(is_sent, [true; 2]);
     drop(again);
 }
