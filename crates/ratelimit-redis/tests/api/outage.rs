@@ -282,5 +282,7 @@ async fn a_server_that_is_killed_and_started_under_load_allows_as_much_once_more
     is_over.store(true, Ordering::Relaxed);
     while tasks.join_next().await.is_some_and(|task| task.is_ok()) {}
     let allowed = allowed.load(Ordering::Relaxed);
-    assert!(before <= 5_000 && allowed == before + 5_000, "{before} and {allowed}");
+    // Each task may have had its answer already, and not counted it yet, when the others failed.
+    let again = allowed - before;
+    assert!(before <= 5_000 && (5_000..=5_000 + 32).contains(&again), "{before} and {allowed}");
 }
