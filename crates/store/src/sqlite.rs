@@ -4,7 +4,7 @@ use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keys::{
     Asked, FamilyId, KeyId, KeyRecord, KeyStore, OnceRecord, Rehash, Revoke, StoreError, Stored, Tenant, TenantRecord,
@@ -19,6 +19,8 @@ use crate::rows::{NOTED_AT_ONCE, insert, key_rows};
 
 /// How long a call waits for another process's write, or for a free connection.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two attempts to open a file that somebody else is making.
+const AGAIN: Duration = Duration::from_millis(10);
 /// One writes; the others read.
 const CONNECTIONS: u32 = 4;
 
@@ -49,19 +51,29 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .connect_with(options)
-            .await
-            .map_err(failure)?;
-        // Nothing locks out another process that does the same; it may be first at each of them.
-        let mut migrated = MIGRATIONS.run(&pool).await;
-        for _ in MIGRATIONS.iter() {
-            if matches!(migrated, Err(MigrateError::ExecuteMigration(..))) {
-                migrated = MIGRATIONS.run(&pool).await;
+        // Nothing locks out another process that does the same, and making the file a write-ahead one waits for nobody.
+        let until = Instant::now() + PATIENCE;
+        let pool = loop {
+            let options = options.clone();
+            let connected = SqlitePoolOptions::new()
+                .max_connections(CONNECTIONS)
+                .acquire_timeout(PATIENCE)
+                .connect_with(options)
+                .await;
+            match connected {
+                Err(error) if is_busy(&error) && Instant::now() < until => tokio::time::sleep(AGAIN).await,
+                connected => break connected.map_err(failure)?,
             }
-        }
+        };
+        // It may be first at each of them.
+        let migrated = loop {
+            match MIGRATIONS.run(&pool).await {
+                Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if Instant::now() < until => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                migrated => break migrated,
+            }
+        };
         match migrated {
             Ok(()) => Ok(Self { pool, path: path.to_owned(), file: FileId::of(&file) }),
             Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Err(failure(error)),
@@ -112,6 +124,12 @@ fn make_private(path: &Path) -> io::Result<()> {
 /// database.
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_NOTADB: u32 = 26;
+
+/// Whether somebody else has the file, SQLITE_BUSY or SQLITE_LOCKED.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code % 256, 5 | 6))
+}
 
 fn failure(error: sqlx::Error) -> StoreError {
     let database = error.as_database_error();
