@@ -135,7 +135,8 @@ def misfits(contract, schema, body):
 
 def path_of(sent):
     """The path as a server reads it, of whichever form the target is."""
-    words = sent.lstrip(b"\r\n").split(b"\n", 1)[0].split(b" ")
+    # No more of a head is read than this.
+    words = sent[: 16 << 10].lstrip(b"\r\n").split(b"\n", 1)[0].split(b" ")
     target = words[1].decode("latin-1").strip() if len(words) > 1 else ""
     target = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "", target)
     return re.split(r"[?#]", target, maxsplit=1)[0]

@@ -15,6 +15,7 @@ use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, 
 use actix_web::dev::{AppConfig, Server};
 use ipnet::IpNet;
 use pipeline::{Metrics, Pipeline};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -31,6 +32,9 @@ use crate::tls::Certificate;
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How much of an answer the system takes before its caller does; it would take megabytes for each by itself.
+const AHEAD: usize = 128 << 10;
 
 /// A connection that may speak HTTP.
 type Stream = OneByOne<Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>>;
@@ -169,6 +173,7 @@ impl Gate {
         let full = |_| io::Error::from(ErrorKind::QuotaExceeded);
         let place = self.connections.enter().map_err(full)?;
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_send_buffer_size(AHEAD)?;
         let mut peer = stream.peer_addr()?;
         let is_proxy = self.is_proxy(peer.ip());
         if (self.has_proxy_header || self.certificate.is_none()) && !is_proxy {

@@ -41,7 +41,7 @@ impl Refuse {
 
 /// The path of what may be a request, as far as it has one.
 fn path(sent: &[u8]) -> String {
-    let line = sent.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = sent.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
     let target = String::from_utf8_lossy(line.split(|byte| *byte == b' ').nth(1).unwrap_or_default()).into_owned();
     let path = match target.split_once("://") {
         Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default(),

@@ -106,6 +106,8 @@ async fn what_is_no_request_is_refused_in_our_words_and_after_the_answer_before_
     assert!(long.contains("HTTP/1.1 405 ") && long.contains("allow: GET, HEAD, POST"), "{long}");
     let elsewhere = raw(&app, b"GET https://b/v2/models/m HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(elsewhere.contains("{\"error\":\"misdirected_request: "), "{elsewhere}");
+    let without_version = raw(&app, b"GET /v2\r\nHost: a\r\n\r\n");
+    assert!(without_version.contains("{\"error\":\"bad_request: "), "{without_version}");
     let tensor = raw(&app, b"GET /v2/models/m HTTP/1.1\r\n\r\n");
     assert!(tensor.contains("{\"error\":\"bad_request: "), "{tensor}");
 }
