@@ -169,7 +169,8 @@ async fn call(gateway: &Gateway, connector: &TlsConnector, kind: Kind, from: Ipv
     let (begin, drop) = match kind {
         Kind::Head => ("POST /v1/chat/completions HTTP/1.1\r\nX-A: ".to_owned(), "a"),
         Kind::Body => (gateway.request(&" ".repeat(5_000)).trim_end().to_owned() + "\r\n\r\n", " "),
-        Kind::Reader => (gateway.request(&stream_of("endless")), ""),
+        // It reads nothing, and finds by writing that it was left.
+        Kind::Reader => (gateway.request(&stream_of("endless")), "x"),
     };
     if stream.write_all(begin.as_bytes()).await.is_err() {
         return;
@@ -177,15 +178,11 @@ async fn call(gateway: &Gateway, connector: &TlsConnector, kind: Kind, from: Ipv
     let mut byte = [0; 1];
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let is_open = match kind {
-            // A byte a second, either way.
-            Kind::Reader => matches!(stream.read(&mut byte).await, Ok(1)),
-            _ => {
-                let sent = async { stream.write_all(drop.as_bytes()).await.is_ok() && stream.flush().await.is_ok() };
-                sent.await && tokio::time::timeout(Duration::from_millis(10), stream.read(&mut byte)).await.is_err()
-            }
-        };
-        if !is_open {
+        // A byte a second.
+        let is_sent = stream.write_all(drop.as_bytes()).await.is_ok() && stream.flush().await.is_ok();
+        let is_answered = kind != Kind::Reader
+            && tokio::time::timeout(Duration::from_millis(10), stream.read(&mut byte)).await.is_ok();
+        if !is_sent || is_answered {
             return;
         }
     }
