@@ -206,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OneByOne<S> {
         let is_first = self.held.is_empty() && self.framing.is_in_head();
         self.held.reserve(AHEAD);
         let count = ready!(poll_read_buf(Pin::new(&mut self.stream), context, &mut self.held))?;
-        if is_first && count > 0 {
+        if is_first && count > 0 && self.end == End::NotYet {
             self.wait(self.patience.head);
         }
         Poll::Ready(Ok(count))

@@ -1,6 +1,7 @@
 //! Requests that follow each other on one connection, and what is no request at all: one answer each, in our words.
 
-use std::time::Instant;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
 
 use gateway::config::LOCAL;
 use serde_json::Value;
@@ -136,6 +137,21 @@ async fn no_head_and_no_body_is_waited_for_for_ever() {
         // Read to its end: the gateway closed it.
         assert!(began.elapsed().as_secs() < 20, "{sent:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_on_sending_after_a_refusal_is_left_all_the_same() {
+    let app = patient("head_seconds = 1").await;
+    let mut stream = tls(&app);
+    stream.write_all(b"no request at all\r\n\r\n").unwrap();
+    let began = Instant::now();
+    // A byte now and then, for as long as somebody takes it.
+    let mut is_left = false;
+    while !is_left && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(200));
+        is_left = stream.write_all(b"x").and_then(|()| stream.flush()).is_err();
+    }
+    assert!(is_left, "the connection is held for as long as its caller likes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
