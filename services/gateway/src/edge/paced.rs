@@ -29,6 +29,18 @@ impl<S> Paced<S> {
         Self { stream, most, patience: most, waiting: None, _place: place }
     }
 
+    /// The same, unless it waits for longer than there is patience.
+    fn note(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(count)) => {
+                self.wrote(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Pending => self.waits(context).map(Err),
+            failed => failed,
+        }
+    }
+
     fn wrote(&mut self, count: usize) {
         if let Some((since, _)) = self.waiting.take() {
             self.patience = self.patience.saturating_sub(since.elapsed());
@@ -57,14 +69,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write(context, bytes) {
-            Poll::Ready(Ok(count)) => {
-                self.wrote(count);
-                Poll::Ready(Ok(count))
-            }
-            Poll::Pending => self.waits(context).map(Err),
-            failed => failed,
-        }
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written, context)
     }
 
     fn poll_write_vectored(
@@ -72,14 +78,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write_vectored(context, bytes) {
-            Poll::Ready(Ok(count)) => {
-                self.wrote(count);
-                Poll::Ready(Ok(count))
-            }
-            Poll::Pending => self.waits(context).map(Err),
-            failed => failed,
-        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.note(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {

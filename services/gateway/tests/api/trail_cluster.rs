@@ -45,6 +45,7 @@ async fn a_log_that_is_written_anew_is_found_by_what_its_peers_recorded() {
     assert_eq!(held.number(), 1);
     let two = cluster.gateway().await;
     let mut peers = Vec::new();
+    // Upkeep records it in its own time; nothing tells when.
     for _ in 0..500 {
         peers = trail.newest_beside(1, "peer").await.unwrap();
         if !peers.is_empty() {
@@ -159,6 +160,7 @@ async fn old_rows_are_removed_and_the_rest_verifies() {
     let again = cluster.gateway_with(more).await;
     let trail = trail(&cluster).await;
     for id in &old {
+        // Upkeep removes it in its own time; nothing tells when.
         for _ in 0..500 {
             if trail.find(id).await.unwrap().is_empty() {
                 break;
@@ -198,6 +200,7 @@ async fn records_of_a_log_that_nobody_writes_reach_the_collector_too() {
     // It writes the first log, and nobody the second.
     let again = cluster.gateway_with(&more).await;
     let mut is_sent = [false; 2];
+    // They are sent every two seconds or so, by turns that nobody hears of.
     for _ in 0..500 {
         let sent: String = collector.asked().iter().skip(before).map(testkit::Asked::text).collect();
         is_sent = [0, 1].map(|at| sent.contains(&ids[at]));

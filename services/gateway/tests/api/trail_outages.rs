@@ -27,6 +27,7 @@ async fn readiness(app: &App) -> (u16, Value) {
 
 /// Waits until a question about the gateway has this answer. Nothing tells when.
 async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    // It heals in its own time; nothing tells when.
     for _ in 0..500 {
         if is_so().await {
             return;
