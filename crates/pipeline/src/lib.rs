@@ -12,6 +12,7 @@
 mod about;
 mod admit;
 mod authenticate;
+mod clean_texts;
 mod closer;
 mod code;
 mod commit;
@@ -47,6 +48,7 @@ mod turns;
 pub use about::About;
 pub use admit::Admitted;
 pub use authenticate::Authenticated;
+pub use clean_texts::CleanTexts;
 pub use code::{Code, Step};
 pub use commit::Committed;
 pub use convert::{to_operation, to_quota};

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use audit::Noted;
 use core_validate::{InferenceRequest, Origin, Pointer, Text};
-use sanitize::{Action, Canary, Finding, Judgement, Mode, Placeholders, Sanitizer};
+use sanitize::{Action, Canary, Finding, Judgement, Mode, Placeholders, Verdict};
 
+use crate::clean_texts::{Form, Known};
 use crate::screening::{AnswerScreen, Planted, ScreenRules, TextDigest};
 
 /// Findings that are kept of the texts of a request.
@@ -32,11 +33,14 @@ pub(crate) struct Looked {
     /// Where a text stands that must not pass.
     pub(crate) blocked: Option<Pointer>,
     pub(crate) answer: AnswerScreen,
+    /// So many texts were known to be clean.
+    pub(crate) known: u64,
 }
 
 /// Looks at every text and rewrites those in which something is replaced.
 pub(crate) fn look(mut request: InferenceRequest, rules: &ScreenRules, caller: &Caller) -> Looked {
-    let mut looking = Looking { rules, caller, placeholders: Placeholders::new(), findings: Vec::new(), blocked: None };
+    let mut looking =
+        Looking { rules, caller, placeholders: Placeholders::new(), findings: Vec::new(), blocked: None, known: 0 };
     request.texts().for_each(|text| looking.placeholders.reserve(&text.text()));
     request.joined_texts().iter().for_each(|(_, _, text)| looking.placeholders.reserve(text));
     let Ok(()) = request.map_texts(|text| Ok::<_, std::convert::Infallible>(looking.text(text)));
@@ -47,7 +51,7 @@ pub(crate) fn look(mut request: InferenceRequest, rules: &ScreenRules, caller: &
     let word = rules.canary.as_ref().map(|planted| Canary::derive(&planted.secret, &caller.tenant));
     let word = word.filter(|_| request.texts().any(|text| is_instruction(&text)));
     let answer = AnswerScreen::new(rules, &request, word, looking.placeholders);
-    Looked { request, findings: looking.findings, blocked: looking.blocked, answer }
+    Looked { request, findings: looking.findings, blocked: looking.blocked, answer, known: looking.known }
 }
 
 /// Plants a word into the first instruction, after everybody has looked at it as it was written.
@@ -79,6 +83,7 @@ struct Looking<'r> {
     placeholders: Placeholders,
     findings: Vec<Noted>,
     blocked: Option<Pointer>,
+    known: u64,
 }
 
 impl Looking<'_> {
@@ -89,12 +94,23 @@ impl Looking<'_> {
             return None;
         }
         let said = text.text();
+        let form = if is_json(text) { Form::Json } else { Form::Plain };
+        let known = self.rules.clean.known(&self.caller.tenant, form, &said);
+        if self.is_clean(known.as_ref()) {
+            return None;
+        }
         let verdict = self.rules.input.check_with(&said, &mut self.placeholders);
         let mut action = verdict.action();
+        let mut is_clean = is_clean(&verdict);
         note(&mut self.findings, verdict.findings(), text.pointer().as_str());
         let mut clean = (action == Action::Redact).then(|| verdict.into_text().into_owned());
-        if action != Action::Block && is_json(text) {
-            (action, clean) = self.json(text, &said, action);
+        if action != Action::Block && matches!(form, Form::Json) {
+            let is_clean_json;
+            (action, clean, is_clean_json) = self.json(text, &said, action);
+            is_clean &= is_clean_json;
+        }
+        if let Some(known) = known.filter(|_| is_clean) {
+            self.rules.clean.remember(known);
         }
         if action == Action::Block || action == Action::Redact && !is_prose(text) {
             self.blocked.get_or_insert_with(|| text.pointer());
@@ -103,16 +119,17 @@ impl Looking<'_> {
         clean
     }
 
-    /// Arguments of a tool call are decoded by whoever reads them, and must stay JSON.
-    fn json(&mut self, text: &Text<'_>, said: &str, before: Action) -> (Action, Option<String>) {
+    /// Arguments of a tool call are decoded by whoever reads them, and must stay JSON. Also says whether nothing was
+    /// found in them.
+    fn json(&mut self, text: &Text<'_>, said: &str, before: Action) -> (Action, Option<String>, bool) {
         let mut stream = self.rules.input.json_stream_with(std::mem::take(&mut self.placeholders));
         let clean = stream.push(said).and_then(|start| Ok(start + &stream.finish()?));
         if before == Action::Allow {
             note(&mut self.findings, stream.findings(), text.pointer().as_str());
         }
-        let action = stream.action();
+        let (action, is_clean) = (stream.action(), clean.is_ok() && stream.findings().is_empty());
         self.placeholders = stream.into_placeholders();
-        match clean {
+        let (action, clean) = match clean {
             Err(_) => (Action::Block, None),
             // What is found in the text as it is written, and not in what it says, cannot be cut out of it.
             Ok(_) if before == Action::Redact && action != Action::Redact => (Action::Block, None),
@@ -121,7 +138,15 @@ impl Looking<'_> {
                 (Action::Block, None)
             }
             Ok(clean) => (action, (action == Action::Redact).then_some(clean)),
-        }
+        };
+        (action, clean, is_clean)
+    }
+
+    /// Whether a text is known to be clean, which is counted.
+    fn is_clean(&mut self, known: Option<&Known>) -> bool {
+        let is_clean = known.is_some_and(|known| self.rules.clean.contains(known));
+        self.known += u64::from(is_clean);
+        is_clean
     }
 
     /// Looks at texts that a server may put together. They cannot be rewritten.
@@ -130,8 +155,16 @@ impl Looking<'_> {
         let trusts = system.all(|text| trust(&text, self.rules, self.caller).is_some());
         let texts = request.joined_texts().into_iter();
         for (pointer, _, text) in texts.filter(|(_, origin, _)| !(trusts && *origin == Origin::System)) {
-            if self.blocked.is_none() && !passes(&self.rules.input, &text, &mut self.findings, pointer.as_str()) {
+            let known = self.rules.clean.known(&self.caller.tenant, Form::Plain, &text);
+            if self.blocked.is_some() || self.is_clean(known.as_ref()) {
+                continue;
+            }
+            let verdict = self.rules.input.check(&text);
+            if verdict.action() != Action::Allow {
+                note(&mut self.findings, verdict.findings(), pointer.as_str());
                 self.blocked = Some(pointer);
+            } else if let Some(known) = known.filter(|_| is_clean(&verdict)) {
+                self.rules.clean.remember(known);
             }
         }
     }
@@ -177,6 +210,11 @@ fn is_prose(text: &Text<'_>) -> bool {
             | Origin::Element
     );
     is_said && !text.is_key()
+}
+
+/// Whether nothing at all was found in a text.
+fn is_clean(verdict: &Verdict<'_>) -> bool {
+    verdict.action() == Action::Allow && verdict.findings().is_empty() && !verdict.is_cut()
 }
 
 /// Whether a text is the arguments of a tool call.
@@ -231,14 +269,4 @@ fn keep(noted: &mut Vec<Noted>, finding: &Finding, pointer: &str, most: usize) {
             mode: finding.mode().as_str().to_owned(),
         });
     }
-}
-
-/// Whether this sanitizer lets a text that was put together pass.
-pub(crate) fn passes(sanitizer: &Sanitizer, text: &str, noted: &mut Vec<Noted>, pointer: &str) -> bool {
-    let verdict = sanitizer.check(text);
-    let passes = verdict.action() == Action::Allow;
-    if !passes {
-        note(noted, verdict.findings(), pointer);
-    }
-    passes
 }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::about::About;
 use crate::plan::Cost;
@@ -133,6 +133,7 @@ pub struct Metrics {
     refused: Family<Refused, Counter>,
     denied: Family<Denied, Counter>,
     found: Family<Found, Counter>,
+    texts_known: Counter,
     queries: Family<Counted, Counter>,
     suspicions: Family<Suspected, Counter>,
     suspects: Family<Suspected, Gauge>,
@@ -166,101 +167,77 @@ impl Metrics {
     /// All counters at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("portcullis");
-        let ended = Family::default();
+        let own = &mut registry;
         let latency: Latency = Family::new_with_constructor(histogram);
-        let tokens = Family::default();
         let estimates: Estimates = Family::new_with_constructor(ratios);
-        let spend = Family::default();
-        let refused = Family::default();
-        let denied = Family::default();
-        let found = Family::default();
-        let queries = Family::default();
-        let suspicions = Family::default();
-        let suspects = Family::default();
-        let calibrated = Family::default();
-        let (privacy_spent, privacy_left) = (Family::default(), Family::default());
-        let backend_errors = Family::default();
-        let audit_failures = Counter::default();
-        let (audit_writable, audit_waiting) = (Gauge::default(), Gauge::default());
-        let (audit_exported, audit_export_failures) = (Counter::default(), Counter::default());
-        let keys_ending = Family::default();
-        let key_changes = Counter::default();
-        let key_changes_audible = Gauge::default();
-        let key_hashes = Counter::default();
-        let (connections, connections_refused) = (Family::default(), Family::default());
-        let (certificates_read, certificate_ends) = (Family::default(), Family::default());
-        registry.register("connections", "Open connections when the last one came", connections.clone());
-        let help = "Connections that were closed before a request";
-        registry.register("connections_refused", help, connections_refused.clone());
-        let help = "Times that certificates were read; after a failure the old one stays";
-        registry.register("certificates_read", help, certificates_read.clone());
-        let help = "When the certificate of a listener ends, in seconds since 1970";
-        registry.register("certificate_ends_seconds", help, certificate_ends.clone());
-        registry.register("requests", "Admitted requests that ended", ended.clone());
-        registry.register("request_duration_seconds", "From arrival to the last byte", latency.clone());
-        registry.register("tokens", "Tokens spent", tokens.clone());
-        registry.register("token_estimate_ratio", "Tokens estimated for each token reported", estimates.clone());
-        registry.register("spend_millionths", "Spend in millionths of what prices are in", spend.clone());
-        registry.register("refusals", "Refused requests", refused.clone());
-        registry.register("quota_denials", "Requests that a quota did not hold", denied.clone());
-        registry.register("findings", "What detectors saw", found.clone());
-        let help = "Queries to models with a budget, by whether they were asked before";
-        registry.register("queries", help, queries.clone());
-        registry.register("suspicions", "Suspicions of monitors that rose", suspicions.clone());
-        registry.register("suspects", "Key families that monitors suspect now", suspects.clone());
-        registry.register("monitors_calibrated", "Whether monitors know honest queries", calibrated.clone());
-        let help = "Privacy of data sets that this gateway spent, in billionths of zCDP";
-        registry.register("privacy_spent_nano_rho", help, privacy_spent.clone());
-        let help = "Privacy left to data sets when this gateway looked last, in billionths of zCDP";
-        registry.register("privacy_left_nano_rho", help, privacy_left.clone());
-        registry.register("backend_errors", "Failed attempts at backends", backend_errors.clone());
-        let left_alone = Family::default();
-        let help = "Whether a backend is left alone because it failed again and again";
-        registry.register("backend_left_alone", help, left_alone.clone());
-        registry.register("audit_failures", "Audit records that were not written", audit_failures.clone());
-        registry.register("audit_writable", "Whether the audit trail can be written", audit_writable.clone());
-        registry.register("audit_waiting", "Audit records that are not durable yet", audit_waiting.clone());
-        registry.register("audit_exported", "Audit records that the collector took", audit_exported.clone());
-        let help = "Messages of audit records that the collector did not take, or not whole";
-        registry.register("audit_export_failures", help, audit_export_failures.clone());
-        registry.register("keys_ending", "Keys that end within this time", keys_ending.clone());
-        let heard = "Changes of keys that were heard of, the gateway's own included";
-        registry.register("key_changes_heard", heard, key_changes.clone());
-        let audible = "Whether changes of keys by other gateways are heard";
-        registry.register("key_changes_audible", audible, key_changes_audible.clone());
-        registry.register("key_hashes", "Argon2 hashes that were made", key_hashes.clone());
-        let registry = Arc::new(registry);
         Self {
-            registry,
-            ended,
-            latency,
-            tokens,
-            estimates,
-            spend,
-            refused,
-            denied,
-            found,
-            queries,
-            suspicions,
-            suspects,
-            calibrated,
-            privacy_spent,
-            privacy_left,
-            backend_errors,
-            left_alone,
-            audit_failures,
-            audit_writable,
-            audit_waiting,
-            audit_exported,
-            audit_export_failures,
-            keys_ending,
-            key_changes,
-            key_changes_audible,
-            key_hashes,
-            connections,
-            connections_refused,
-            certificates_read,
-            certificate_ends,
+            connections: fresh(own, "connections", "Open connections when the last one came"),
+            connections_refused: fresh(own, "connections_refused", "Connections that were closed before a request"),
+            certificates_read: fresh(
+                own,
+                "certificates_read",
+                "Times that certificates were read; after a failure the old one stays",
+            ),
+            certificate_ends: fresh(
+                own,
+                "certificate_ends_seconds",
+                "When the certificate of a listener ends, in seconds since 1970",
+            ),
+            ended: fresh(own, "requests", "Admitted requests that ended"),
+            latency: known(own, "request_duration_seconds", "From arrival to the last byte", latency),
+            tokens: fresh(own, "tokens", "Tokens spent"),
+            estimates: known(own, "token_estimate_ratio", "Tokens estimated for each token reported", estimates),
+            spend: fresh(own, "spend_millionths", "Spend in millionths of what prices are in"),
+            refused: fresh(own, "refusals", "Refused requests"),
+            denied: fresh(own, "quota_denials", "Requests that a quota did not hold"),
+            found: fresh(own, "findings", "What detectors saw"),
+            texts_known: fresh(
+                own,
+                "texts_known",
+                "Texts of requests that were known to be clean, and were not looked at anew",
+            ),
+            queries: fresh(own, "queries", "Queries to models with a budget, by whether they were asked before"),
+            suspicions: fresh(own, "suspicions", "Suspicions of monitors that rose"),
+            suspects: fresh(own, "suspects", "Key families that monitors suspect now"),
+            calibrated: fresh(own, "monitors_calibrated", "Whether monitors know honest queries"),
+            privacy_spent: fresh(
+                own,
+                "privacy_spent_nano_rho",
+                "Privacy of data sets that this gateway spent, in billionths of zCDP",
+            ),
+            privacy_left: fresh(
+                own,
+                "privacy_left_nano_rho",
+                "Privacy left to data sets when this gateway looked last, in billionths of zCDP",
+            ),
+            backend_errors: fresh(own, "backend_errors", "Failed attempts at backends"),
+            left_alone: fresh(
+                own,
+                "backend_left_alone",
+                "Whether a backend is left alone because it failed again and again",
+            ),
+            audit_failures: fresh(own, "audit_failures", "Audit records that were not written"),
+            audit_writable: fresh(own, "audit_writable", "Whether the audit trail can be written"),
+            audit_waiting: fresh(own, "audit_waiting", "Audit records that are not durable yet"),
+            audit_exported: fresh(own, "audit_exported", "Audit records that the collector took"),
+            audit_export_failures: fresh(
+                own,
+                "audit_export_failures",
+                "Messages of audit records that the collector did not take, or not whole",
+            ),
+            keys_ending: fresh(own, "keys_ending", "Keys that end within this time"),
+            key_changes: fresh(
+                own,
+                "key_changes_heard",
+                "Changes of keys that were heard of, the gateway's own included",
+            ),
+            key_changes_audible: fresh(
+                own,
+                "key_changes_audible",
+                "Whether changes of keys by other gateways are heard",
+            ),
+            key_hashes: fresh(own, "key_hashes", "Argon2 hashes that were made"),
+            registry: Arc::new(registry),
         }
     }
 
@@ -427,6 +404,11 @@ impl Metrics {
         self.audit_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
+    /// So many texts were not looked at anew.
+    pub(crate) fn texts_known(&self, count: u64) {
+        self.texts_known.inc_by(count);
+    }
+
     fn found(&self, about: &About) {
         for noted in &about.findings {
             let labels =
@@ -434,6 +416,17 @@ impl Metrics {
             self.found.get_or_create(&labels).inc();
         }
     }
+}
+
+/// A metric at zero that the registry shows.
+fn fresh<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    known(registry, name, help, M::default())
+}
+
+/// A metric that the registry shows.
+fn known<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 /// Around one, where an estimate is right.

@@ -68,9 +68,10 @@ impl Admitted {
                 looked
             })
         };
-        let Some(Looked { mut request, findings, blocked, answer }) = looked else {
+        let Some(Looked { mut request, findings, blocked, answer, known }) = looked else {
             return Err(refuse(ticket, Code::Internal, None));
         };
+        metrics.texts_known(known);
         ticket.about.findings = findings;
         if let Some(blocked) = blocked {
             return Err(refuse(ticket, Code::PromptBlocked, Some(blocked)));

@@ -11,11 +11,12 @@ use core_validate::{Encoded, Head, InferenceAnswer, InferenceRequest, Operation,
 use futures_core::Stream;
 use keys::Principal;
 use ratelimit_redis::Standing;
+use sanitize::Action;
 use tokio::sync::Semaphore;
 
 use crate::code::{Code, Step};
 use crate::infer::{Answering, refuse};
-use crate::look::{note_answer, passes};
+use crate::look::note_answer;
 use crate::metrics::Metrics;
 use crate::policy::{Model, Policy};
 use crate::rejection::Rejection;
@@ -228,7 +229,9 @@ fn screen_texts(
     for (slot, (parts, choices)) in parts.into_iter().filter(|(_, (parts, _))| parts.len() > 1) {
         // Each was cleaned by itself; values that were put back are left out here.
         let whole: String = parts.iter().map(|part| screen.sanitizer().check(part).into_text()).collect();
-        if !passes(screen.sanitizer(), &whole, &mut ticket.about.findings, &place(operation, slot)) {
+        let verdict = screen.sanitizer().check(&whole);
+        if verdict.action() != Action::Allow {
+            note_answer(&mut ticket.about.findings, verdict.findings(), &place(operation, slot));
             blocked.extend(choices);
         }
     }

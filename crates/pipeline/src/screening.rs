@@ -11,6 +11,8 @@ use sanitize::{
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::clean_texts::CleanTexts;
+
 /// How texts are screened.
 pub struct Screening {
     /// What holds unless an exception fits.
@@ -43,6 +45,8 @@ pub struct ScreenRules {
     pub output: Sanitizer,
     /// Whether answers get the values back that placeholders stood for in the request.
     pub restores: bool,
+    /// Texts in which `input` found nothing, which are not looked at anew.
+    pub clean: CleanTexts,
     /// System texts that are not screened.
     pub trusted: BTreeSet<TextDigest>,
     /// What happens to an answer that repeats the system text of its request.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use core_validate::ModelName;
 use keys::FamilyId;
-use pipeline::{Judge, Model, Planted, ScreenException, ScreenRules, Screening, TextDigest};
+use pipeline::{CleanTexts, Judge, Model, Planted, ScreenException, ScreenRules, Screening, TextDigest};
 use sanitize::{
     Action, BuildError, ControlTokens, Detector, Injection, Links, Mode, PANIC_RULE, Personal, Repetition, Rule,
     Sanitizer, SanitizerBuilder, Score, Secrets,
@@ -94,6 +94,7 @@ impl Parts<'_> {
         Ok(ScreenRules {
             input: self.input(&format!("{at}.input"), input)?,
             output: self.output(&format!("{at}.output"), output)?,
+            clean: CleanTexts::new(input.remembered_texts),
             restores: output.restore,
             trusted: trusted.collect::<Result<_, _>>()?,
             prompt_leak: reacting(output.prompt_leak),

@@ -41,6 +41,7 @@ pub struct InputSettings {
     pub repetition: Reaction,
     pub rules: BTreeMap<String, Reaction>,
     pub trusted_texts: Vec<String>,
+    pub remembered_texts: usize,
 }
 
 /// `[screening.output]`
