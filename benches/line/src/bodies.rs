@@ -1,5 +1,8 @@
 //! What is asked: chats of ordinary words, the same in every run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use serde_json::json;
 
@@ -15,14 +18,45 @@ const WORDS: &str = "the be to of and a in that have it for not on with he as yo
     want because any these give day most us is are was were system water school night important message \
     market evening river winter garden family letter number house paper";
 
-/// A chat of about 200 bytes.
-pub(crate) fn small() -> Bytes {
-    chat(&prose(120), false)
+/// What stands in a text in the place of the number of its request.
+const NUMBER: &str = "0000000000000000";
+
+/// What one request after another sends.
+#[derive(Debug, Clone)]
+pub(crate) struct Chat {
+    body: Bytes,
+    /// Where each request has a number of its own, and how many there were.
+    number: Option<(usize, Arc<AtomicU64>)>,
 }
 
-/// A chat with one message of about 64 KiB.
-pub(crate) fn large() -> Bytes {
-    chat(&prose(64 << 10), false)
+impl Chat {
+    /// The next body.
+    pub(crate) fn next(&self) -> Bytes {
+        let Some((at, count)) = &self.number else { return self.body.clone() };
+        let mut body = self.body.to_vec();
+        let number = format!("{:016}", count.fetch_add(1, Ordering::Relaxed));
+        if let Some(place) = body.get_mut(*at..at + number.len()) {
+            place.copy_from_slice(number.as_bytes());
+        }
+        body.into()
+    }
+}
+
+/// A chat of about 200 bytes.
+pub(crate) fn small() -> Chat {
+    Chat { body: chat(&prose(120), false), number: None }
+}
+
+/// A chat with one message of about 64 KiB, which the gateway has seen before.
+pub(crate) fn large() -> Chat {
+    Chat { body: chat(&prose(64 << 10), false), number: None }
+}
+
+/// The same, another one for each request.
+pub(crate) fn large_new() -> Chat {
+    let body = chat(&format!("{NUMBER} {}", prose(64 << 10)), false);
+    let at = body.windows(NUMBER.len()).position(|part| part == NUMBER.as_bytes());
+    Chat { body, number: at.map(|at| (at, Arc::default())) }
 }
 
 /// A small chat whose answer is to be streamed.
@@ -61,7 +95,10 @@ mod tests {
 
     #[test]
     fn bodies_have_the_sizes_they_are_named_for() {
-        assert!((150..250).contains(&small().len()), "{}", small().len());
-        assert!((64 << 10..66 << 10).contains(&large().len()), "{}", large().len());
+        assert!((150..250).contains(&small().next().len()), "{}", small().next().len());
+        assert!((64 << 10..66 << 10).contains(&large().next().len()), "{}", large().next().len());
+        assert_eq!(large().next(), large().next());
+        let new = large_new();
+        assert_ne!(new.next(), new.next());
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use testkit::RedisServer;
 
 use crate::ask::{Target, trusting};
+use crate::bodies::Chat;
 use crate::report::{self, Compared};
 use crate::wholes::Failures;
 use crate::{Arguments, Failure, bodies, cpu, servers, streams, wholes};
@@ -67,7 +67,7 @@ async fn compare(ways: &Ways, arguments: &Arguments) -> Result<Compared, Failure
     let is_asked = |case: &str| arguments.only.as_ref().is_none_or(|only| case.contains(only));
     let (mut compared, mut count) = (Compared::default(), 0);
     report::head_of_wholes();
-    for (size, body) in [("small", bodies::small()), ("64 KiB", bodies::large())] {
+    for (size, body) in [("small", bodies::small()), ("64 KiB", bodies::large()), ("64 KiB new", bodies::large_new())] {
         for at_once in AT_ONCE {
             let case = format!("{size} x{at_once}");
             if is_asked(&case) {
@@ -95,7 +95,7 @@ async fn compare_wholes(
     ways: &Ways,
     case: &str,
     at_once: u32,
-    body: &Bytes,
+    body: &Chat,
     (seconds, rounds): (Duration, usize),
     compared: &mut Compared,
 ) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::Failure;
 use crate::ask::{Connection, Target, refused};
+use crate::bodies::Chat;
 use crate::cpu;
 use crate::model_server::ANSWER;
 
@@ -58,7 +59,7 @@ impl Span {
 pub(crate) async fn measure(
     target: &Target,
     connections: usize,
-    body: &Bytes,
+    body: &Chat,
     seconds: Duration,
 ) -> Result<Measured, Failure> {
     let span = Span::next(seconds);
@@ -104,12 +105,12 @@ pub(crate) fn add(all: &mut Failures, more: Failures) {
     }
 }
 
-async fn work(target: Target, body: Bytes, span: Span) -> (Vec<Duration>, Failures) {
+async fn work(target: Target, chat: Chat, span: Span) -> (Vec<Duration>, Failures) {
     let (mut took, mut failures) = (Vec::with_capacity(1 << 14), Failures::new());
     let mut connection = None;
     while Instant::now() < span.to {
         let started = Instant::now();
-        match once(&mut connection, &target, &body).await {
+        match once(&mut connection, &target, &chat.next()).await {
             Ok(()) if started >= span.from && Instant::now() <= span.to => took.push(started.elapsed()),
             Ok(()) => {}
             Err(failure) => {
