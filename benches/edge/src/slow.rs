@@ -36,9 +36,9 @@ enum Kind {
 
 /// What is seen of the gateway while the slow callers are there.
 struct Seen {
-    /// Kibibytes of memory at most, and sockets.
+    /// Kibibytes of memory at most, and sockets and files.
     resident: u64,
-    sockets: usize,
+    descriptors: usize,
     /// How long after the last one began it still held connections of theirs.
     held: Duration,
 }
@@ -53,7 +53,7 @@ pub(crate) async fn run() {
     let gateway = Arc::new(Gateway::start(&settings).await);
     let connector = connector(&[&gateway.tls().join("ca.pem")]);
     let alone = honest(&gateway, &connector, async { tokio::time::sleep(ALONE).await }).await;
-    let (before, idle) = (gateway.resident(), gateway.sockets() + OTHERS);
+    let (before, idle) = (gateway.resident(), gateway.descriptors() + OTHERS);
     let (over, is_over) = oneshot::channel::<()>();
     let slow = async {
         slow(&gateway, &connector).await;
@@ -73,14 +73,14 @@ pub(crate) async fn run() {
 
 /// Looks at the gateway until `is_over`.
 async fn watch(gateway: &Gateway, idle: usize, mut is_over: oneshot::Receiver<()>) -> Seen {
-    let mut seen = Seen { resident: 0, sockets: 0, held: Duration::ZERO };
-    let (began, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(100)));
+    let mut seen = Seen { resident: 0, descriptors: 0, held: Duration::ZERO };
+    let (began, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(250)));
     while is_over.try_recv() == Err(TryRecvError::Empty) {
         ticks.tick().await;
-        let sockets = gateway.sockets();
-        seen.resident = seen.resident.max(gateway.resident());
-        seen.sockets = seen.sockets.max(sockets);
-        if sockets > idle {
+        let (held, resident) = tokio::task::block_in_place(|| (gateway.descriptors(), gateway.resident()));
+        seen.resident = seen.resident.max(resident);
+        seen.descriptors = seen.descriptors.max(held);
+        if held > idle {
             seen.held = began.elapsed().saturating_sub(ARRIVAL);
         }
     }
@@ -200,14 +200,14 @@ async fn call(gateway: &Gateway, connector: &TlsConnector, kind: Kind, from: Ipv
 }
 
 fn report(alone: [f64; 2], beside: [f64; 2], seen: &Seen, [before, after]: [u64; 2]) {
-    let Seen { resident, sockets, held } = seen;
+    let Seen { resident, descriptors, held } = seen;
     println!("| | p50 ms | p99 ms |\n|---|---|---|");
     for (name, [p50, p99]) in [("alone", alone), ("beside slow callers", beside)] {
         println!("| {name} | {p50:.2} | {p99:.2} |");
     }
     println!("\n{HEADS} slow heads, {BODIES} slow bodies, {READERS} who do not read, within {} s", ARRIVAL.as_secs());
     println!(
-        "the gateway held {sockets} sockets at most, and none of theirs {:.1} s after the last came",
+        "the gateway held {descriptors} sockets and files at most, and none of theirs {:.1} s after the last came",
         held.as_secs_f64()
     );
     println!("memory: {before} KiB before, {resident} KiB at most, {after} KiB after");
