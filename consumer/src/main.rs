@@ -1,5 +1,5 @@
-//! A service of somebody else: it checks a key, a vector and a text, rounds scores, holds a quota and keeps a record,
-//! with the crates alone. `scripts/test` runs it, so that what works inside the workspace also works outside.
+//! A service of somebody else: it reads a head, checks a key, a vector and a text, rounds scores, holds a quota and keeps
+//! a record, with the crates alone. `scripts/test` runs it, so that what works inside the workspace also works outside.
 
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use audit::{Act, Log, SegmentFile, SigningKey};
 use core_validate::{Dtype, TensorSpec};
+use edge::{Framing, Next, Refusal};
 use keys::{InferenceScopes, MemoryKeyStore, NewKey, Operation, Peppers, Principal, Scopes, Terms, Verifier};
 use privacy::{Input, Perturb};
 use ratelimit_redis::{Decision, Limiter, LimiterError, MemoryLimiter, Quota, RedisConfig, RedisLimiter};
@@ -17,6 +18,7 @@ use sanitize::{Action, ControlTokens, Injection, Sanitizer, Secrets};
 async fn main() -> Result<(), Box<dyn Error>> {
     let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let caller = key(now).await?;
+    head();
     vector()?;
     quota(&caller).await?;
     text()?;
@@ -34,6 +36,11 @@ async fn key(now: u64) -> Result<Principal, Box<dyn Error>> {
     let from = "192.0.2.1".parse()?;
     assert!(verifier.verify("pck1_nonsense", from, now).await.is_err());
     Ok(verifier.verify(key.secret(), from, now).await?)
+}
+
+fn head() {
+    let two_lengths = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
+    assert_eq!(Framing::default().look(two_lengths), Next::Refuse(Refusal::Malformed));
 }
 
 fn vector() -> Result<(), Box<dyn Error>> {

@@ -1,10 +1,9 @@
 //! Where a request ends on its connection, and whether its bytes have one reading (RFC 9112): the head, then a body of a
-//! length or in chunks. Stricter than the HTTP library, and before it: what is passed on, it reads as it was read here.
+//! length or in chunks. Stricter than HTTP libraries, and before them: what is passed on, they read as it was read here.
 
-use actix_web::http::Uri;
-use actix_web::http::uri::Authority;
+use http::Uri;
+use http::uri::Authority;
 use httparse::{EMPTY_HEADER, Header, Request, Status};
-use pipeline::Code;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -13,9 +12,9 @@ const MAX_TARGET_BYTES: usize = 2 << 10;
 /// Digits of a chunk's size, and the line's end.
 const MAX_SIZE_LINE: usize = 16 + 2;
 
-/// Reads one request after another.
+/// Takes the bytes of a connection apart into requests, one after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Framing {
+pub struct Framing {
     state: State,
     /// So many bytes of a head are known not to hold its end.
     scanned: usize,
@@ -40,42 +39,60 @@ enum State {
 
 /// What may be done with the bytes that are there.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub enum Next {
     /// So many may be passed on.
     Pass(usize),
     /// More are needed first.
     Wait,
     /// The request ends here; what follows is another one's.
     Over,
-    /// The head is refused.
-    Refuse(Code),
+    /// The head is refused, and nothing behind it is a request.
+    Refuse(Refusal),
     /// The body cannot be read on.
     Broken,
 }
 
+/// Why a head is refused. Who sent it is to blame, and it is refused again if it comes again.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It has no reading, or more than one: 400.
+    #[error("not a head of one reading")]
+    Malformed,
+    /// It has too many bytes or fields, or its target too many: 431, or 414.
+    #[error("the head is too large")]
+    TooLarge,
+    /// Its method is none that a standard knows: 405, or 501.
+    #[error("an unknown method")]
+    UnknownMethod,
+    /// Its target names another host than its `Host`: 421.
+    #[error("the target is of another host")]
+    OtherHost,
+}
+
 impl Framing {
     /// Whether a head is read, or waited for.
-    pub(crate) fn is_in_head(&self) -> bool {
+    pub fn is_in_head(&self) -> bool {
         self.state == State::Head
     }
 
     /// Whether the request has ended.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.state == State::Over
     }
 
     /// Whether nothing that follows the request is one.
-    pub(crate) fn is_last(&self) -> bool {
+    pub fn is_last(&self) -> bool {
         self.is_last
     }
 
     /// Goes on with the next request.
-    pub(crate) fn next_request(&mut self) {
+    pub fn next_request(&mut self) {
         *self = Self::default();
     }
 
     /// What may be done with `bytes`, which come next and were not passed on yet.
-    pub(crate) fn look(&mut self, bytes: &[u8]) -> Next {
+    pub fn look(&mut self, bytes: &[u8]) -> Next {
         match self.state {
             State::Over => Next::Over,
             _ if bytes.is_empty() => Next::Wait,
@@ -93,7 +110,7 @@ impl Framing {
     }
 
     /// Notes that the first `count` of `bytes` were passed on, which [`Self::look`] allowed.
-    pub(crate) fn passed(&mut self, bytes: &[u8], count: usize) {
+    pub fn passed(&mut self, bytes: &[u8], count: usize) {
         let passed = bytes.get(..count).unwrap_or(bytes);
         self.state = match self.state {
             // A head is passed on as a whole, by who took it apart.
@@ -130,13 +147,13 @@ impl Framing {
             },
             // A line end of another form, or a start that is none, is not waited for.
             None if !is_sound_so_far(bytes.get(from..).unwrap_or_default(), from == 0) => {
-                Next::Refuse(Code::BadRequest)
+                Next::Refuse(Refusal::Malformed)
             }
             None if bytes.len() < MAX_HEAD_BYTES => {
                 self.scanned = bytes.len();
                 Next::Wait
             }
-            _ => Next::Refuse(Code::HeadTooLarge),
+            _ => Next::Refuse(Refusal::TooLarge),
         }
     }
 }
@@ -149,39 +166,39 @@ fn is_sound_so_far(bytes: &[u8], is_start: bool) -> bool {
 }
 
 /// What follows a head, if that has one reading, and whether the request is the last of its connection.
-fn body(head: &[u8]) -> Result<(State, bool), Code> {
+fn body(head: &[u8]) -> Result<(State, bool), Refusal> {
     if !is_sound_so_far(head, true) {
-        return Err(Code::BadRequest);
+        return Err(Refusal::Malformed);
     }
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = Request::new(&mut headers);
     match request.parse(head) {
         Ok(Status::Complete(length)) if length == head.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(Code::HeadTooLarge),
-        _ => return Err(Code::BadRequest),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
+        _ => return Err(Refusal::Malformed),
     }
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
-        return Err(Code::BadRequest);
+        return Err(Refusal::Malformed);
     };
     if method.len() > 16 || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Err(Code::MethodNotAllowed);
+        return Err(Refusal::UnknownMethod);
     }
     if target.len() > MAX_TARGET_BYTES {
-        return Err(Code::HeadTooLarge);
+        return Err(Refusal::TooLarge);
     }
-    // As RFC 3986 writes an address; the library would refuse others in its own words.
+    // As RFC 3986 writes an address; a library would refuse others in its own words.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&byte);
     if !target.bytes().all(is_plain) {
-        return Err(Code::BadRequest);
+        return Err(Refusal::Malformed);
     }
     if target.parse::<Uri>().is_err() {
-        return Err(Code::BadRequest);
+        return Err(Refusal::Malformed);
     }
     host(target, request.headers, version)?;
     let state = length(request.headers, version)?;
-    // The library wants to hear of a length here, if there is one.
+    // Libraries want to hear of a length here, if there is one.
     if version == 0 && method == "POST" && once(request.headers, "content-length")?.is_none() {
-        return Err(Code::BadRequest);
+        return Err(Refusal::Malformed);
     }
     Ok((state, is_last(request.headers, version)))
 }
@@ -195,14 +212,14 @@ fn is_last(headers: &[Header<'_>], version: u8) -> bool {
 }
 
 /// The one value of a header, if it has one.
-fn once<'h>(headers: &'h [Header<'_>], name: &str) -> Result<Option<&'h [u8]>, Code> {
+fn once<'h>(headers: &'h [Header<'_>], name: &str) -> Result<Option<&'h [u8]>, Refusal> {
     let mut named = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
     let value = named.next().map(|header| header.value.trim_ascii());
-    if named.next().is_some() { Err(Code::BadRequest) } else { Ok(value) }
+    if named.next().is_some() { Err(Refusal::Malformed) } else { Ok(value) }
 }
 
 /// The target is a path, or an address of the same host that the header names.
-fn host(target: &str, headers: &[Header<'_>], version: u8) -> Result<(), Code> {
+fn host(target: &str, headers: &[Header<'_>], version: u8) -> Result<(), Refusal> {
     let named = once(headers, "host")?;
     let is_named = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
     let is_sound = |host: &[u8]| {
@@ -210,20 +227,20 @@ fn host(target: &str, headers: &[Header<'_>], version: u8) -> Result<(), Code> {
         !host.is_empty() && host.iter().all(is_named) && is_port(host) && is_known
     };
     match named {
-        Some(host) if !is_sound(host) => return Err(Code::BadRequest),
-        None if version > 0 => return Err(Code::BadRequest),
+        Some(host) if !is_sound(host) => return Err(Refusal::Malformed),
+        None if version > 0 => return Err(Refusal::Malformed),
         _ => {}
     }
     if target.starts_with('/') || target == "*" {
         return Ok(());
     }
     let Some(rest) = target.strip_prefix("https://").or_else(|| target.strip_prefix("http://")) else {
-        return Err(Code::BadRequest);
+        return Err(Refusal::Malformed);
     };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     match named {
         Some(host) if host.eq_ignore_ascii_case(authority.as_bytes()) => Ok(()),
-        _ => Err(Code::Misdirected),
+        _ => Err(Refusal::OtherHost),
     }
 }
 
@@ -235,12 +252,12 @@ fn is_port(host: &[u8]) -> bool {
 }
 
 /// A body has a length or comes in chunks, and says so once.
-fn length(headers: &[Header<'_>], version: u8) -> Result<State, Code> {
+fn length(headers: &[Header<'_>], version: u8) -> Result<State, Refusal> {
     let (length, coding) = (once(headers, "content-length")?, once(headers, "transfer-encoding")?);
     if once(headers, "expect")?.is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue"))
         || headers.iter().any(|header| header.name.eq_ignore_ascii_case("trailer"))
     {
-        return Err(Code::BadRequest);
+        return Err(Refusal::Malformed);
     }
     match (length, coding) {
         (None, None) => Ok(State::Over),
@@ -250,11 +267,11 @@ fn length(headers: &[Header<'_>], version: u8) -> Result<State, Code> {
             match digits.and_then(|digits| digits.parse().ok()) {
                 Some(0) => Ok(State::Over),
                 Some(length) => Ok(State::Length(length)),
-                None => Err(Code::BadRequest),
+                None => Err(Refusal::Malformed),
             }
         }
         (None, Some(coding)) if version > 0 && coding.eq_ignore_ascii_case(b"chunked") => Ok(State::Size),
-        _ => Err(Code::BadRequest),
+        _ => Err(Refusal::Malformed),
     }
 }
 
@@ -339,44 +356,44 @@ mod tests {
     fn what_has_two_readings_is_refused() {
         let head = |lines: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         for (text, code) in [
-            (head("Content-Length: 5\r\nContent-Length: 5\r\n"), Code::BadRequest),
-            (head("Content-Length: 5, 5\r\n"), Code::BadRequest),
-            (head("Content-Length: +5\r\n"), Code::BadRequest),
-            (head("Content-Length: 0x5\r\n"), Code::BadRequest),
-            (head("Content-Length: 18446744073709551616\r\n"), Code::BadRequest),
-            (head("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), Code::BadRequest),
-            (head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Code::BadRequest),
-            (head("Transfer-Encoding: gzip, chunked\r\n"), Code::BadRequest),
-            (head("Transfer-Encoding: xchunked\r\n"), Code::BadRequest),
-            (head("Transfer-Encoding: \x0bchunked\r\n"), Code::BadRequest),
-            (head("Trailer: X\r\n"), Code::BadRequest),
-            (head("Expect: 100-continue\r\nExpect: 100-continue\r\n"), Code::BadRequest),
-            (head("X : y\r\n"), Code::BadRequest),
-            (head("X: y\r\n z\r\n"), Code::BadRequest),
-            (head("Host: a\r\n"), Code::BadRequest),
-            (head("X: a\rb\r\n"), Code::BadRequest),
-            (head("X: a\nY: b\r\n"), Code::BadRequest),
-            (head(&"X: y\r\n".repeat(64)), Code::HeadTooLarge),
-            (head(&format!("X: {}\r\n", "y".repeat(17 << 10))), Code::HeadTooLarge),
-            (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(3 << 10)), Code::HeadTooLarge),
-            ("GET / HTTP/1.1\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET / HTTP/1.1\r\nHost:\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET https://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::Misdirected),
-            ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET http://[/ HTTP/1.1\r\nHost: [\r\n\r\n".to_owned(), Code::BadRequest),
-            ("POST /v1/x HTTP/1.0\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("get / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET / HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("GET /\r\n\r\n".to_owned(), Code::BadRequest),
-            ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Code::BadRequest),
-            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), Code::BadRequest),
-            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), Code::BadRequest),
+            (head("Content-Length: 5\r\nContent-Length: 5\r\n"), Refusal::Malformed),
+            (head("Content-Length: 5, 5\r\n"), Refusal::Malformed),
+            (head("Content-Length: +5\r\n"), Refusal::Malformed),
+            (head("Content-Length: 0x5\r\n"), Refusal::Malformed),
+            (head("Content-Length: 18446744073709551616\r\n"), Refusal::Malformed),
+            (head("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), Refusal::Malformed),
+            (head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Refusal::Malformed),
+            (head("Transfer-Encoding: gzip, chunked\r\n"), Refusal::Malformed),
+            (head("Transfer-Encoding: xchunked\r\n"), Refusal::Malformed),
+            (head("Transfer-Encoding: \x0bchunked\r\n"), Refusal::Malformed),
+            (head("Trailer: X\r\n"), Refusal::Malformed),
+            (head("Expect: 100-continue\r\nExpect: 100-continue\r\n"), Refusal::Malformed),
+            (head("X : y\r\n"), Refusal::Malformed),
+            (head("X: y\r\n z\r\n"), Refusal::Malformed),
+            (head("Host: a\r\n"), Refusal::Malformed),
+            (head("X: a\rb\r\n"), Refusal::Malformed),
+            (head("X: a\nY: b\r\n"), Refusal::Malformed),
+            (head(&"X: y\r\n".repeat(64)), Refusal::TooLarge),
+            (head(&format!("X: {}\r\n", "y".repeat(17 << 10))), Refusal::TooLarge),
+            (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(3 << 10)), Refusal::TooLarge),
+            ("GET / HTTP/1.1\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET https://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Refusal::OtherHost),
+            ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET http://[/ HTTP/1.1\r\nHost: [\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("POST /v1/x HTTP/1.0\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("get / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET / HTTP/9.9\r\nHost: a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("GET /\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), Refusal::Malformed),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), Refusal::Malformed),
         ] {
             assert_eq!(read(&[text.as_bytes()]), (Vec::new(), Some(Next::Refuse(code))), "{text:?}");
         }

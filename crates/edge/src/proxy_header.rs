@@ -12,11 +12,12 @@ const FIXED_BYTES: usize = 16;
 /// Addresses and whatever a proxy adds.
 const MAX_BYTES: usize = 1 << 10;
 
-/// Reads the header and not a byte more; `None` when the proxy speaks for itself, as it does to see whether we are here.
+/// Reads the header by which a TCP proxy says who called it, and not a byte more; `None` when the proxy speaks for itself, as
+/// it does to see whether we are here. It does not end before the header does: who waits sets a time.
 ///
 /// # Errors
-/// When it is not one, or is too long, or names nobody.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
+/// [`ErrorKind::InvalidData`] when it is not one, is longer than 1 KiB, or names nobody; those of `stream`.
+pub async fn read_proxy_header(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
     let wrong = || io::Error::from(ErrorKind::InvalidData);
     let mut bytes = vec![0; FIXED_BYTES];
     stream.read_exact(&mut bytes).await?;
@@ -45,7 +46,7 @@ mod tests {
 
     async fn read_from(bytes: &[u8]) -> Result<(Option<SocketAddr>, usize), ErrorKind> {
         let mut rest = bytes;
-        let found = read(&mut rest).await.map_err(|error| error.kind())?;
+        let found = read_proxy_header(&mut rest).await.map_err(|error| error.kind())?;
         Ok((found, rest.len()))
     }
 

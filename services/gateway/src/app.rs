@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::edge::Proxies;
 use actix_web::App;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data};
@@ -159,7 +160,7 @@ impl Gateway {
         let server = &settings.server;
         let shared = Data::new(Shared {
             pipeline: pipeline.clone(),
-            trusted_proxies: server.trusted_proxies.clone(),
+            proxies: Proxies::new(server.trusted_proxies.iter().copied()),
             is_behind_proxy: server.danger_plaintext_behind_proxy,
         });
         let failed = |address| move |source| StartError::Bind { address, source };

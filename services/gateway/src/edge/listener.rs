@@ -4,16 +4,16 @@
 //! more; TLS; and from then on it must take what it is sent.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::edge::{Proxies, read_proxy_header};
 use actix_http::body::MessageBody;
 use actix_http::error::DispatchError;
 use actix_http::{Extensions, HttpService, KeepAlive, Request, Response};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, Server};
-use ipnet::IpNet;
 use pipeline::{Metrics, Pipeline};
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -25,7 +25,6 @@ use crate::config::ServerSettings;
 use crate::edge::connections::{Connections, Place};
 use crate::edge::one_by_one::{OneByOne, Patience};
 use crate::edge::paced::Paced;
-use crate::edge::proxy_header;
 use crate::edge::refuse::Refuse;
 use crate::http::render::Shape;
 use crate::tls::Certificate;
@@ -45,7 +44,7 @@ pub(crate) struct Gate {
     name: &'static str,
     /// Absent when proxies end TLS.
     certificate: Option<Arc<Certificate>>,
-    proxies: Arc<[IpNet]>,
+    proxies: Proxies,
     has_proxy_header: bool,
     connections: Arc<Connections>,
     patience: Patience,
@@ -64,7 +63,7 @@ impl Gate {
         let refuse = Refuse::new(pipeline.clone(), None);
         let certificate = (!settings.danger_plaintext_behind_proxy).then_some(certificate);
         Self {
-            proxies: settings.trusted_proxies.as_slice().into(),
+            proxies: Proxies::new(settings.trusted_proxies.iter().copied()),
             has_proxy_header: settings.proxy_protocol,
             ..Self::new("callers", settings, certificate, settings.max_connections, refuse, pipeline.metrics().clone())
         }
@@ -91,7 +90,7 @@ impl Gate {
         Self {
             name,
             certificate,
-            proxies: Arc::default(),
+            proxies: Proxies::default(),
             has_proxy_header: false,
             connections: Connections::new(name, metrics.clone(), most, settings.max_connections_per_address),
             patience: Patience {
@@ -175,16 +174,16 @@ impl Gate {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_send_buffer_size(AHEAD)?;
         let mut peer = stream.peer_addr()?;
-        let is_proxy = self.is_proxy(peer.ip());
+        let is_proxy = self.proxies.trust(peer.ip());
         if (self.has_proxy_header || self.certificate.is_none()) && !is_proxy {
             return Err(ErrorKind::PermissionDenied.into());
         }
         if self.has_proxy_header {
-            let named = tokio::time::timeout(self.patience.head, proxy_header::read(&mut stream)).await??;
+            let named = tokio::time::timeout(self.patience.head, read_proxy_header(&mut stream)).await??;
             peer = named.unwrap_or(peer);
         }
         // Behind a proxy that does not name them at this level, all callers are one address.
-        let place = if self.is_proxy(peer.ip()) { place } else { place.of(peer.ip()).map_err(full)? };
+        let place = if self.proxies.trust(peer.ip()) { place } else { place.of(peer.ip()).map_err(full)? };
         let stream = self.secure(stream, place).await?;
         Ok((OneByOne::new(stream, self.patience, self.refuse.clone(), peer.ip()), Some(peer)))
     }
@@ -198,10 +197,6 @@ impl Gate {
         let Some(certificate) = &self.certificate else { return Ok(Either::Right(stream)) };
         let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
         Ok(Either::Left(tokio::time::timeout(self.patience.head, handshake).await??))
-    }
-
-    fn is_proxy(&self, address: IpAddr) -> bool {
-        self.proxies.iter().any(|net| net.contains(&address.to_canonical()))
     }
 }
 

@@ -3,11 +3,9 @@
 pub(crate) mod body;
 pub(crate) mod client_ip;
 mod connections;
-mod framing;
 pub(crate) mod head;
 pub(crate) mod listener;
 pub(crate) mod one_by_one;
 mod paced;
-mod proxy_header;
 pub(crate) mod refuse;
 pub(crate) mod trap;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use ::edge::{Framing, Next};
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::{Buf as _, Bytes, BytesMut};
 use actix_web::{HttpRequest, HttpResponse};
@@ -18,8 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::io::poll_read_buf;
 
-use crate::edge::framing::{Framing, Next};
-use crate::edge::refuse::Refuse;
+use crate::edge::refuse::{Refuse, code};
 
 /// Bytes that are read at once, and at most ahead.
 const AHEAD: usize = 16 << 10;
@@ -232,8 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OneByOne<S> {
                 self.turn.break_off();
                 None
             }
-            Next::Refuse(code) => {
-                self.refuse(code);
+            Next::Refuse(why) => {
+                self.refuse(code(why));
                 None
             }
             Next::Pass(_) | Next::Wait | Next::Over => None,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ::edge::Refusal;
 use actix_web::web::Bytes;
 use pipeline::{About, Code, Pipeline, Step};
 
@@ -36,6 +37,16 @@ impl Refuse {
         }
         let _ = write!(text, "content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         text.into()
+    }
+}
+
+/// The code of a head that is refused.
+pub(crate) fn code(refusal: Refusal) -> Code {
+    match refusal {
+        Refusal::TooLarge => Code::HeadTooLarge,
+        Refusal::UnknownMethod => Code::MethodNotAllowed,
+        Refusal::OtherHost => Code::Misdirected,
+        _ => Code::BadRequest,
     }
 }
 

@@ -10,11 +10,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use ::edge::Proxies;
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
-use ipnet::IpNet;
 use pipeline::{About, Code, Pipeline, Rejection, Step};
 
 use crate::edge::body::Body;
@@ -28,7 +28,7 @@ const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 /// What the handler needs.
 pub(crate) struct Shared {
     pub(crate) pipeline: Arc<Pipeline>,
-    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) proxies: Proxies,
     /// Whether TLS is ended before us, so that each request has to say that there was some.
     pub(crate) is_behind_proxy: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
 /// Answers every request of the callers' listener. A panic becomes a generic 500.
 pub(crate) async fn handle(request: HttpRequest, payload: Payload, shared: Data<Shared>) -> HttpResponse {
     let shape = render::Shape::of(request.uri().path());
-    let address = client_ip(&request, &shared.trusted_proxies);
+    let address = client_ip(&request, &shared.proxies);
     let peer = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let about = About::new(crate::request_id::new(), peer, None);
     let body = Body::new(payload, head::has_body(request.headers()), Turn::of(&request));
