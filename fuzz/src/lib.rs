@@ -2,10 +2,14 @@
 //! written the same; texts stand where they say; who changes nothing changes nothing.
 
 mod answers;
+mod connections;
 mod files;
+mod records;
 
 pub use answers::{answer, chunk};
+pub use connections::{caller, head, proxy_header, sse};
 pub use files::{npy, safetensors};
+pub use records::{audit, key};
 
 use bytes::Bytes;
 use core_validate::{Extensions, Head, InferenceRequest, Limits, Operation, Origin, Text, Validator};

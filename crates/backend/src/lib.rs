@@ -7,7 +7,7 @@ mod error;
 mod http;
 mod oip;
 mod openai;
-mod sse;
+pub mod sse;
 
 use std::collections::HashSet;
 use std::future::Future;

@@ -9,7 +9,7 @@ use crate::error::BackendError;
 
 /// One thing that a stream said.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// The data of an event.
     Data(Bytes),
     /// The mark that ends the answer.
@@ -20,7 +20,7 @@ pub(crate) enum Event {
 
 /// Cuts a stream of bytes into events.
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     line: BytesMut,
     data: BytesMut,
     has_data: bool,
@@ -31,7 +31,8 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    /// An event may have at most so many bytes.
+    pub fn new(max_bytes: usize) -> Self {
         Self {
             line: BytesMut::new(),
             data: BytesMut::new(),
@@ -43,12 +44,16 @@ impl Decoder {
         }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Event> {
+    /// The next event that is whole.
+    pub fn pop(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
 
-    /// Takes more bytes. Lines end with LF, CR or CRLF.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
+    /// Takes more bytes. Lines end with LF, CR or CRLF. Costs their number, however they are cut.
+    ///
+    /// # Errors
+    /// [`BackendError::TooLarge`] for an event of more bytes than are allowed; the stream cannot be read on.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let (text, end) = match piece.split_last() {
                 Some((end @ (b'\n' | b'\r'), text)) => (text, Some(*end)),
