@@ -107,6 +107,11 @@ struct OfListener {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ordered {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Closed {
     listener: &'static str,
     why: &'static str,
@@ -155,6 +160,7 @@ pub struct Metrics {
     connections_refused: Family<Closed, Counter>,
     certificates_read: Family<Read, Counter>,
     certificate_ends: Family<OfListener, Gauge>,
+    certificates_ordered: Family<Ordered, Counter>,
 }
 
 impl Default for Metrics {
@@ -182,6 +188,11 @@ impl Metrics {
                 own,
                 "certificate_ends_seconds",
                 "When the certificate of a listener ends, in seconds since 1970",
+            ),
+            certificates_ordered: fresh(
+                own,
+                "certificates_ordered",
+                "Times that an authority was asked for a certificate",
             ),
             ended: fresh(own, "requests", "Admitted requests that ended"),
             latency: known(own, "request_duration_seconds", "From arrival to the last byte", latency),
@@ -261,6 +272,12 @@ impl Metrics {
         let result = if is_good { "ok" } else { "failed" };
         self.certificates_read.get_or_create(&Read { listener, result }).inc();
         self.certificate_ends.get_or_create(&OfListener { listener }).set(ends);
+    }
+
+    /// An authority was asked for a certificate, and issued it or not.
+    pub fn certificate_ordered(&self, is_issued: bool) {
+        let result = if is_issued { "ok" } else { "failed" };
+        self.certificates_ordered.get_or_create(&Ordered { result }).inc();
     }
 
     /// So many audit records arrived at the collector.

@@ -25,7 +25,7 @@ use crate::edge::trap::Trap;
 use crate::http::{self, Shared};
 use crate::key_store::Stored;
 use crate::monitors::Monitors;
-use crate::tls::{Tls, TlsError};
+use crate::tls::{Acme, Tls, TlsError};
 use crate::trail::{Opened, Tended, Terms, Trail};
 use crate::upkeep::{self, Upkeep};
 
@@ -79,6 +79,7 @@ pub struct Gateway {
     address: SocketAddr,
     admin_address: SocketAddr,
     tls: Arc<Tls>,
+    acme: Option<Acme>,
     trap: Option<(TcpListener, Trap)>,
     callers: Server,
     operators: Server,
@@ -103,6 +104,7 @@ impl Gateway {
         let data_dir = DataDir::hold(&settings.server.data_dir)?;
         settings.server.data_dir = data_dir.path().to_owned();
         let tls = Arc::new(Tls::load(&settings.server)?);
+        let acme = tls.acme(&settings.server)?;
         let stored = Stored::open(&settings, &data_dir).await?;
         let keys = |error: &dyn std::fmt::Display| StartError::Keys(error.to_string());
         let mut verifier = Verifier::builder(stored.store(), stored.peppers.clone())
@@ -177,6 +179,7 @@ impl Gateway {
             address,
             admin_address,
             tls,
+            acme,
             trap,
             callers,
             operators,
@@ -244,11 +247,13 @@ impl Gateway {
     /// When a listener breaks, or another gateway took over this one's part of the audit trail, as it may
     /// when it was not written for half a minute; start again then.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { callers, operators, pipeline, stored, verifier, issuer, monitors, tended, tls, trap, .. } = self;
+        let Self { callers, operators, pipeline, stored, verifier, issuer, monitors, tended, tls, acme, trap, .. } =
+            self;
         let (patience, data_dir) = (self.shutdown, self.data_dir);
         let trap = trap.map(|(listener, trap)| Ok::<_, std::io::Error>((asynchronous(listener)?, trap))).transpose()?;
         let upkeep = Upkeep::start(verifier.clone(), issuer, monitors, pipeline.clone(), tls, tended);
         let trap = trap.map(|(listener, trap)| AbortOnDrop(tokio::spawn(trap.run(listener))));
+        let acme = acme.map(|acme| AbortOnDrop(tokio::spawn(acme.run(pipeline.metrics().clone()))));
         let handles = [callers.handle(), operators.handle()];
         let servers = async { tokio::try_join!(callers, operators).map(drop) };
         tokio::pin!(servers);
@@ -264,7 +269,7 @@ impl Gateway {
             }
         };
         pipeline.close(FAREWELL).await;
-        drop((upkeep, trap));
+        drop((upkeep, trap, acme));
         if let Err(error) = verifier.note_used().await {
             tracing::warn!(%error, "last use of keys is not noted");
         }

@@ -1,5 +1,6 @@
 //! Settings: typed, layered, checked before anything starts. The only reader of the environment.
 
+mod acme;
 mod disclosure;
 mod models;
 mod release;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+pub use acme::AcmeSettings;
 pub use disclosure::{DisclosureSettings, ModelDisclosureSettings, MonitorSettings};
 pub use models::{BackendSettings, FallbackSettings, ModelSettings, PriceSettings, QuotaSettings, TensorSettings};
 pub use release::{AggregatesSettings, DataSetSettings, ReleaseSettings, VoteSettings};
@@ -101,6 +103,7 @@ pub struct ServerSettings {
     pub danger_plaintext_behind_proxy: bool,
     pub plaintext_trap: String,
     pub metrics_from: Vec<IpNet>,
+    pub acme: AcmeSettings,
 }
 
 /// `[limits]`
@@ -345,7 +348,8 @@ impl Settings {
 /// Puts `PORTCULLIS__SECTION__KEY` over the files, as text: numbers are read by the setting's own type,
 /// so that a secret of digits stays as it is.
 fn environment(mut builder: Builder) -> Result<Builder, InvalidSettings> {
-    const LISTS: [&str; 5] = [
+    const LISTS: [&str; 6] = [
+        "server.acme.domains",
         "server.trusted_proxies",
         "server.metrics_from",
         "limits.allow_fields",

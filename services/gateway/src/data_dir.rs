@@ -89,8 +89,9 @@ fn admin_note(path: &Path) -> PathBuf {
     path.join("admin-address")
 }
 
+/// Makes a folder for its owner alone, unless it is there.
 #[cfg(unix)]
-fn make_private(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -114,8 +115,9 @@ fn close_to_others(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a folder, unless it is there.
 #[cfg(not(unix))]
-fn make_private(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 

@@ -121,6 +121,7 @@ fn listeners(server: &ServerSettings) -> Result<(), InvalidSettings> {
     if server.trusted_proxies.is_empty() && server.danger_plaintext_behind_proxy {
         return wrong("danger_plaintext_behind_proxy", "nobody may connect: name the proxies in trusted_proxies");
     }
+    crate::tls::Plan::of(server)?;
     server.trap().map(drop)
 }
 

@@ -1,8 +1,10 @@
-//! The certificates of the listeners: the operator's, or one made at the first start. TLS 1.3 only.
+//! The certificates of the listeners: the operator's, one that an authority issues, or one made at the first start. TLS
+//! 1.3 only.
 //!
 //! A listener's files are read again when they change. What cannot be used changes nothing: the listener goes on
 //! with what it has, and says so.
 
+mod acme;
 mod certificate;
 mod own;
 
@@ -11,11 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use certificate::Certificate;
+pub(crate) use acme::{Acme, Plan};
 use certificate::Files;
+pub(crate) use certificate::{Answering, Certificate};
 pub(crate) use own::make;
 use pipeline::Metrics;
 
+use crate::app::StartError;
 use crate::config::ServerSettings;
 
 /// The names of this machine for itself.
@@ -73,6 +77,7 @@ impl Tls {
     /// [`TlsError`] with the file in question.
     pub(crate) fn load(settings: &ServerSettings) -> Result<Self, TlsError> {
         let is_own = settings.tls_cert.as_os_str().is_empty();
+        let issued = (!settings.acme.domains.is_empty()).then(|| acme::certificate_file(&settings.data_dir));
         let folder = settings.data_dir.join("tls");
         let (cert, key) = match is_own {
             true => (folder.join("cert.pem"), folder.join("key.pem")),
@@ -88,13 +93,13 @@ impl Tls {
         };
         let clients = named(&settings.admin_client_ca);
         let revoked = named(&settings.admin_client_crl);
+        let authority = (is_own && issued.is_none()).then_some(authority);
+        let callers = Files { issued, cert, key, clients: None, revoked: None };
+        let operators = Files { issued: None, cert: admin_cert, key: admin_key, clients, revoked };
         Ok(Self {
-            callers: Arc::new(Certificate::load("callers", Files { cert, key, clients: None, revoked: None })?),
-            operators: Arc::new(Certificate::load(
-                "operators",
-                Files { cert: admin_cert, key: admin_key, clients, revoked },
-            )?),
-            authority: is_own.then_some(authority),
+            callers: Arc::new(Certificate::load("callers", callers)?),
+            operators: Arc::new(Certificate::load("operators", operators)?),
+            authority,
         })
     }
 
@@ -111,6 +116,15 @@ impl Tls {
     /// What clients must trust when the certificate is our own.
     pub(crate) fn authority(&self) -> Option<&Path> {
         self.authority.as_deref()
+    }
+
+    /// What sees to it that callers are served with a certificate of an authority, if the settings ask for one.
+    ///
+    /// # Errors
+    /// [`StartError`] when they cannot be used, or the data folder cannot.
+    pub(crate) fn acme(&self, settings: &ServerSettings) -> Result<Option<Acme>, StartError> {
+        let Some(plan) = Plan::of(settings)? else { return Ok(None) };
+        Ok(Some(Acme::new(plan, &settings.data_dir, self.callers.challenges())?))
     }
 
     /// Reads files again that have changed; a listener whose files cannot be used keeps what it has.
@@ -157,7 +171,7 @@ pub(crate) fn check(settings: &ServerSettings) -> Result<(), TlsError> {
     for (cert, key) in pairs {
         if let (Some(cert), Some(key)) = (named(cert), named(key)) {
             let (clients, revoked) = (named(&settings.admin_client_ca), named(&settings.admin_client_crl));
-            Certificate::load("checked", Files { cert, key, clients, revoked })?;
+            Certificate::load("checked", Files { issued: None, cert, key, clients, revoked })?;
         }
     }
     Ok(())

@@ -15,9 +15,11 @@ use actix_http::{Extensions, HttpService, KeepAlive, Request, Response};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, Server};
 use pipeline::{Metrics, Pipeline};
+use rustls::server::Acceptor;
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
@@ -27,7 +29,7 @@ use crate::edge::one_by_one::{OneByOne, Patience};
 use crate::edge::paced::Paced;
 use crate::edge::refuse::Refuse;
 use crate::http::render::Shape;
-use crate::tls::Certificate;
+use crate::tls::{Answering, Certificate};
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -195,8 +197,20 @@ impl Gate {
     ) -> io::Result<Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>> {
         let stream = Paced::new(stream, self.stall, place);
         let Some(certificate) = &self.certificate else { return Ok(Either::Right(stream)) };
-        let handshake = TlsAcceptor::from(certificate.config()).accept(stream);
+        let handshake = handshake(certificate, stream);
         Ok(Either::Left(tokio::time::timeout(self.patience.head, handshake).await??))
+    }
+}
+
+/// The start of TLS. An authority that asks whether a name is ours is shown the answer, and left.
+async fn handshake(certificate: &Certificate, stream: Paced<TcpStream>) -> io::Result<TlsStream<Paced<TcpStream>>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    match certificate.answering(&start.client_hello()) {
+        Answering::Http(config) => start.into_stream(config).await,
+        Answering::Challenge(config) => {
+            start.into_stream(config).await?.shutdown().await?;
+            Err(ErrorKind::ConnectionAborted.into())
+        }
     }
 }
 
@@ -208,6 +222,7 @@ fn word(kind: ErrorKind) -> &'static str {
         ErrorKind::QuotaExceeded => "too many",
         ErrorKind::PermissionDenied => "not a proxy",
         ErrorKind::TimedOut => "too slow",
+        ErrorKind::ConnectionAborted => "acme challenge",
         _ => "broken",
     }
 }

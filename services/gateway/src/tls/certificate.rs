@@ -1,4 +1,5 @@
-//! What one listener serves with: its certificate, exchanged as a whole while connections go on, and whom it lets in.
+//! What one listener serves with: its certificate, exchanged as a whole while connections go on, and whom it lets in. An
+//! authority that asks whether a name is ours is told apart from callers.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +10,22 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::tls::TlsError;
+use crate::tls::acme::Challenges;
+
+/// The protocol of callers and operators.
+const HTTP: &[u8] = b"http/1.1";
 
 /// The files of a listener.
 #[derive(Debug)]
 pub(super) struct Files {
+    /// What an authority issued: certificate and key in one file, which takes the place of the others once it is there.
+    pub(super) issued: Option<PathBuf>,
     pub(super) cert: PathBuf,
     pub(super) key: PathBuf,
     /// The authorities of those who may connect; everybody may, if absent.
@@ -34,6 +41,7 @@ type Stamp = Vec<Option<(SystemTime, u64)>>;
 pub(crate) struct Certificate {
     listener: &'static str,
     files: Files,
+    challenges: Challenges,
     serving: ArcSwap<Serving>,
     /// Of the files as they were read last, whether or not they could be used.
     read: Mutex<Stamp>,
@@ -45,11 +53,30 @@ struct Serving {
     ends: i64,
 }
 
+/// What somebody who connects is answered with.
+pub(crate) enum Answering {
+    Http(Arc<ServerConfig>),
+    /// It is an authority that asks; there is nothing but the handshake.
+    Challenge(Arc<ServerConfig>),
+}
+
 impl Certificate {
     pub(super) fn load(listener: &'static str, files: Files) -> Result<Self, TlsError> {
         let read = Mutex::new(files.stamp());
-        let serving = ArcSwap::from_pointee(files.read()?);
-        Ok(Self { listener, files, serving, read })
+        let serving = match files.read() {
+            // There will be another one, and meanwhile callers should be told who this is.
+            Err(error) if files.issued.is_some() => {
+                tracing::error!(%error, "the certificate that was issued cannot be used");
+                files.read_pair(&files.cert, &files.key)?
+            }
+            read => read?,
+        };
+        Ok(Self { listener, files, challenges: Challenges::default(), serving: ArcSwap::from_pointee(serving), read })
+    }
+
+    /// Where questions of authorities are answered from.
+    pub(super) fn challenges(&self) -> Challenges {
+        self.challenges.clone()
     }
 
     /// Whose connections these are.
@@ -57,9 +84,12 @@ impl Certificate {
         self.listener
     }
 
-    /// For the next connection.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        self.serving.load().config.clone()
+    /// For a connection that begins with these words.
+    pub(crate) fn answering(&self, hello: &ClientHello<'_>) -> Answering {
+        match self.challenges.answer(hello) {
+            Some(config) => Answering::Challenge(config),
+            None => Answering::Http(self.serving.load().config.clone()),
+        }
     }
 
     /// SHA-256 over the certificate, as browsers show it.
@@ -87,31 +117,44 @@ impl Certificate {
 }
 
 impl Files {
+    /// Certificate and key in one file, for everybody.
+    pub(super) fn of_one(path: &Path) -> Self {
+        Self { issued: None, cert: path.to_owned(), key: path.to_owned(), clients: None, revoked: None }
+    }
+
     fn stamp(&self) -> Stamp {
-        let files = [Some(&self.cert), Some(&self.key), self.clients.as_ref(), self.revoked.as_ref()];
+        let (own, clients) = ([Some(&self.cert), Some(&self.key)], [self.clients.as_ref(), self.revoked.as_ref()]);
+        let files = own.into_iter().chain(clients).chain([self.issued.as_ref()]);
         let stamp = |path: &PathBuf| {
             let about = std::fs::metadata(path).ok()?;
             Some((about.modified().ok()?, about.len()))
         };
-        files.into_iter().flatten().map(stamp).collect()
+        files.flatten().map(stamp).collect()
     }
 
     fn read(&self) -> Result<Serving, TlsError> {
+        match self.issued.as_ref().filter(|issued| issued.exists()) {
+            Some(issued) => self.read_pair(issued, issued),
+            None => self.read_pair(&self.cert, &self.key),
+        }
+    }
+
+    fn read_pair(&self, cert: &Path, key_file: &Path) -> Result<Serving, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let content = |path: &Path| TlsError::Content { path: path.to_owned() };
-        let chain: Vec<CertificateDer<'static>> = pem(&self.cert)?;
-        let first = chain.first().ok_or_else(|| content(&self.cert))?;
-        let (fingerprint, ends) = (fingerprint(first), ends(first).ok_or_else(|| content(&self.cert))?);
+        let chain = chain(cert)?;
+        let first = chain.first().ok_or_else(|| content(cert))?;
+        let (fingerprint, ends) = (fingerprint(first), ends(first).ok_or_else(|| content(cert))?);
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         if u64::try_from(ends).is_ok_and(|ends| ends < now) {
-            return Err(TlsError::Ended { path: self.cert.clone() });
+            return Err(TlsError::Ended { path: cert.to_owned() });
         }
-        let key = PrivateKeyDer::from_pem_slice(&read_file(&self.key)?).map_err(|_| content(&self.key))?;
+        let key = PrivateKeyDer::from_pem_slice(&read_file(key_file)?).map_err(|_| content(key_file))?;
         let pair = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => TlsError::OtherKey { path: self.key.clone() },
-            _ => content(&self.key),
+            rustls::Error::InconsistentKeys(_) => TlsError::OtherKey { path: key_file.to_owned() },
+            _ => content(key_file),
         })?;
-        let config = config(provider.clone(), self.verifier(provider)?, pair)?;
+        let config = config(provider.clone(), self.verifier(provider)?, pair, HTTP)?;
         Ok(Serving { config: Arc::new(config), fingerprint, ends })
     }
 
@@ -119,11 +162,7 @@ impl Files {
     fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let Some(clients) = &self.clients else { return Ok(WebPkiClientVerifier::no_client_auth()) };
         let content = || TlsError::Content { path: clients.clone() };
-        let mut roots = RootCertStore::empty();
-        for authority in pem(clients)? {
-            roots.add(authority).map_err(|_| content())?;
-        }
-        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(clients)?), provider);
         if let Some(revoked) = &self.revoked {
             verifier = verifier.with_crls(pem::<CertificateRevocationListDer<'static>>(revoked)?);
         }
@@ -132,10 +171,11 @@ impl Files {
 }
 
 /// TLS 1.3 without tickets: each connection begins anew, which costs no more than a ticket does.
-fn config(
+pub(super) fn config(
     provider: Arc<CryptoProvider>,
     clients: Arc<dyn ClientCertVerifier>,
     pair: CertifiedKey,
+    protocol: &[u8],
 ) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -144,8 +184,22 @@ fn config(
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
+}
+
+/// The certificates in a file, that of the listener first.
+pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    pem(path)
+}
+
+/// The authorities in a file.
+pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in chain(path)? {
+        roots.add(authority).map_err(|_| TlsError::Content { path: path.to_owned() })?;
+    }
+    Ok(roots)
 }
 
 /// Everything of that kind in a file; at least one.

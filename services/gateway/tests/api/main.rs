@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod acme;
+mod acme_authority;
 mod admin;
 mod admin_keys;
 mod admit;
