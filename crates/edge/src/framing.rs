@@ -5,6 +5,7 @@ use http::Uri;
 use http::uri::Authority;
 use httparse::{EMPTY_HEADER, Header, Request, Status};
 
+const EXPECT: &[u8] = b"expect";
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// Path and query together.
@@ -20,6 +21,8 @@ pub struct Framing {
     scanned: usize,
     /// The request is the last of its connection.
     is_last: bool,
+    /// Its caller waits to hear that the body is wanted.
+    is_expecting: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -86,6 +89,16 @@ impl Framing {
         self.is_last
     }
 
+    /// Whether the caller waits to hear that the body is wanted, and did not hear it yet.
+    pub fn is_expecting(&self) -> bool {
+        self.is_expecting
+    }
+
+    /// Notes that the caller hears it, or needs not.
+    pub fn expects_no_more(&mut self) {
+        self.is_expecting = false;
+    }
+
     /// Goes on with the next request.
     pub fn next_request(&mut self) {
         *self = Self::default();
@@ -115,9 +128,10 @@ impl Framing {
         self.state = match self.state {
             // A head is passed on as a whole, by who took it apart.
             State::Head => {
-                let (state, is_last) = body(passed).unwrap_or((State::Over, true));
-                self.is_last = is_last;
-                state
+                let follows =
+                    body(passed).unwrap_or(Follows { state: State::Over, is_last: true, is_expecting: false });
+                (self.is_last, self.is_expecting) = (follows.is_last, follows.is_expecting);
+                follows.state
             }
             State::Length(left) => match left.saturating_sub(count as u64) {
                 0 => State::Over,
@@ -165,8 +179,25 @@ fn is_sound_so_far(bytes: &[u8], is_start: bool) -> bool {
     bytes.windows(2).all(is_line_end) && (!is_start || starts)
 }
 
-/// What follows a head, if that has one reading, and whether the request is the last of its connection.
-fn body(head: &[u8]) -> Result<(State, bool), Refusal> {
+/// What follows a head.
+struct Follows {
+    state: State,
+    /// Nothing that is another request.
+    is_last: bool,
+    /// A body, once its caller hears that it is wanted (RFC 9110, section 10.1.1).
+    is_expecting: bool,
+}
+
+/// The same head without `Expect`, for who answers that before the head is passed on; `None` if it has none.
+pub fn without_expect(head: &[u8]) -> Option<Vec<u8>> {
+    let is_expect =
+        |line: &[u8]| line.split(|byte| *byte == b':').next().is_some_and(|name| name.eq_ignore_ascii_case(EXPECT));
+    let lines = || head.split_inclusive(|byte| *byte == b'\n');
+    lines().any(is_expect).then(|| lines().filter(|line| !is_expect(line)).flatten().copied().collect())
+}
+
+/// What follows a head, if that has one reading.
+fn body(head: &[u8]) -> Result<Follows, Refusal> {
     if !is_sound_so_far(head, true) {
         return Err(Refusal::Malformed);
     }
@@ -200,7 +231,8 @@ fn body(head: &[u8]) -> Result<(State, bool), Refusal> {
     if version == 0 && method == "POST" && once(request.headers, "content-length")?.is_none() {
         return Err(Refusal::Malformed);
     }
-    Ok((state, is_last(request.headers, version)))
+    let is_expecting = version > 0 && state != State::Over && once(request.headers, "expect")?.is_some();
+    Ok(Follows { state, is_last: is_last(request.headers, version), is_expecting })
 }
 
 /// Whether the connection ends with the request (RFC 9112, section 9.3).

@@ -80,6 +80,7 @@ impl Stream for Pieces {
         let Ok(mut payload) = inner.payload.try_borrow_mut() else {
             return Poll::Ready(Some(Err(BodyError::Incomplete)));
         };
+        inner.turn.want();
         if inner.turn.is_broken(context) {
             return Poll::Ready(Some(Err(BodyError::Incomplete)));
         }

@@ -2,6 +2,7 @@
 //! made. The HTTP library reads ahead, and would write an answer in the form that the request behind it asks for.
 //!
 //! Here a head is also waited for no longer than it may take, and refused in our own words where it has not one reading.
+//! Who asks first whether a body is wanted hears it when somebody reads the body: the library would say so to everybody.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use ::edge::{Framing, Next};
+use ::edge::{Framing, Next, without_expect};
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::{Buf as _, Bytes, BytesMut};
 use actix_web::{HttpRequest, HttpResponse};
@@ -23,6 +24,8 @@ use crate::edge::refuse::{Refuse, code};
 
 /// Bytes that are read at once, and at most ahead.
 const AHEAD: usize = 16 << 10;
+/// What a caller hears whose body is wanted.
+const CONTINUE: Bytes = Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\n");
 /// How long an answer to a request that has not ended may take to leave.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,8 @@ pub(crate) struct Turn(Arc<Mutex<Told>>);
 struct Told {
     is_answered: bool,
     waiting: Option<Waker>,
+    /// Somebody reads the body.
+    is_wanted: bool,
     /// The body cannot be read on.
     is_broken: bool,
     reading: Option<Waker>,
@@ -48,6 +53,16 @@ impl Turn {
     /// The same answer, which tells when it is made, or dropped.
     pub(crate) fn over_with(self, response: HttpResponse) -> HttpResponse {
         response.map_body(|_, body| BoxBody::new(Answer { body, turn: self }))
+    }
+
+    /// Somebody reads the body, so that its caller may send it.
+    pub(crate) fn want(&self) {
+        let mut told = self.told();
+        if !std::mem::replace(&mut told.is_wanted, true)
+            && let Some(waker) = told.waiting.take()
+        {
+            waker.wake();
+        }
     }
 
     /// Whether the body broke off; if not, who reads it is woken when it does.
@@ -67,6 +82,11 @@ impl Turn {
 
     fn told(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_waiting_for_body(&self) -> bool {
+        let told = self.told();
+        told.is_wanted && !told.is_answered
     }
 
     fn is_answered(&self, context: &Context<'_>) -> bool {
@@ -127,6 +147,8 @@ pub(crate) struct OneByOne<S> {
     is_blocked: bool,
     /// A refusal on its way out.
     refusal: Option<Bytes>,
+    /// What is left to say to who asked whether a body is wanted.
+    going_on: Bytes,
     end: End,
     refuse: Refuse,
     peer: IpAddr,
@@ -155,6 +177,7 @@ impl<S> OneByOne<S> {
             timer: Box::pin(tokio::time::sleep(patience.head)),
             is_blocked: false,
             refusal: None,
+            going_on: Bytes::new(),
             end: End::NotYet,
             refuse,
             peer,
@@ -201,6 +224,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OneByOne<S> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
+    /// Tells a caller who waits for that, and has sent nothing yet, that its body is wanted.
+    fn poll_go_on(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Behind what is left of the answer before it, and never behind its own.
+        if self.framing.is_expecting() && !self.is_blocked && self.turn.is_waiting_for_body() {
+            self.framing.expects_no_more();
+            self.going_on = if self.held.is_empty() { CONTINUE } else { Bytes::new() };
+        }
+        if self.going_on.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.going_on.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.going_on))?;
+            self.going_on.advance(count);
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
     /// Reads ahead, so that it is also seen when the other side leaves.
     fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let is_first = self.held.is_empty() && self.framing.is_in_head();
@@ -217,8 +257,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OneByOne<S> {
         if self.cleared.is_empty()
             && let Next::Pass(count) = self.framing.look(&self.held)
         {
+            let is_head = self.framing.is_in_head();
             self.framing.passed(&self.held, count);
             self.cleared = self.held.split_to(count);
+            if is_head && let Some(head) = without_expect(&self.cleared) {
+                self.cleared = head.as_slice().into();
+            }
         }
         if !self.cleared.is_empty() {
             let count = self.cleared.len().min(buffer.remaining());
@@ -258,6 +302,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OneByOne<S> {
                 return Poll::Ready(Ok(()));
             }
             self.take_turn(context);
+            if let Poll::Ready(said) = self.poll_go_on(context) {
+                said?;
+            }
             if self.end == End::NotYet && self.pass(buffer).is_some() {
                 return Poll::Ready(Ok(()));
             }
@@ -297,9 +344,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for OneByOne<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for OneByOne<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Nothing of an answer gets into the middle of it.
+        if !self.going_on.is_empty() {
+            ready!(self.poll_go_on(context))?;
+        }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.is_blocked = !matches!(written, Poll::Ready(Ok(count)) if count == bytes.len());
-        if !self.is_blocked && self.refusal.is_some() {
+        if !self.is_blocked && (self.refusal.is_some() || self.framing.is_expecting()) {
             context.waker().wake_by_ref();
         }
         written

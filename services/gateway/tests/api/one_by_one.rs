@@ -1,6 +1,6 @@
 //! Requests that follow each other on one connection, and what is no request at all: one answer each, in our words.
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::time::{Duration, Instant};
 
 use gateway::config::LOCAL;
@@ -170,4 +170,67 @@ async fn a_body_that_breaks_off_its_chunks_is_refused_as_a_body() {
         assert_eq!(answers[0].0, 400, "{body:?}: {text}");
         assert!(answers[0].1.contains("body_incomplete"), "{text}");
     }
+}
+
+/// Reads until these bytes have come.
+pub(crate) fn read_until(stream: &mut impl Read, end: &str) -> String {
+    let mut text = String::new();
+    let mut byte = [0];
+    while !text.ends_with(end) && matches!(stream.read(&mut byte), Ok(1)) {
+        text.push(byte[0].into());
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_whether_a_body_is_wanted_hears_so_only_when_it_is() {
+    let app = patient("[limits]\nmax_body_bytes = 1000").await;
+    let key = app.key().await;
+    let (expect, body) = ("Expect: 100-continue\r\n", chat("echo-chat", "wanted").to_string());
+    let chat = "/v1/chat/completions";
+    let (length, long) = (format!("Content-Length: {}\r\n", body.len()), "Content-Length: 1001\r\n");
+    // What the head decides: one answer, and nothing before it.
+    for (method, path, key, more, status) in [
+        ("POST", chat, "nonsense", &length[..], 401),
+        ("POST", chat, &key[..], long, 413),
+        ("POST", "/v1/nothing", &key[..], &length[..], 404),
+        ("GET", chat, &key[..], &length[..], 405),
+        ("POST", chat, &key[..], &format!("{length}Content-Encoding: br\r\n"), 415),
+        ("POST", chat, &key[..], &format!("{length}Upgrade: a\r\n"), 400),
+    ] {
+        let text = raw(&app, request(method, path, key, &format!("{expect}{more}"), "").as_bytes());
+        assert_eq!(answers(&text, &[method])[0].0, status, "{text}");
+    }
+    // Twice on one connection, whatever the letters.
+    let mut stream = tls(&app);
+    for expect in [expect, "eXPECT:100-Continue\r\n"] {
+        for framing in [&length[..], "Transfer-Encoding: chunked\r\n"] {
+            stream.write_all(request("POST", chat, &key, &format!("{expect}{framing}"), "").as_bytes()).unwrap();
+            assert_eq!(read_until(&mut stream, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+            match framing.contains("chunked") {
+                true => write!(stream, "{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).unwrap(),
+                false => stream.write_all(body.as_bytes()).unwrap(),
+            }
+            let head = read_until(&mut stream, "\r\n\r\n");
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+            let mut answer = vec![0; length.unwrap().parse().unwrap()];
+            stream.read_exact(&mut answer).unwrap();
+            assert!(String::from_utf8(answer).unwrap().contains("wanted"));
+        }
+    }
+    drop(stream);
+    // Who does not wait, has nothing to send, or does not know what 100 means, hears nothing of it.
+    let both = [request("POST", chat, &key, expect, &body), request("GET", "/v1/models", &key, expect, "")].concat();
+    let both = answers(&raw(&app, both.as_bytes()), &["POST", "GET"]);
+    assert_eq!((both[0].0, both[1].0), (200, 200));
+    let old = format!("POST {chat} HTTP/1.0\r\nAuthorization: Bearer {key}\r\n{length}{expect}\r\n");
+    let old = raw(&app, format!("{old}{body}").as_bytes());
+    assert_eq!(answers(&old, &["POST"])[0].0, 200, "{old}");
+    // Who hears it and is silent then is not waited for.
+    let silent = patient("[limits]\nbody_seconds = 1").await;
+    let asked = request("POST", chat, &silent.key().await, &format!("{expect}{length}"), "");
+    let text = raw(&silent, asked.as_bytes());
+    let text = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+    assert_eq!(answers(text, &["POST"])[0].0, 408);
 }
