@@ -89,6 +89,7 @@ codes! {
     KeysUnavailable 503 "keys_unavailable" "keys cannot be checked at the moment"
     BodyTimeout 408 "body_timeout" "the body did not arrive in time"
     BodyIncomplete 400 "body_incomplete" "the body broke off or is not well framed"
+    BodyNotPacked 400 "body_not_packed" "the body is not packed as its head says, or does not end where it should"
     BodyTooLarge 413 "body_too_large" "the body is too large"
     ModelNotFound 404 "model_not_found" "there is no such model for this key and operation"
     RateLimitExceeded 429 "rate_limit_exceeded" "the quota of this key is used up for now"

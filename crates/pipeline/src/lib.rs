@@ -44,6 +44,7 @@ mod stream;
 mod ticket;
 mod trail;
 mod turns;
+mod unpack;
 
 pub use about::About;
 pub use admit::Admitted;
@@ -72,3 +73,4 @@ pub use screening::{Judge, Planted, ScreenException, ScreenRules, Screening, Tex
 pub use servers::{ServedBy, Server};
 pub use ticket::LEASE;
 pub use trail::{TrailMode, TrailStand};
+pub use unpack::Packing;

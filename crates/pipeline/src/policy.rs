@@ -28,6 +28,8 @@ pub struct Policy {
     pub validator: Validator,
     /// Most bytes of a body.
     pub max_body_bytes: usize,
+    /// Most bytes of a body that arrived packed, once it is unpacked, and no more than of others; none are taken at zero.
+    pub max_unpacked_bytes: usize,
     /// How long a body may take to arrive.
     pub body_deadline: Duration,
     /// Bytes a second that a body must bring on average, once it had a while to begin.

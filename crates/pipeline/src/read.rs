@@ -16,6 +16,7 @@ use crate::code::{Code, Step};
 use crate::policy::Policy;
 use crate::received::Unread;
 use crate::rejection::Rejection;
+use crate::unpack::{self, Unpacker};
 
 /// Bodies above this size are parsed off the event loop: at most a millisecond of work.
 const LARGE: usize = 64 << 10;
@@ -60,11 +61,14 @@ impl Authenticated {
     /// for a body that is not valid.
     pub(crate) async fn read(self, policy: &Arc<Policy>, room: &Room) -> Result<Parsed, Rejection> {
         let Self { mut about, principal, head, body } = self;
-        let (max_bytes, deadline, pace) = (policy.max_body_bytes, policy.body_deadline, policy.body_bytes_per_second);
+        let max_bytes = match body.packing {
+            None => policy.max_body_bytes,
+            Some(_) => policy.max_body_bytes.min(policy.max_unpacked_bytes),
+        };
         let Some(operation) = about.operation else {
             return Err(Rejection::new(about, Step::Read, Code::Internal));
         };
-        let (body, room) = match tokio::time::timeout(deadline, collect(body, room, max_bytes, pace)).await {
+        let (body, room) = match tokio::time::timeout(policy.body_deadline, collect(body, room, policy)).await {
             Ok(Ok(collected)) => collected,
             Ok(Err(Code::BodyTooLarge)) => {
                 let message = format!("the body exceeds maximum {max_bytes} bytes");
@@ -94,53 +98,103 @@ impl Authenticated {
 }
 
 /// Reads at most `max_bytes`. An announced length beyond that is refused before the first byte.
-async fn collect(
-    mut body: Unread,
-    room: &Room,
-    max_bytes: usize,
-    pace: u64,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Code> {
-    if body.announced.is_some_and(|length| length > max_bytes as u64) {
+async fn collect(body: Unread, room: &Room, policy: &Policy) -> Result<Collected, Code> {
+    let (max_bytes, announced, packing) = (policy.max_body_bytes, body.announced, body.packing);
+    if announced.is_some_and(|length| length > max_bytes as u64) {
         return Err(Code::BodyTooLarge);
     }
-    let announced = body.announced.and_then(|length| usize::try_from(length).ok());
-    let mut taken: Option<OwnedSemaphorePermit> = None;
-    let mut held = 0;
+    let pieces = Pieces { body, pace: policy.body_bytes_per_second, began: Instant::now(), count: 0, max_bytes };
+    let taken = Taken { room, permit: None, bytes: 0 };
+    match packing {
+        None => collect_plain(pieces, taken, announced.and_then(|length| usize::try_from(length).ok())).await,
+        Some(packing) => {
+            let unpacker = Unpacker::new(packing, policy.max_unpacked_bytes.min(max_bytes));
+            collect_packed(pieces, taken, unpacker).await
+        }
+    }
+}
+
+async fn collect_plain(mut pieces: Pieces, mut taken: Taken<'_>, announced: Option<usize>) -> Result<Collected, Code> {
     // Most bodies come in one piece, which needs no copy.
     let mut first = Bytes::new();
     let mut bytes = BytesMut::new();
-    let began = Instant::now();
-    let due = |count: usize| began + BEGIN + Duration::from_millis((count as u64).saturating_mul(1_000) / pace.max(1));
-    while let Some(piece) = tokio::time::timeout_at(due(first.len() + bytes.len()), body.stream.next())
-        .await
-        .map_err(|_| Code::BodyTimeout)?
-    {
-        let piece = piece.map_err(|_| Code::BodyIncomplete)?;
+    while let Some(piece) = pieces.next().await? {
         let length = first.len() + bytes.len() + piece.len();
-        if length > max_bytes {
-            return Err(Code::BodyTooLarge);
-        }
-        if length > SMALL && length > held {
-            let more = announced.unwrap_or(length + SMALL).max(length) - held;
-            let permit = room.take(more)?;
-            held += more;
-            match &mut taken {
-                None => taken = Some(permit),
-                Some(taken) => taken.merge(permit),
-            }
-        }
+        taken.cover(length, announced.unwrap_or(length + SMALL))?;
         if length == piece.len() {
             first = piece;
             continue;
         }
         if bytes.is_empty() {
             // No more than there is room for, whatever was announced.
-            bytes.reserve(announced.unwrap_or(length).min(held.max(SMALL)).max(length));
+            bytes.reserve(announced.unwrap_or(length).min(taken.bytes.max(SMALL)).max(length));
             bytes.extend_from_slice(&std::mem::take(&mut first));
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok((if bytes.is_empty() { first } else { bytes.freeze() }, taken))
+    Ok((if bytes.is_empty() { first } else { bytes.freeze() }, taken.permit))
+}
+
+async fn collect_packed(mut pieces: Pieces, mut taken: Taken<'_>, mut unpacker: Unpacker) -> Result<Collected, Code> {
+    while let Some(mut piece) = pieces.next().await? {
+        while !piece.is_empty() {
+            (unpacker, piece) = unpacker.step(piece).await?;
+            // For what there is, and for the next step.
+            let soon = unpacker.len() + unpack::STEP + unpack::BEYOND;
+            taken.cover(unpacker.len(), soon.min(unpacker.max_bytes()))?;
+        }
+    }
+    let bytes = unpacker.finish()?;
+    taken.cover(bytes.len(), bytes.len())?;
+    Ok((bytes, taken.permit))
+}
+
+/// A body, and the room it has.
+type Collected = (Bytes, Option<OwnedSemaphorePermit>);
+
+/// The pieces of a body, as long as they come at some pace, and are not more than there may be.
+struct Pieces {
+    body: Unread,
+    pace: u64,
+    began: Instant,
+    count: usize,
+    max_bytes: usize,
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Option<Bytes>, Code> {
+        let earned = Duration::from_millis((self.count as u64).saturating_mul(1_000) / self.pace.max(1));
+        let due = self.began + BEGIN + earned;
+        let next = tokio::time::timeout_at(due, self.body.stream.next()).await.map_err(|_| Code::BodyTimeout)?;
+        let piece = next.transpose().map_err(|_| Code::BodyIncomplete)?;
+        self.count += piece.as_ref().map_or(0, Bytes::len);
+        if self.count > self.max_bytes { Err(Code::BodyTooLarge) } else { Ok(piece) }
+    }
+}
+
+/// The room that a body has.
+struct Taken<'a> {
+    room: &'a Room,
+    permit: Option<OwnedSemaphorePermit>,
+    /// Of the permit.
+    bytes: usize,
+}
+
+impl Taken<'_> {
+    /// Takes room for `length` bytes, unless they are few or have it; then for as many as there may soon be.
+    fn cover(&mut self, length: usize, soon: usize) -> Result<(), Code> {
+        if length <= SMALL || length <= self.bytes {
+            return Ok(());
+        }
+        let more = soon.max(length) - self.bytes;
+        let permit = self.room.take(more)?;
+        self.bytes += more;
+        match &mut self.permit {
+            None => self.permit = Some(permit),
+            Some(taken) => taken.merge(permit),
+        }
+        Ok(())
+    }
 }
 
 /// Why a body is no request.

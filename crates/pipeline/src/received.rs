@@ -7,6 +7,7 @@ use core_validate::Head;
 use futures_core::Stream;
 
 use crate::about::About;
+use crate::unpack::Packing;
 
 /// What went wrong while a body arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,12 +21,18 @@ pub enum BodyError {
 pub struct Unread {
     pub(crate) stream: Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>>>>,
     pub(crate) announced: Option<u64>,
+    pub(crate) packing: Option<Packing>,
 }
 
 impl Unread {
     /// A body that will arrive on `stream`; `announced` is its length, if the head says one.
     pub fn new(stream: impl Stream<Item = Result<Bytes, BodyError>> + 'static, announced: Option<u64>) -> Self {
-        Self { stream: Box::pin(stream), announced }
+        Self { stream: Box::pin(stream), announced, packing: None }
+    }
+
+    /// The same, whose bytes are packed; the announced length is that of the packed ones.
+    pub fn packed(self, packing: Option<Packing>) -> Self {
+        Self { packing, ..self }
     }
 }
 

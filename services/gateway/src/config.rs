@@ -112,6 +112,7 @@ pub struct ServerSettings {
 #[expect(missing_docs, reason = "explained in config/default.toml")]
 pub struct LimitSettings {
     pub max_body_bytes: usize,
+    pub max_unpacked_bytes: usize,
     pub max_buffered_bytes: usize,
     pub body_seconds: u64,
     pub body_bytes_per_second: u64,

@@ -20,6 +20,7 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
     Ok(Policy {
         validator: Validator::new(self::limits(limits)),
         max_body_bytes: limits.max_body_bytes,
+        max_unpacked_bytes: limits.max_unpacked_bytes,
         body_deadline: Duration::from_secs(limits.body_seconds),
         body_bytes_per_second: limits.body_bytes_per_second,
         max_schemas: limits.max_schemas,
@@ -79,6 +80,9 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     }
     if let Some((at, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
         return Err(InvalidSettings::new(at, "expected a number of 1 or more"));
+    }
+    if limits.max_unpacked_bytes > limits.max_body_bytes {
+        return Err(InvalidSettings::new("limits.max_unpacked_bytes", "expected at most limits.max_body_bytes"));
     }
     if limits.max_buffered_bytes < limits.max_body_bytes {
         return Err(InvalidSettings::new("limits.max_buffered_bytes", "expected at least limits.max_body_bytes"));

@@ -117,7 +117,7 @@ async fn answer(
     mut about: About,
 ) -> Result<HttpResponse, Rejection> {
     let refuse = |about, code| Err(admin.pipeline.refuse(about, Step::Accept, code));
-    if let Err(code) = head::check(request, &METHODS) {
+    if let Err(code) = head::check(request, &METHODS).and(head::packing(request.headers(), false)) {
         return refuse(about, code);
     }
     let (entry, route) = match find(request.method(), request.uri().path()) {

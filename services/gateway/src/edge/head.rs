@@ -2,7 +2,7 @@
 //!
 //! What is broken (framing, double lengths, bad line ends, two hosts, heads that are too large) does not come so far.
 //! This module refuses what is well-formed and not for us: two keys, bytes beyond ASCII, upgrades, odd methods, overrides
-//! of them, bodies that are packed.
+//! of them, bodies that are packed in a way that is not taken.
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
@@ -11,7 +11,7 @@ use actix_web::http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 use core_validate::InvalidCode;
-use pipeline::Code;
+use pipeline::{Code, Packing};
 
 /// Headers that ask for another method or path than the request does, which frameworks behind us might read.
 const OVERRIDES: [&str; 5] =
@@ -37,15 +37,25 @@ pub(crate) fn check(request: &HttpRequest, methods: &[Method]) -> Result<(), Cod
     {
         return Err(Code::BadRequest);
     }
-    // What is packed is not unpacked, and what says so and is not would be two bodies to two readers.
-    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get_all(CONTENT_ENCODING).any(|value| !is_plain(value)) {
-        return Err(Code::Invalid(InvalidCode::UnsupportedMediaType));
-    }
     if headers.contains_key(TENSOR_HEADER) && number(headers, &TENSOR_HEADER).is_none() {
         return Err(Code::Invalid(InvalidCode::BadHeader));
     }
     Ok(())
+}
+
+/// How the body is packed, if it is: in one of two ways, once, and only where that is taken.
+///
+/// What is not unpacked is refused: what says that it is packed would be two bodies to two readers.
+pub(crate) fn packing(headers: &HeaderMap, is_taken: bool) -> Result<Option<Packing>, Code> {
+    let is = |value: &HeaderValue, word: &[u8]| value.as_bytes().eq_ignore_ascii_case(word);
+    let mut said = headers.get_all(CONTENT_ENCODING);
+    match (said.next(), said.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) if is(value, b"identity") => Ok(None),
+        (Some(value), None) if is_taken && is(value, b"gzip") => Ok(Some(Packing::Gzip)),
+        (Some(value), None) if is_taken && is(value, b"deflate") => Ok(Some(Packing::Deflate)),
+        _ => Err(Code::Invalid(InvalidCode::UnsupportedMediaType)),
+    }
 }
 
 /// The one presented key: a bearer token.

@@ -7,16 +7,15 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use core_validate::Head;
 use futures_util::StreamExt as _;
-use pipeline::{About, Answer, AnswerBody, Received, Rejection};
+use pipeline::{About, Answer, AnswerBody, Received, Rejection, Unread};
 
-use crate::edge::body::Body;
 use crate::edge::head;
 use crate::http::{Shared, Target, render};
 
 pub(super) async fn run(
     shared: &Shared,
     request: &HttpRequest,
-    body: &Body,
+    body: Unread,
     about: About,
     target: Target,
 ) -> Result<HttpResponse, Rejection> {
@@ -28,7 +27,7 @@ pub(super) async fn run(
         version: target.version,
     };
     let presented = head::presented_key(headers);
-    let received = Received::new(about, presented, described, body.unread(headers));
+    let received = Received::new(about, presented, described, body);
     let answer = shared.pipeline.run(received).await?;
     Ok(render_answer(answer, shared.pipeline.policy().openai_headers))
 }

@@ -57,9 +57,12 @@ async fn answer(
     address: Result<IpAddr, Code>,
 ) -> Result<HttpResponse, Rejection> {
     let refuse = |about, code| Err(shared.pipeline.refuse(about, Step::Accept, code));
-    if let Err(code) = head::check(request, &METHODS).and(address.map(drop)) {
-        return refuse(about, code);
-    }
+    let is_packed_taken = shared.pipeline.policy().max_unpacked_bytes > 0;
+    let checked = head::check(request, &METHODS).and(address.map(drop));
+    let packing = match checked.and_then(|()| head::packing(request.headers(), is_packed_taken)) {
+        Ok(packing) => packing,
+        Err(code) => return refuse(about, code),
+    };
     if shared.is_behind_proxy && !head::came_by_https(request.headers()) {
         return refuse(about, Code::HttpsOnly);
     }
@@ -67,6 +70,7 @@ async fn answer(
         Found::OtherMethod => refuse(about, Code::MethodNotAllowed),
         Found::Nothing => refuse(about, Code::UnknownRoute),
         Found::Route(Route::Infer(operation, target)) => {
+            let body = body.unread(request.headers()).packed(packing);
             infer::run(shared, request, body, about.asking(operation), target).await
         }
         Found::Route(Route::Health) => Ok(models::health(&about)),

@@ -34,6 +34,7 @@ mod known_failures;
 mod limit_reports;
 mod monitors;
 mod one_by_one;
+mod packed;
 mod quotas;
 mod redis_places;
 mod releases;
