@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use acme::{Acme, Plan};
 use certificate::Files;
-pub(crate) use certificate::{Answering, Certificate};
+pub(crate) use certificate::{Certificate, Handshake};
 pub(crate) use own::make;
 use pipeline::Metrics;
 

@@ -29,7 +29,7 @@ use crate::edge::one_by_one::{OneByOne, Patience};
 use crate::edge::paced::Paced;
 use crate::edge::refuse::Refuse;
 use crate::http::render::Shape;
-use crate::tls::{Answering, Certificate};
+use crate::tls::{Certificate, Handshake};
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -205,9 +205,9 @@ impl Gate {
 /// The start of TLS. An authority that asks whether a name is ours is shown the answer, and left.
 async fn handshake(certificate: &Certificate, stream: Paced<TcpStream>) -> io::Result<TlsStream<Paced<TcpStream>>> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-    match certificate.answering(&start.client_hello()) {
-        Answering::Http(config) => start.into_stream(config).await,
-        Answering::Challenge(config) => {
+    match certificate.handshake(&start.client_hello()) {
+        Handshake::Http(config) => start.into_stream(config).await,
+        Handshake::Challenge(config) => {
             start.into_stream(config).await?.shutdown().await?;
             Err(ErrorKind::ConnectionAborted.into())
         }

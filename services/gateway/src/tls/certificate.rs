@@ -54,7 +54,7 @@ struct Serving {
 }
 
 /// What somebody who connects is answered with.
-pub(crate) enum Answering {
+pub(crate) enum Handshake {
     Http(Arc<ServerConfig>),
     /// It is an authority that asks; there is nothing but the handshake.
     Challenge(Arc<ServerConfig>),
@@ -85,10 +85,10 @@ impl Certificate {
     }
 
     /// For a connection that begins with these words.
-    pub(crate) fn answering(&self, hello: &ClientHello<'_>) -> Answering {
+    pub(crate) fn handshake(&self, hello: &ClientHello<'_>) -> Handshake {
         match self.challenges.answer(hello) {
-            Some(config) => Answering::Challenge(config),
-            None => Answering::Http(self.serving.load().config.clone()),
+            Some(config) => Handshake::Challenge(config),
+            None => Handshake::Http(self.serving.load().config.clone()),
         }
     }
 
@@ -123,13 +123,12 @@ impl Files {
     }
 
     fn stamp(&self) -> Stamp {
-        let (own, clients) = ([Some(&self.cert), Some(&self.key)], [self.clients.as_ref(), self.revoked.as_ref()]);
-        let files = own.into_iter().chain(clients).chain([self.issued.as_ref()]);
+        let others = [self.issued.as_ref(), self.clients.as_ref(), self.revoked.as_ref()];
         let stamp = |path: &PathBuf| {
             let about = std::fs::metadata(path).ok()?;
             Some((about.modified().ok()?, about.len()))
         };
-        files.flatten().map(stamp).collect()
+        [&self.cert, &self.key].into_iter().chain(others.into_iter().flatten()).map(stamp).collect()
     }
 
     fn read(&self) -> Result<Serving, TlsError> {
