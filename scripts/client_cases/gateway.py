@@ -42,7 +42,8 @@ class Gateway:
 
 def first_start(children):
     folder = children.folder("first-gateway")
-    child = children.start([BINARY, "--port", "0"], folder)
+    environment = os.environ | {"PORTCULLIS__LIMITS__MAX_UNPACKED_BYTES": "1048576"}
+    child = children.start([BINARY, "--port", "0"], folder, environment)
     address = ready(child)
     said = lambda key: re.search(rf"^{key} key +(\S+)", child.said(), re.M).group(1)
     return dataclasses.replace(reached(child, folder, address, said("demo")), admin=said("admin"))

@@ -31,6 +31,11 @@ def cases(gateway):
         wanted = tritonclient.http.InferRequestedOutput("probabilities", binary_data=binary)
         result = client.infer("echo-tensor", [tensor], outputs=[wanted], headers=headers).as_numpy("probabilities")
         case(f"triton infer {'binary' if binary else 'JSON'}", abs(result.sum() - 1) < 1e-5, result)
+    for packing in ("gzip", "deflate"):
+        tensor = tensor_of("input", [[5.1, 3.5, 1.4, 0.2]])
+        own = dict(headers)  # the library adds to them
+        result = client.infer("echo-tensor", [tensor], headers=own, request_compression_algorithm=packing)
+        case(f"triton infer packed by {packing}", abs(result.as_numpy("probabilities").sum() - 1) < 1e-5, result)
     try:
         client.infer("echo-tensor", [tensor_of("input", [[1, numpy.nan, 1, 1]])], headers=headers)
         case("triton NaN", False)

@@ -104,10 +104,11 @@ async fn collect(body: Unread, room: &Room, policy: &Policy) -> Result<Collected
         return Err(Code::BodyTooLarge);
     }
     let pieces = Pieces { body, pace: policy.body_bytes_per_second, began: Instant::now(), count: 0, max_bytes };
-    let taken = Taken { room, permit: None, bytes: 0 };
+    let mut taken = Taken { room, permit: None, bytes: 0 };
     match packing {
         None => collect_plain(pieces, taken, announced.and_then(|length| usize::try_from(length).ok())).await,
         Some(packing) => {
+            taken.cover(unpack::DECODER, unpack::DECODER)?;
             let unpacker = Unpacker::new(packing, policy.max_unpacked_bytes.min(max_bytes));
             collect_packed(pieces, taken, unpacker).await
         }
@@ -140,8 +141,8 @@ async fn collect_packed(mut pieces: Pieces, mut taken: Taken<'_>, mut unpacker: 
         while !piece.is_empty() {
             (unpacker, piece) = unpacker.step(piece).await?;
             // For what there is, and for the next step.
-            let soon = unpacker.len() + unpack::STEP + unpack::BEYOND;
-            taken.cover(unpacker.len(), soon.min(unpacker.max_bytes()))?;
+            let soon = (unpacker.len() + unpack::STEP + unpack::BEYOND).min(unpacker.max_bytes());
+            taken.cover(unpacker.len() + unpack::DECODER, soon + unpack::DECODER)?;
         }
     }
     let bytes = unpacker.finish()?;

@@ -13,6 +13,8 @@ use crate::code::Code;
 pub(crate) const STEP: usize = 128 << 10;
 /// Most that a library's step makes beyond that, in its own buffers and ours.
 pub(crate) const BEYOND: usize = 64 << 10;
+/// What a decoder takes itself, about: its state with a window, and a buffer, of 32 KiB each.
+pub(crate) const DECODER: usize = 80 << 10;
 /// So few packed bytes make no more than a step, for none makes more than 1,032 (RFC 1951: 258 bytes in two bits).
 const FEW: usize = STEP / 1_032;
 /// Up to so many bytes in all, steps are taken where the request is.

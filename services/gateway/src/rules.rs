@@ -37,6 +37,8 @@ pub(crate) fn policy(settings: &Settings) -> Result<Policy, InvalidSettings> {
     })
 }
 
+/// What must be left to unpack a body with.
+const UNPACKING: usize = 128 << 10;
 /// More is a mistake, and some clocks cannot add it.
 pub(crate) const LONGEST_SECONDS: u64 = 31_536_000;
 
@@ -83,6 +85,11 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     }
     if limits.max_unpacked_bytes > limits.max_body_bytes {
         return Err(InvalidSettings::new("limits.max_unpacked_bytes", "expected at most limits.max_body_bytes"));
+    }
+    if limits.max_unpacked_bytes > 0 && limits.max_buffered_bytes < limits.max_unpacked_bytes.saturating_add(UNPACKING)
+    {
+        let problem = "expected at least limits.max_unpacked_bytes and 131072 more, to unpack them";
+        return Err(InvalidSettings::new("limits.max_buffered_bytes", problem));
     }
     if limits.max_buffered_bytes < limits.max_body_bytes {
         return Err(InvalidSettings::new("limits.max_buffered_bytes", "expected at least limits.max_body_bytes"));

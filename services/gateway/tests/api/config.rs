@@ -57,6 +57,13 @@ async fn settings_that_contradict_each_other_stop_the_start() {
     assert_eq!(missing, "models.m.backends: there is no backend vlm; did you mean vllm?");
     let url = start("[backends.a]\nkind = \"openai\"\nurl = \"10.0.0.1:80\"").await;
     assert_eq!(url, "backends.a.url: expected an http or https address");
+    let room = start("[limits]\nmax_body_bytes = 4096\nmax_unpacked_bytes = 4096\nmax_buffered_bytes = 8192").await;
+    assert_eq!(
+        room,
+        "limits.max_buffered_bytes: expected at least limits.max_unpacked_bytes and 131072 more, to unpack them"
+    );
+    let unpacked = start("[limits]\nmax_body_bytes = 4096\nmax_unpacked_bytes = 4097").await;
+    assert_eq!(unpacked, "limits.max_unpacked_bytes: expected at most limits.max_body_bytes");
     let rule = start("[screening.input]\nrules = {\"override.previous-instruction\" = \"off\"}").await;
     assert!(rule.ends_with("did you mean override.previous-instructions?"), "{rule}");
     let kind =

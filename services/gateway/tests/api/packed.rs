@@ -150,7 +150,7 @@ async fn other_codings_and_all_of_them_without_the_setting_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unpacked_bytes_take_room_and_packed_ones_must_come_in_time() {
-    let more = "max_body_bytes = 307200\nmax_buffered_bytes = 307200\nbody_seconds = 2";
+    let more = "max_body_bytes = 307200\nmax_buffered_bytes = 438272\nbody_seconds = 2";
     let app = taking(300 << 10, more).await;
     let key = app.key().await;
     let text = chat("echo-chat", &"a".repeat(250_000)).to_string();
