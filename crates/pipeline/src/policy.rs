@@ -26,7 +26,7 @@ use crate::trail::TrailMode;
 pub struct Policy {
     /// Reads requests and answers.
     pub validator: Validator,
-    /// Most bytes of a body.
+    /// Most bytes of a body, but for models that take more or fewer.
     pub max_body_bytes: usize,
     /// Most bytes of a body that arrived packed, once it is unpacked, and no more than of others; none are taken at zero.
     pub max_unpacked_bytes: usize,
@@ -57,6 +57,7 @@ pub struct Model {
     name: ModelName,
     operations: Vec<Operation>,
     max_output_tokens: u32,
+    max_body_bytes: Option<usize>,
     rules: ArcSwap<ModelRules>,
     /// Its servers say what its tensors are; these of its inputs may be absent.
     described: Option<Vec<String>>,
@@ -121,6 +122,7 @@ impl Model {
             name,
             operations,
             max_output_tokens,
+            max_body_bytes: None,
             rules,
             described,
             only_version,
@@ -138,6 +140,12 @@ impl Model {
     #[must_use]
     pub fn priced(self, price: Price) -> Self {
         Self { price: Some(price), ..self }
+    }
+
+    /// The same, which takes bodies of at most so many bytes.
+    #[must_use]
+    pub fn taking(self, max_body_bytes: usize) -> Self {
+        Self { max_body_bytes: Some(max_body_bytes), ..self }
     }
 
     /// The same, of which answers tell this much.
@@ -284,6 +292,15 @@ impl Model {
 }
 
 impl Policy {
+    /// Most bytes of a body for this model, or for any where it is not known yet.
+    pub(crate) fn most_body_bytes(&self, model: Option<&Model>) -> usize {
+        let own = |model: &Model| model.max_body_bytes.unwrap_or(self.max_body_bytes);
+        match model {
+            Some(model) => own(model),
+            None => self.models.values().map(|model| own(model)).fold(self.max_body_bytes, usize::max),
+        }
+    }
+
     /// The quotas that count a request to a model, or to none.
     pub(crate) fn plan(&self, about: &About, principal: &Principal, model: Option<&ModelName>) -> Plan {
         Plan::of(principal, about.address, &self.quotas, self.on_outage, model)

@@ -61,18 +61,18 @@ impl Authenticated {
     /// for a body that is not valid.
     pub(crate) async fn read(self, policy: &Arc<Policy>, room: &Room) -> Result<Parsed, Rejection> {
         let Self { mut about, principal, head, body } = self;
-        let max_bytes = match body.packing {
-            None => policy.max_body_bytes,
-            Some(_) => policy.max_body_bytes.min(policy.max_unpacked_bytes),
-        };
+        let is_packed = body.packing.is_some();
         let Some(operation) = about.operation else {
             return Err(Rejection::new(about, Step::Read, Code::Internal));
         };
-        let (body, room) = match tokio::time::timeout(policy.body_deadline, collect(body, room, policy)).await {
+        let model = head.model.as_ref().and_then(|name| policy.model(&principal, name, operation));
+        let most = policy.most_body_bytes(model.map(|model| &**model));
+        let collected = collect(body, room, policy, most);
+        let (body, room) = match tokio::time::timeout(policy.body_deadline, collected).await {
             Ok(Ok(collected)) => collected,
             Ok(Err(Code::BodyTooLarge)) => {
-                let message = format!("the body exceeds maximum {max_bytes} bytes");
-                return Err(Rejection::new(about, Step::Read, Code::BodyTooLarge).message_of(message));
+                let most = if is_packed { most.min(policy.max_unpacked_bytes) } else { most };
+                return Err(too_large(about, most));
             }
             Ok(Err(Code::Busy)) => {
                 let rejection = Rejection::new(about, Step::Read, Code::Busy);
@@ -87,6 +87,7 @@ impl Authenticated {
                 about.model = Some(request.model().clone());
                 Ok(Parsed { about, principal, request, body_bytes, room })
             }
+            Err(Unparsed::TooLarge(most)) => Err(too_large(about, most)),
             Err(Unparsed::Invalid(invalid)) => Err(Rejection::invalid(about, Step::Read, &invalid)),
             Err(Unparsed::NoModel(name)) => {
                 about.model = Some(name);
@@ -97,9 +98,14 @@ impl Authenticated {
     }
 }
 
+fn too_large(about: About, most: usize) -> Rejection {
+    let message = format!("the body exceeds maximum {most} bytes");
+    Rejection::new(about, Step::Read, Code::BodyTooLarge).message_of(message)
+}
+
 /// Reads at most `max_bytes`. An announced length beyond that is refused before the first byte.
-async fn collect(body: Unread, room: &Room, policy: &Policy) -> Result<Collected, Code> {
-    let (max_bytes, announced, packing) = (policy.max_body_bytes, body.announced, body.packing);
+async fn collect(body: Unread, room: &Room, policy: &Policy, max_bytes: usize) -> Result<Collected, Code> {
+    let (announced, packing) = (body.announced, body.packing);
     if announced.is_some_and(|length| length > max_bytes as u64) {
         return Err(Code::BodyTooLarge);
     }
@@ -201,6 +207,8 @@ impl Taken<'_> {
 /// Why a body is no request.
 enum Unparsed {
     Invalid(Invalid),
+    /// It is for a model that takes no more than so many bytes.
+    TooLarge(usize),
     /// It is for a model that is not there, or not for this caller: nobody can say what would be right.
     NoModel(ModelName),
     Broken,
@@ -229,17 +237,19 @@ fn parse_now(
     head: &Head,
     body: &Bytes,
 ) -> Result<InferenceRequest, Unparsed> {
-    let mut no_model = None;
-    let rules = |name: &ModelName| match policy.model(principal, name, operation) {
-        Some(model) => Some(model.rules_of(head.version.as_deref())),
-        None => {
-            no_model = Some(name.clone());
-            None
+    let mut not_taken = None;
+    let rules = |name: &ModelName| {
+        let Some(model) = policy.model(principal, name, operation) else {
+            not_taken = Some(Unparsed::NoModel(name.clone()));
+            return None;
+        };
+        let most = policy.most_body_bytes(Some(model));
+        if body.len() > most {
+            not_taken = Some(Unparsed::TooLarge(most));
+            return None;
         }
+        Some(model.rules_of(head.version.as_deref()))
     };
     let parsed = policy.validator.parse_for(operation, head, body, rules);
-    match no_model {
-        Some(name) => Err(Unparsed::NoModel(name)),
-        None => parsed.map_err(Unparsed::Invalid),
-    }
+    not_taken.map_or(parsed.map_err(Unparsed::Invalid), Err)
 }

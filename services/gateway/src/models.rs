@@ -122,6 +122,9 @@ fn model(
         served_by(&at, name, settings, backends)?,
     )
     .map_err(|error| InvalidSettings::new(at, error.to_string()))?;
+    if let Some(most) = settings.max_body_bytes {
+        model = model.taking(most);
+    }
     model = model.disclosing(disclosure(&all.disclosure, name, settings)?);
     if let Some(rule) = release(all, data_sets, name, settings)? {
         let wrong = |error: InvalidPolicy| InvalidSettings::new(format!("models.{name}.release"), error.to_string());
@@ -167,6 +170,7 @@ fn served_by(
 /// Settings that mean nothing, contradict each other, or undo what is checked.
 fn sound(all: &Settings, at: &str, settings: &ModelSettings) -> Result<(), InvalidSettings> {
     let numbers = [
+        ("max_body_bytes", settings.max_body_bytes == Some(0)),
         ("max_messages", settings.max_messages == Some(0)),
         ("max_choices", settings.max_choices == Some(0)),
         ("max_elements", settings.max_elements == Some(0)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use core_validate::{Limits, Validator};
 use pipeline::{Policy, TrailMode};
 
-use crate::config::{AuditMode, InvalidSettings, LimitSettings, ServerSettings, Settings};
+use crate::config::{AuditMode, InvalidSettings, LimitSettings, ModelSettings, ServerSettings, Settings};
 use crate::{models, quotas, screening};
 
 /// Builds the rules that the settings describe.
@@ -93,6 +93,11 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     }
     if limits.max_buffered_bytes < limits.max_body_bytes {
         return Err(InvalidSettings::new("limits.max_buffered_bytes", "expected at least limits.max_body_bytes"));
+    }
+    let is_more = |model: &ModelSettings| model.max_body_bytes.is_some_and(|most| most > limits.max_buffered_bytes);
+    if let Some((name, _)) = settings.models.iter().find(|(_, model)| is_more(model)) {
+        let at = format!("models.{name}.max_body_bytes");
+        return Err(InvalidSettings::new(at, "expected at most limits.max_buffered_bytes"));
     }
     if settings.audit.max_waiting_bytes < 1 << 20 || settings.audit.max_waiting_bytes > 1 << 31 {
         return Err(InvalidSettings::new("audit.max_waiting_bytes", "expected from 1048576 to 2147483648"));

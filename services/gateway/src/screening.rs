@@ -36,7 +36,8 @@ pub(crate) fn screening(
     let broken = |error: BuildError| InvalidSettings::new("screening", error.to_string());
     let injection = Arc::new(Injection::new().map_err(broken)?);
     let score = Score::new().map_err(broken)?;
-    let whole = settings.limits.max_string_bytes.max(settings.limits.max_body_bytes);
+    let bodies = settings.models.values().filter_map(|model| model.max_body_bytes);
+    let whole = bodies.fold(settings.limits.max_string_bytes.max(settings.limits.max_body_bytes), usize::max);
     let protected = RefCell::default();
     let (judge, canary) = (judge(all)?, canary(all)?);
     let parts = Parts { injection, score, judge, canary, whole, disclosure: &settings.disclosure, protected };

@@ -77,6 +77,8 @@ pub struct ModelSettings {
     #[serde(default)]
     pub allow_parameters: Vec<String>,
     #[serde(default)]
+    pub max_body_bytes: Option<usize>,
+    #[serde(default)]
     pub max_messages: Option<usize>,
     #[serde(default)]
     pub max_choices: Option<u32>,

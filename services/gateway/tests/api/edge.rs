@@ -107,6 +107,52 @@ async fn bodies_are_bounded_in_size_and_time() {
     assert!(!broken.contains("payload"), "{broken}");
 }
 
+#[tokio::test]
+async fn a_model_may_take_larger_bodies_or_smaller_ones_than_others() {
+    let more = r#"
+        [limits]
+        max_body_bytes = 2000
+        [models.large]
+        backends = ["echo"]
+        operations = ["chat"]
+        max_body_bytes = 6000
+        [models.small]
+        backends = ["echo"]
+        operations = ["chat", "infer"]
+        max_body_bytes = 500
+    "#;
+    let app = helpers::spawn(&format!("{}{more}", gateway::config::LOCAL)).await;
+    let key = app.key().await;
+    for (model, bytes, most) in [
+        ("small", 100, None),
+        ("small", 1_000, Some(500)),
+        ("echo-chat", 1_000, None),
+        ("echo-chat", 4_000, Some(2_000)),
+        ("large", 4_000, None),
+        ("large", 7_000, Some(6_000)),
+        ("nobody", 7_000, Some(6_000)),
+    ] {
+        let (status, body) = helpers::answer(app.chat(&key, model, &"x ".repeat(bytes / 2)).await).await;
+        let expected = most.map(|most| format!("the body exceeds maximum {most} bytes"));
+        assert_eq!(status, if most.is_some() { 413 } else { 200 }, "{model} {bytes}: {body}");
+        assert_eq!(body["error"]["message"].as_str().map(str::to_owned), expected, "{model} {bytes}");
+    }
+    // The path names the model, so that not a byte of the body is waited for.
+    let announced = format!(
+        "POST /v2/models/small/infer HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: 501\r\n\r\n{{"
+    );
+    let answer = tokio::task::spawn_blocking(move || raw(&app, announced.as_bytes())).await.unwrap();
+    assert!(answer.contains("the body exceeds maximum 500 bytes"), "{answer}");
+    let text = format!(
+        "{}\n[models.wide]\nbackends = [\"echo\"]\noperations = [\"chat\"]\nmax_body_bytes = 300000000",
+        gateway::config::LOCAL
+    );
+    let settings = gateway::config::Settings::parse(&text).unwrap();
+    let error = gateway::Gateway::bind(settings, None).await.err().unwrap().to_string();
+    assert!(error.contains("models.wide.max_body_bytes: expected at most limits.max_buffered_bytes"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_body_byte_is_needed_to_refuse_a_stranger() {
     let app = helpers::echo().await;
