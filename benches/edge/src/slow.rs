@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -44,7 +45,7 @@ struct Seen {
 }
 
 pub(crate) async fn run() {
-    let model = endless().await;
+    let (model, _) = endless().await;
     let settings = format!(
         "[backends.echo]\nkind = \"echo\"\n[models.echo]\nbackends = [\"echo\"]\noperations = [\"chat\"]\n\
          [backends.endless]\nkind = \"openai\"\nurl = \"http://{model}/v1\"\n[models.endless]\nbackends = [\"endless\"]\n\
@@ -87,13 +88,17 @@ async fn watch(gateway: &Gateway, idle: usize, mut is_over: oneshot::Receiver<()
     seen
 }
 
-/// A model server that talks for ever, as fast as it is listened to.
-async fn endless() -> SocketAddr {
+/// A model server that talks for ever, as fast as it is listened to, and to how many it does.
+pub(crate) async fn endless() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (address, open) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = open.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let count = count.clone();
             tokio::spawn(async move {
+                count.fetch_add(1, Ordering::Relaxed);
+                let _end = CallOnDrop(|| _ = count.fetch_sub(1, Ordering::Relaxed));
                 // The request is small and comes in one piece.
                 stream.readable().await?;
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
@@ -111,7 +116,16 @@ async fn endless() -> SocketAddr {
             });
         }
     });
-    address
+    (address, open)
+}
+
+/// Calls when it is dropped.
+struct CallOnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for CallOnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
 }
 
 /// Asks again and again until `end`; the 50th and the 99th percentile.
