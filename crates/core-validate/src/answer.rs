@@ -92,6 +92,9 @@ impl InferenceAnswer {
             AnswerContent::Json(root) if root.get("output").is_some() => {
                 crate::openai::respond::filter_item(root, choice)
             }
+            AnswerContent::Json(root) if root.get("content").is_some() => {
+                crate::openai::message::filter_block(root, choice)
+            }
             AnswerContent::Json(root) => filter_choice(root, choice),
             AnswerContent::Tensors(_) => false,
         }
@@ -105,10 +108,11 @@ impl InferenceAnswer {
         }
     }
 
-    /// The answer of the `responses` API as the events of a stream: name and JSON of each. Empty for others.
+    /// The answer of the `responses` or the Messages API as the events of a stream: name and JSON of each. Empty for others.
     pub fn to_events(&self) -> Vec<(&'static str, bytes::Bytes)> {
         match &self.content {
             AnswerContent::Json(root) if root.get("output").is_some() => crate::openai::respond::events(root),
+            AnswerContent::Json(root) if root.get("content").is_some() => crate::openai::message::events(root),
             _ => Vec::new(),
         }
     }
@@ -116,6 +120,9 @@ impl InferenceAnswer {
     /// The body, written anew.
     pub fn to_body(&self) -> Encoded {
         match &self.content {
+            AnswerContent::Json(root) if root.get("content").is_some() => {
+                Encoded::json(&crate::openai::message::written(root))
+            }
             AnswerContent::Json(root) => Encoded::json(root),
             AnswerContent::Tensors(answer) => answer.to_body(),
         }

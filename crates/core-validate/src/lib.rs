@@ -25,6 +25,8 @@ mod oip;
 #[cfg(feature = "requests")]
 mod openai;
 #[cfg(feature = "requests")]
+mod operation;
+#[cfg(feature = "requests")]
 mod questions;
 mod refuse;
 #[cfg(feature = "requests")]
@@ -51,9 +53,11 @@ pub use names::{ModelName, NotAModelName};
 #[cfg(feature = "requests")]
 pub use oip::{ModelSpec, TensorSummary};
 #[cfg(feature = "requests")]
+pub use operation::{Dialect, Operation};
+#[cfg(feature = "requests")]
 pub use questions::{Question, Questions, TooManyQuestions};
 #[cfg(feature = "requests")]
-pub use request::{Dialect, Encoded, InferenceRequest, Operation, Origin, Text};
+pub use request::{Encoded, InferenceRequest, Origin, Text};
 #[cfg(feature = "requests")]
 pub use rules::ModelRules;
 pub use tensor::{Dtype, NotADtype, Scalar, TensorSpec};

@@ -2,7 +2,8 @@
 //! answer was given for, and nothing that does not change the answer.
 
 use crate::json::Kind;
-use crate::request::{Content, InferenceRequest, Operation, Origin};
+use crate::operation::Operation;
+use crate::request::{Content, InferenceRequest, Origin};
 
 /// What one row of an answer is given for.
 #[derive(Debug, Clone, Default, PartialEq)]

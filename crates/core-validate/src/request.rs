@@ -10,72 +10,8 @@ use crate::json::{Document, Edits, Json, Value};
 use crate::limits::Extensions;
 use crate::names::ModelName;
 use crate::oip::{TensorRequest, TensorSummary};
+use crate::operation::Operation;
 use crate::rules::ModelRules;
-
-/// What is asked of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Operation {
-    /// A chat answer.
-    Chat,
-    /// A text completion.
-    Complete,
-    /// Embedding vectors.
-    Embed,
-    /// An answer of the `responses` API.
-    Respond,
-    /// Tensors in, tensors out.
-    Infer,
-}
-
-/// The wire shape of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Dialect {
-    /// The API of OpenAI and of the servers that follow it.
-    OpenAi,
-    /// Open Inference Protocol, version 2.
-    Oip,
-}
-
-impl Operation {
-    /// All operations.
-    pub const ALL: [Self; 5] = [Self::Chat, Self::Complete, Self::Embed, Self::Respond, Self::Infer];
-
-    /// The stable word for this operation.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Complete => "complete",
-            Self::Embed => "embed",
-            Self::Respond => "respond",
-            Self::Infer => "infer",
-        }
-    }
-
-    /// The wire shape this operation is written in.
-    pub const fn dialect(self) -> Dialect {
-        match self {
-            Self::Chat | Self::Complete | Self::Embed | Self::Respond => Dialect::OpenAi,
-            Self::Infer => Dialect::Oip,
-        }
-    }
-
-    /// Whether the model writes text.
-    pub(crate) const fn writes(self) -> bool {
-        matches!(self, Self::Chat | Self::Complete | Self::Respond)
-    }
-}
-
-impl Dialect {
-    /// The stable word for this wire shape.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Oip => "oip",
-        }
-    }
-}
 
 /// Where a text stands in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -161,7 +97,7 @@ pub(crate) enum Content {
     Tensors(TensorRequest),
 }
 
-/// A request in the dialect of OpenAI.
+/// A request in a dialect of JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct JsonRequest {
     pub(crate) document: Document,

@@ -8,8 +8,9 @@ use crate::answer::{AnswerChunk, InferenceAnswer};
 use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::limits::Limits;
 use crate::names::ModelName;
+use crate::operation::{Dialect, Operation};
 use crate::refuse::missing;
-use crate::request::{Content, Dialect, InferenceRequest, Operation};
+use crate::request::{Content, InferenceRequest};
 use crate::rules::ModelRules;
 use crate::{oip, openai};
 
@@ -72,7 +73,7 @@ impl Validator {
             return Err(Invalid::new(InvalidCode::EmptyInput, Pointer::root(), "body is empty"));
         }
         match operation.dialect() {
-            Dialect::OpenAi => openai::parse(&self.rules, operation, body, rules),
+            Dialect::OpenAi | Dialect::Anthropic => openai::parse(&self.rules, operation, body, rules),
             Dialect::Oip => self.parse_tensors(head, body, rules),
         }
     }
@@ -118,6 +119,7 @@ impl Validator {
         let limits = answer_limits();
         match &asked.content {
             Content::Json(_) if asked.operation() == Operation::Respond => openai::respond::parse(&limits, body),
+            Content::Json(_) if asked.operation() == Operation::Message => openai::message::parse(&limits, body),
             Content::Json(_) => openai::answer::parse(&limits, asked, body),
             Content::Tensors(tensors) => oip::parse_answer(&limits, asked.rules.spec.as_ref(), tensors, head, body),
         }

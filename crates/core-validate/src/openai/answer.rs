@@ -8,8 +8,9 @@ use crate::invalid::{Invalid, Pointer};
 use crate::json::{Document, Json, Kind};
 use crate::limits::Limits;
 use crate::openai::reduce::reduce;
+use crate::operation::Operation;
 use crate::refuse::{conflict, missing, wrong_type};
-use crate::request::{InferenceRequest, Operation};
+use crate::request::InferenceRequest;
 
 /// Reads a whole answer to what was asked.
 pub(crate) fn parse(limits: &Limits, asked: &InferenceRequest, body: &Bytes) -> Result<InferenceAnswer, Invalid> {

@@ -238,6 +238,14 @@ impl Calls {
         }
     }
 
+    /// The same of a block of the Messages API.
+    pub(super) fn note_block(&mut self, block: Value<'_>) {
+        let is_call = block.field("type").is_some_and(|kind| kind.is_text("tool_use"));
+        if let Some(id) = block.field("id").filter(|_| is_call).and_then(Value::as_str) {
+            self.ids.insert(self.hasher.hash_one(&*id));
+        }
+    }
+
     pub(super) fn has(&self, id: Value<'_>) -> bool {
         id.as_str().is_some_and(|id| self.ids.contains(&self.hasher.hash_one(&*id)))
     }

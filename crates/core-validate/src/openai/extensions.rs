@@ -7,7 +7,8 @@
 use crate::limits::Extensions;
 use crate::openai::fields::EFFORT;
 use crate::openai::rule::Rule;
-use crate::request::{Operation, Origin};
+use crate::operation::Operation;
+use crate::request::Origin;
 
 use Extensions::{LlamaCpp, Ollama, Sglang, Tgi, Vllm};
 use Rule::*;
@@ -127,7 +128,7 @@ fn rows(operation: Operation) -> impl Iterator<Item = &'static Row> {
     let tables: &[&[Row]] = match operation {
         Operation::Chat => &[WRITING, CHAT],
         Operation::Complete => &[WRITING],
-        Operation::Respond => &[WRITING, CHAT],
+        Operation::Respond | Operation::Message => &[WRITING, CHAT],
         Operation::Embed => &[EMBED],
         Operation::Infer => &[],
     };

@@ -10,10 +10,12 @@ use crate::invalid::{Invalid, InvalidCode, is_word};
 use crate::json::{Kind, Value};
 use crate::openai::chat::{FUNCTION, PREDICTION, RESPONSE_FORMAT, TOOL_CHOICE, TOOL_LIST, TOOLS, WEB_SEARCH};
 use crate::openai::extensions;
+use crate::openai::messages::MESSAGES;
 use crate::openai::responses::RESPOND;
 use crate::openai::rule::{Rule, Table, Walk, find};
+use crate::operation::Operation;
 use crate::refuse::{conflict, missing, unsupported};
-use crate::request::{Operation, Origin};
+use crate::request::Origin;
 
 use Rule::*;
 
@@ -99,6 +101,7 @@ fn tables(operation: Operation) -> (&'static [Table], &'static str) {
         Operation::Complete => (&[WRITING, SAMPLING, COMPLETE], "prompt"),
         Operation::Embed => (&[EMBED], "input"),
         Operation::Respond => (&[WRITING, RESPOND], "input"),
+        Operation::Message => (&[MESSAGES], "messages"),
         Operation::Infer => (&[], "inputs"),
     }
 }
@@ -199,10 +202,15 @@ impl Walk<'_> {
 
 /// Whether a choice of tools makes the model call one.
 pub(super) fn must_call(choice: Value<'_>) -> bool {
-    choice.is_text("required") || choice.kind() == Kind::Object
+    choice.is_text("required") || choice.kind() == Kind::Object && !is_type(choice, &["auto", "none"])
 }
 
-/// The name of a tool, in either API.
+/// Anthropic's API says in an object what others say in a word.
+fn is_type(choice: Value<'_>, words: &[&str]) -> bool {
+    choice.field("type").is_some_and(|kind| words.iter().any(|word| kind.is_text(word)))
+}
+
+/// The name of a tool, in any API.
 fn name_of(tool: Value<'_>) -> Option<Cow<'_, str>> {
     let inner = tool.field("function").or_else(|| tool.field("custom")).unwrap_or(tool);
     inner.field("name")?.as_word()
@@ -221,7 +229,11 @@ fn choice(root: Value<'_>) -> Result<(), Invalid> {
         return Err(conflict(choice.pointer(), "tool_choice needs tools"));
     }
     let allowed = choice.field("allowed_tools").unwrap_or(choice).field("tools");
-    let named = allowed.into_iter().flat_map(Value::items).chain([choice]).filter(|tool| tool.kind() == Kind::Object);
+    let named = allowed
+        .into_iter()
+        .flat_map(Value::items)
+        .chain([choice])
+        .filter(|tool| tool.kind() == Kind::Object && !is_type(*tool, &["auto", "any", "none"]));
     for tool in named {
         match name_of(tool) {
             Some(name) if !names.contains(&name) => {

@@ -20,9 +20,8 @@ const ALL_PIXELS: u64 = 5 * MAX_PIXELS;
 /// An image is a `data:` address; anything else makes the model server fetch it.
 pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     let url = value.as_word().unwrap_or_default();
-    walk.media_tokens += IMAGE_TOKENS;
-    walk.has_other = true;
     if let Some(rest) = url.strip_prefix("https://") {
+        count_image(walk);
         return match walk.limits.remote_media && is_public(rest) {
             true => Ok(()),
             false => Err(unsupported(value.pointer(), "images are accepted as base64 data: addresses only")),
@@ -33,7 +32,18 @@ pub(super) fn image(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
     let Some((_, data)) = known else {
         return Err(unsupported(value.pointer(), "images are accepted as base64 data: addresses only"));
     };
-    let data = decoded(walk, value, url.len() - data.len())?;
+    image_data(walk, value, url.len() - data.len())
+}
+
+fn count_image(walk: &mut Walk<'_>) {
+    walk.media_tokens += IMAGE_TOKENS;
+    walk.has_other = true;
+}
+
+/// An image in base64, behind `before` ASCII letters.
+pub(super) fn image_data(walk: &mut Walk<'_>, value: Value<'_>, before: usize) -> Result<(), Invalid> {
+    count_image(walk);
+    let data = decoded(walk, value, before)?;
     match pixels::read(&data) {
         Some(Pixels { width, height }) if width.min(height) < MIN_SIDE => {
             let message = format!("an image of {width} x {height} is smaller than {MIN_SIDE} x {MIN_SIDE}");
@@ -64,12 +74,23 @@ pub(super) fn audio(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid
     decoded(walk, value, 0).map(drop)
 }
 
-/// A file is a `data:` address of base64.
-pub(super) fn file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+fn accept_file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
     if !walk.limits.media.files {
         return Err(unsupported(value.pointer(), "files are not accepted (an operator can set danger_files)"));
     }
     walk.has_other = true;
+    Ok(())
+}
+
+/// A file in base64.
+pub(super) fn file_data(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+    accept_file(walk, value)?;
+    decoded(walk, value, 0).map(drop)
+}
+
+/// A file is a `data:` address of base64.
+pub(super) fn file(walk: &mut Walk<'_>, value: Value<'_>) -> Result<(), Invalid> {
+    accept_file(walk, value)?;
     let url = value.as_word().unwrap_or_default();
     let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
     let is_type = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'+');

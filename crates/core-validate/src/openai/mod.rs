@@ -1,4 +1,4 @@
-//! The dialect of OpenAI: chat, completions, embeddings and responses.
+//! The dialects of JSON: OpenAI's chat, completions, embeddings and responses, and Anthropic's messages.
 
 pub(crate) mod answer;
 mod base64;
@@ -6,6 +6,8 @@ mod chat;
 mod extensions;
 mod fields;
 mod media;
+pub(crate) mod message;
+mod messages;
 mod pattern;
 mod pixels;
 mod reduce;
@@ -24,8 +26,9 @@ use crate::invalid::{Invalid, InvalidCode, Pointer};
 use crate::json::{Document, Edits, Json, Kind, Value};
 use crate::names::ModelName;
 use crate::openai::rule::{Rule, Walk};
+use crate::operation::Operation;
 use crate::refuse::{empty, missing, unsupported, wrong_type};
-use crate::request::{Content, InferenceRequest, JsonRequest, Operation, Origin};
+use crate::request::{Content, InferenceRequest, JsonRequest, Origin};
 use crate::rules::ModelRules;
 use crate::tensor::too_long;
 
@@ -56,6 +59,7 @@ pub(crate) fn parse(
         Operation::Chat => walk.messages(walk.required(root, "messages")?)?,
         Operation::Complete => walk.prompt(walk.required(root, "prompt")?)?,
         Operation::Respond => root.field("input").map_or(Ok(()), |input| walk.items(input))?,
+        Operation::Message => walk.turns(root)?,
         Operation::Embed | Operation::Infer => walk.prompt(walk.required(root, "input")?)?,
     }
     let Walk { marks, parts, mut schemas, dropped, media_tokens, has_other, .. } = walk;
@@ -70,7 +74,7 @@ pub(crate) fn parse(
     let prompts = root.field("prompt").filter(|prompt| prompt.kind() == Kind::Array).map_or(1, Value::size);
     let prompts = u32::try_from(prompts).unwrap_or(u32::MAX);
     let returned = count("n").unwrap_or(1).saturating_mul(prompts);
-    let wants_events = operation == Operation::Respond && flag("stream");
+    let wants_events = operation.is_told_whole() && flag("stream");
     let usage_asked = root.field("stream_options").and_then(|o| o.get("include_usage")?.as_bool()) == Some(true);
     let max_output = ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().find_map(|key| count(key));
     let mut request = InferenceRequest {
@@ -104,10 +108,10 @@ fn edits(operation: Operation, root: Value<'_>, mut dropped: Vec<u32>, rules: &M
             // It is on unless it is off.
             edits.set_field("store", Json::Bool(false));
         }
-        if root.field("stream").and_then(Value::as_bool) == Some(true) {
-            // The events are written from a whole answer.
-            edits.set_field("stream", Json::Bool(false));
-        }
+    }
+    if operation.is_told_whole() && root.field("stream").and_then(Value::as_bool) == Some(true) {
+        // The events are written from a whole answer.
+        edits.set_field("stream", Json::Bool(false));
     }
     edits.drop_nodes(dropped);
     edits

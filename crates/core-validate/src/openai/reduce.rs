@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Text,
     /// What a server sealed for itself, in base64.
     Sealed,
+    /// What a tool is called with: an object, kept as the text of its JSON.
+    Arguments,
     /// A piece of text that is no longer than a token.
     Short,
     /// One of these words; another one is dropped.
@@ -36,8 +38,8 @@ pub(super) enum Kind {
 }
 
 use Kind::{
-    Alternatives, Content, Counts, Flag, List, Number, Numbers, Object, Reason, Sealed, Short, Text, Vector, Whole,
-    Word,
+    Alternatives, Arguments, Content, Counts, Flag, List, Number, Numbers, Object, Reason, Sealed, Short, Text, Vector,
+    Whole, Word,
 };
 
 const OBJECTS: &[&str] = &["chat.completion", "chat.completion.chunk", "text_completion", "list", "embedding"];
@@ -123,6 +125,11 @@ pub(super) fn shape(value: Value<'_>, kind: &Kind) -> Result<Json, Invalid> {
             Ok(Json::copy(value))
         }
         (Text | Content, json::Kind::Text) => Ok(Json::copy(value)),
+        (Arguments, json::Kind::Object) => {
+            let mut text = Vec::new();
+            Json::copy(value).write(&mut text);
+            Ok(Json::text(String::from_utf8(text).unwrap_or_default()))
+        }
         (Short, json::Kind::Text) if value.raw().len() <= SHORT => Ok(Json::copy(value)),
         (Word(words), json::Kind::Text) => Ok(match words.iter().find(|word| value.is_text(word)) {
             Some(word) => Json::text(*word),

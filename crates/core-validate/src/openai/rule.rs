@@ -70,10 +70,14 @@ pub(super) enum Rule {
     Sealed,
     /// An image by address.
     Image,
+    /// Base64 of an image.
+    ImageData,
     /// Base64 of audio.
     Audio,
     /// A file as a `data:` address.
     File,
+    /// Base64 of a file.
+    FileData,
 }
 
 use Rule::*;
@@ -198,8 +202,10 @@ impl<'w> Walk<'w> {
             }
             (Sealed, Kind::Text) => return Err(unsupported(value.pointer(), "not base64 of RFC 4648")),
             (Image, Kind::Text) => media::image(self, value)?,
+            (ImageData, Kind::Text) => media::image_data(self, value, 0)?,
             (Audio, Kind::Text) => media::audio(self, value)?,
             (File, Kind::Text) => media::file(self, value)?,
+            (FileData, Kind::Text) => media::file_data(self, value)?,
             (rule, _) => return Err(wrong_type(value.pointer(), rule.wanted())),
         }
         Ok(())
@@ -310,7 +316,7 @@ impl Rule {
             Flag => "true or false",
             Integer(..) => "an integer",
             Number(..) => "a number",
-            Text(_) | Said(_) | Name | Word(_) | Sealed | Image | Audio | File => "a string",
+            Text(_) | Said(_) | Name | Word(_) | Sealed | Image | ImageData | Audio | File | FileData => "a string",
             List(..) => "a list",
             Or(_, List(..)) => "a string or a list",
             Or(..) => "a string or an object",

@@ -16,6 +16,7 @@ mod bad_shapes;
 mod json_suite;
 mod known_failures;
 mod known_reports;
+mod messages;
 mod questions;
 mod recorded;
 mod responses;
