@@ -1,4 +1,5 @@
-//! Servers that speak OpenAI's API: vLLM, llama.cpp, TGI, Ollama, OpenAI itself.
+//! Servers that speak OpenAI's API: vLLM, llama.cpp, TGI, Ollama, OpenAI itself. Some of them speak Anthropic's
+//! messages beside it.
 
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use crate::error::BackendError;
 use crate::http::{Endpoint, JSON, content_type};
 use crate::sse::{Decoder, Event};
 use crate::{BoxFuture, ChunkStream, Description, InferenceResponse, ModelBackend};
+
+/// The version of the Messages API that requests are written in, whatever callers name.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// An OpenAI-style server. The base address ends where `chat/completions` begins, so usually
 /// in `/v1`.
@@ -28,6 +32,7 @@ impl OpenAiBackend {
             Operation::Complete => "completions",
             Operation::Embed => "embeddings",
             Operation::Respond => "responses",
+            Operation::Message => "messages",
             _ => return Err(BackendError::Settings),
         };
         let mut headers = HeaderMap::new();
@@ -36,6 +41,9 @@ impl OpenAiBackend {
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        if request.operation() == Operation::Message {
+            headers.insert(HeaderName::from_static("anthropic-version"), HeaderValue::from_static(ANTHROPIC_VERSION));
         }
         let began = Instant::now();
         let response = self.0.send(Method::POST, path, headers, request.to_body().bytes).await?;

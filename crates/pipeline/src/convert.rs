@@ -9,8 +9,8 @@ use ratelimit_redis::{Quota, TooLarge, Window};
 /// The operation in the words of `keys`. A new operation that keys do not know is never permitted.
 pub fn to_operation(operation: Operation) -> Option<keys::Operation> {
     match operation {
-        // Another form of the same.
-        Operation::Chat | Operation::Respond => Some(keys::Operation::Chat),
+        // Other forms of the same.
+        Operation::Chat | Operation::Respond | Operation::Message => Some(keys::Operation::Chat),
         Operation::Complete => Some(keys::Operation::Complete),
         Operation::Embed => Some(keys::Operation::Embed),
         Operation::Infer => Some(keys::Operation::Infer),

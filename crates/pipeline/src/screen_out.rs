@@ -218,8 +218,8 @@ fn screen_texts(
         let said = std::mem::replace(text, cleaned.unwrap_or_default());
         let together = match slot {
             Slot::Label(_) | Slot::Element(..) => return,
-            // The items of a response are put together, too.
-            Slot::Content(_) if operation == Operation::Respond => Slot::Content(0),
+            // The items of a response and the blocks of a message are put together, too.
+            Slot::Content(_) if matches!(operation, Operation::Respond | Operation::Message) => Slot::Content(0),
             slot => slot,
         };
         let (texts, choices) = parts.entry(together).or_default();
@@ -249,8 +249,10 @@ fn refuse_blocked(ticket: Ticket) -> Rejection {
 
 /// The place of a slot, for the audit trail.
 pub(crate) fn place(operation: Operation, slot: Slot) -> String {
-    if operation == Operation::Respond {
-        return format!("/output/{}", slot.choice());
+    match operation {
+        Operation::Respond => return format!("/output/{}", slot.choice()),
+        Operation::Message => return format!("/content/{}", slot.choice()),
+        _ => {}
     }
     match slot {
         Slot::Content(choice) => format!("/choices/{choice}/content"),
@@ -267,6 +269,7 @@ pub(crate) fn answer_id(operation: Operation, request_id: &str) -> String {
     match operation {
         Operation::Complete => format!("cmpl-{request_id}"),
         Operation::Respond => format!("resp_{request_id}"),
+        Operation::Message => format!("msg_{request_id}"),
         _ => format!("chatcmpl-{request_id}"),
     }
 }

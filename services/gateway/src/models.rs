@@ -111,6 +111,7 @@ fn model(
         OperationSetting::Complete => Operation::Complete,
         OperationSetting::Embed => Operation::Embed,
         OperationSetting::Respond => Operation::Respond,
+        OperationSetting::Message => Operation::Message,
         OperationSetting::Infer => Operation::Infer,
     });
     let rules = rules(all, &at, settings)?;

@@ -36,6 +36,7 @@ impl EchoBackend {
         }
         let answer = match request.operation() {
             Operation::Respond => texts::response(&asked),
+            Operation::Message => texts::message(&asked),
             Operation::Embed => texts::embeddings(&asked).ok_or(BackendError::Refused)?,
             operation => texts::whole(&asked, operation),
         };

@@ -21,7 +21,7 @@ struct Saying {
 /// Repeats the last words of the caller. One word counts as one token.
 fn say(asked: &Value, operation: Operation) -> Saying {
     let (text, read) = match operation {
-        Operation::Chat => {
+        Operation::Chat | Operation::Message => {
             let messages = asked.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             let said = messages.iter().rev().find(|m| m.get("role").and_then(Value::as_str) == Some("user"));
             let all: usize = messages.iter().map(|m| words(&content(m))).sum();
@@ -60,11 +60,16 @@ fn content(message: &Value) -> String {
     match message.get("content") {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => {
-            let texts: Vec<&str> = parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
+            let texts: Vec<&str> = parts.iter().filter_map(said_in).collect();
             texts.join(" ")
         }
         _ => String::new(),
     }
+}
+
+/// What a part says, be it the result of a tool.
+fn said_in(part: &Value) -> Option<&str> {
+    part.get("text").or_else(|| part.get("content"))?.as_str()
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
@@ -135,6 +140,29 @@ pub(super) fn response(asked: &Value) -> Value {
         "status": if is_whole { "completed" } else { "incomplete" },
         "incomplete_details": if is_whole { Value::Null } else { json!({"reason": "max_output_tokens"}) },
         "output": [message], "usage": usage, "parallel_tool_calls": true,
+    })
+}
+
+/// An answer of the Messages API. The last tool, when one must be called, is called with what was said.
+pub(super) fn message(asked: &Value) -> Value {
+    let saying = say(asked, Operation::Message);
+    let must_call = matches!(asked.pointer("/tool_choice/type").and_then(Value::as_str), Some("any" | "tool"));
+    let tools = asked.get("tools").and_then(Value::as_array);
+    let tool = asked.pointer("/tool_choice/name").or_else(|| tools?.last()?.get("name")).filter(|_| must_call);
+    let (block, reason) = match tool {
+        Some(name) => {
+            let input = json!({"text": saying.text});
+            (json!({"type": "tool_use", "id": "toolu_echo", "name": name, "input": input}), "tool_use")
+        }
+        None => {
+            let reason = if saying.reason == "stop" { "end_turn" } else { "max_tokens" };
+            (json!({"type": "text", "text": saying.text}), reason)
+        }
+    };
+    json!({
+        "id": "msg_echo", "type": "message", "role": "assistant", "model": asked.get("model"), "content": [block],
+        "stop_reason": reason, "stop_sequence": null,
+        "usage": {"input_tokens": saying.read, "output_tokens": saying.written},
     })
 }
 

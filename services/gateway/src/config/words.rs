@@ -235,6 +235,8 @@ words! {
         Embed = "embed",
         /// The responses API.
         Respond = "respond",
+        /// Anthropic's Messages API.
+        Message = "message",
         /// Tensors.
         Infer = "infer",
     }

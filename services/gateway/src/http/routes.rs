@@ -44,12 +44,13 @@ pub(crate) fn allowed(path: &str) -> &'static str {
 }
 
 fn by_path(path: &str) -> Option<(Method, Route)> {
-    let openai = |operation| Some((Method::POST, Route::Infer(operation, Target::default())));
+    let text = |operation| Some((Method::POST, Route::Infer(operation, Target::default())));
     match path {
-        "/v1/chat/completions" => openai(Operation::Chat),
-        "/v1/completions" => openai(Operation::Complete),
-        "/v1/responses" => openai(Operation::Respond),
-        "/v1/embeddings" => openai(Operation::Embed),
+        "/v1/chat/completions" => text(Operation::Chat),
+        "/v1/completions" => text(Operation::Complete),
+        "/v1/responses" => text(Operation::Respond),
+        "/v1/messages" => text(Operation::Message),
+        "/v1/embeddings" => text(Operation::Embed),
         "/v1/models" => Some((Method::GET, Route::Models)),
         "/v1/limits" => Some((Method::GET, Route::Limits)),
         "/v1/openapi.json" => Some((Method::GET, Route::Describe)),
@@ -106,6 +107,8 @@ mod tests {
             "/v2/models/a/versions/../infer",
             "/v2/models//infer",
             "/v2/models/a/b/c/d/e",
+            "/v1/messages/count_tokens",
+            "/v1/messages/batches",
             "/v2/models/a/explain",
             "/v2/repository/index",
             "/v2/models/a/versions/1/load",

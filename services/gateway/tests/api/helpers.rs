@@ -45,7 +45,7 @@ pub(crate) async fn fake(server: &FakeServer, more: &str) -> App {
         [models.fake]
         backends = ["fake"]
         backend_model = "inner/model.gguf"
-        operations = ["chat", "complete", "embed", "respond"]
+        operations = ["chat", "complete", "embed", "respond", "message"]
         [models.fake-tensor]
         backends = ["fake-oip"]
         operations = ["infer"]

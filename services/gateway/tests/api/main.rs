@@ -32,6 +32,7 @@ mod helpers;
 mod known_answers;
 mod known_failures;
 mod limit_reports;
+mod messages;
 mod monitors;
 mod one_by_one;
 mod packed;
