@@ -17,6 +17,11 @@ use pipeline::{Code, Packing};
 const OVERRIDES: [&str; 5] =
     ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// Longest list of features that a caller of the Messages API names.
+const MAX_BETA: usize = 1 << 10;
 pub(crate) const TENSOR_HEADER: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// Refuses a head that is not sound, or asks with another method.
@@ -43,6 +48,28 @@ pub(crate) fn check(request: &HttpRequest, methods: &[Method]) -> Result<(), Cod
     Ok(())
 }
 
+/// The same of a request to the Messages API: one key in one of two headers, a version that is a date, features in
+/// words. Neither of the last two goes on: what a field does is in the tables.
+pub(crate) fn check_anthropic(headers: &HeaderMap) -> Result<(), Code> {
+    let keys = headers.get_all(X_API_KEY).count() + headers.get_all(AUTHORIZATION).count();
+    let is_date = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.len() == 10
+            && value.iter().zip(0..).all(|(byte, at)| match at {
+                4 | 7 => *byte == b'-',
+                _ => byte.is_ascii_digit(),
+            })
+    };
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b',' | b' ');
+    let mut features = headers.get_all(ANTHROPIC_BETA).flat_map(|value| value.as_bytes());
+    let is_sound = keys <= 1
+        && headers.get_all(ANTHROPIC_VERSION).count() <= 1
+        && headers.get(ANTHROPIC_VERSION).is_none_or(is_date)
+        && features.by_ref().take(MAX_BETA).all(is_word)
+        && features.next().is_none();
+    if is_sound { Ok(()) } else { Err(Code::BadRequest) }
+}
+
 /// How the body is packed, if it is: in one of two ways, once, and only where that is taken.
 ///
 /// What is not unpacked is refused: what says that it is packed would be two bodies to two readers.
@@ -63,6 +90,14 @@ pub(crate) fn presented_key(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.to_owned())
+}
+
+/// The same for the Messages API, whose libraries send a key by itself.
+pub(crate) fn presented_anthropic_key(headers: &HeaderMap) -> Option<String> {
+    match headers.get(X_API_KEY) {
+        Some(key) => key.to_str().ok().map(str::to_owned),
+        None => presented_key(headers),
+    }
 }
 
 /// Whether the proxy before us says, once and clearly, that a request came to it over HTTPS.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 
 use actix_web::{HttpRequest, HttpResponse};
-use core_validate::Head;
+use core_validate::{Dialect, Head, Operation};
 use futures_util::StreamExt as _;
 use pipeline::{About, Answer, AnswerBody, Received, Rejection, Unread};
 
@@ -17,7 +17,7 @@ pub(super) async fn run(
     request: &HttpRequest,
     body: Unread,
     about: About,
-    target: Target,
+    (operation, target): (Operation, Target),
 ) -> Result<HttpResponse, Rejection> {
     let headers = request.headers();
     let described = Head {
@@ -26,15 +26,21 @@ pub(super) async fn run(
         model: target.model,
         version: target.version,
     };
-    let presented = head::presented_key(headers);
+    let presented = match operation.dialect() {
+        Dialect::Anthropic => head::presented_anthropic_key(headers),
+        _ => head::presented_key(headers),
+    };
     let received = Received::new(about, presented, described, body);
     let answer = shared.pipeline.run(received).await?;
-    Ok(render_answer(answer, shared.pipeline.policy().openai_headers))
+    Ok(render_answer(operation.dialect(), answer, shared.pipeline.policy().openai_headers))
 }
 
-fn render_answer(answer: Answer, older_limits: bool) -> HttpResponse {
+fn render_answer(dialect: Dialect, answer: Answer, older_limits: bool) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
     render::common(&mut builder, &answer.request_id);
+    if dialect == Dialect::Anthropic {
+        render::anthropic_id(&mut builder, &answer.request_id);
+    }
     render::rotation(&mut builder, answer.principal.as_ref());
     render::limits(&mut builder, &answer.standings, older_limits);
     match answer.body {

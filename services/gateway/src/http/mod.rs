@@ -14,6 +14,7 @@ use ::edge::Proxies;
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use core_validate::Dialect;
 use futures_util::FutureExt as _;
 use pipeline::{About, Code, Pipeline, Rejection, Step};
 
@@ -70,8 +71,14 @@ async fn answer(
         Found::OtherMethod => refuse(about, Code::MethodNotAllowed),
         Found::Nothing => refuse(about, Code::UnknownRoute),
         Found::Route(Route::Infer(operation, target)) => {
+            let about = about.asking(operation);
+            if operation.dialect() == Dialect::Anthropic
+                && let Err(code) = head::check_anthropic(request.headers())
+            {
+                return refuse(about, code);
+            }
             let body = body.unread(request.headers()).packed(packing);
-            infer::run(shared, request, body, about.asking(operation), target).await
+            infer::run(shared, request, body, about, (operation, target)).await
         }
         Found::Route(Route::Health) => Ok(models::health(&about)),
         Found::Route(other) => models::list(shared, request, about, other).await,

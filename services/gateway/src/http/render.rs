@@ -1,4 +1,4 @@
-//! The one exit: headers that every answer carries, and the three shapes of an error.
+//! The one exit: headers that every answer carries, and the shapes of an error.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +20,8 @@ use crate::edge::body::Body;
 pub(crate) enum Shape {
     /// `{"error": {"message", "type", "param", "code"}}`
     OpenAi,
+    /// `{"type": "error", "error": {"type", "message", "param", "code"}, "request_id"}`
+    Anthropic,
     /// `{"error": "message"}`, after the Open Inference Protocol.
     Oip,
     /// RFC 9457 `application/problem+json`.
@@ -27,9 +29,17 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// By the path: `/v2` is the protocol's own.
+    /// By the path: `/v2` is the protocol's own, `/v1/messages` is Anthropic's.
     pub(crate) fn of(path: &str) -> Self {
-        if path == "/v2" || path.starts_with("/v2/") { Self::Oip } else { Self::OpenAi }
+        let is_below =
+            |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if is_below("/v2") {
+            Self::Oip
+        } else if is_below("/v1/messages") {
+            Self::Anthropic
+        } else {
+            Self::OpenAi
+        }
     }
 }
 
@@ -49,6 +59,11 @@ pub(crate) fn common(builder: &mut HttpResponseBuilder, request_id: &str) {
     }
     builder.insert_header((CACHE_CONTROL, "no-store"));
     builder.insert_header(("x-request-id", request_id));
+}
+
+/// The id under the name that Anthropic's libraries look for.
+pub(crate) fn anthropic_id(builder: &mut HttpResponseBuilder, request_id: &str) {
+    builder.insert_header(("request-id", request_id));
 }
 
 /// How the quotas stand; `older` adds the names that OpenAI's clients know.
@@ -136,6 +151,9 @@ fn refused(shape: Shape, rejection: &Rejection, allowed: &str, older_limits: boo
     let mut builder = HttpResponse::build(status);
     let request_id = rejection.about().request_id();
     common(&mut builder, request_id);
+    if shape == Shape::Anthropic {
+        anthropic_id(&mut builder, request_id);
+    }
     rotation(&mut builder, rejection.about().principal());
     limits(&mut builder, rejection.standings(), older_limits);
     if let Some(wait) = rejection.retry_after() {
@@ -159,12 +177,18 @@ fn refused(shape: Shape, rejection: &Rejection, allowed: &str, older_limits: boo
 
 fn envelope(shape: Shape, rejection: &Rejection) -> (&'static str, Value) {
     let (code, at) = (rejection.code(), rejection.at().as_str());
+    let param = if at.is_empty() { Value::Null } else { json!(at) };
     match shape {
         Shape::OpenAi => {
-            let param = if at.is_empty() { Value::Null } else { json!(at) };
             let error =
                 json!({"message": rejection.message(), "type": kind(code), "param": param, "code": code.as_str()});
             ("application/json", json!({"error": error}))
+        }
+        Shape::Anthropic => {
+            let kind = anthropic_kind(code);
+            let error = json!({"type": kind, "message": rejection.message(), "param": param, "code": code.as_str()});
+            let request_id = rejection.about().request_id();
+            ("application/json", json!({"type": "error", "error": error, "request_id": request_id}))
         }
         Shape::Oip => {
             let place = if at.is_empty() { String::new() } else { format!(" at {at}") };
@@ -191,6 +215,21 @@ fn kind(code: Code) -> &'static str {
         404 => "not_found_error",
         429 => "rate_limit_error",
         500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// The error types of Anthropic's API.
+fn anthropic_kind(code: Code) -> &'static str {
+    match code.status() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 => "overloaded_error",
+        504 => "timeout_error",
+        500.. => "api_error",
         _ => "invalid_request_error",
     }
 }

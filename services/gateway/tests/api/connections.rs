@@ -172,4 +172,7 @@ async fn a_key_that_is_sent_in_clear_is_revoked() {
     assert!(!answer.contains(&sent));
     assert_eq!(app.get("/v1/models", &sent).send().await.unwrap().status(), 401);
     assert_eq!(app.get("/v1/models", &other).send().await.unwrap().status(), 200);
+    let answer = trap(format!("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {other}\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains(&other), "{answer}");
+    assert_eq!(app.get("/v1/models", &other).send().await.unwrap().status(), 401);
 }

@@ -33,6 +33,7 @@ mod known_answers;
 mod known_failures;
 mod limit_reports;
 mod messages;
+mod messages_head;
 mod monitors;
 mod one_by_one;
 mod packed;
