@@ -11,6 +11,7 @@ fn asked(kind: u8) -> InferenceRequest {
         2 => (Operation::Complete, r#"{"model":"m","prompt":"hi"}"#),
         3 => (Operation::Embed, r#"{"model":"m","input":"hi"}"#),
         4 => (Operation::Respond, r#"{"model":"m","input":"hi"}"#),
+        8 => (Operation::Message, r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#),
         _ => (Operation::Infer, tensor),
     };
     let validator = Validator::default();

@@ -19,7 +19,7 @@ kind = "echo"
 
 [models.echo-chat]
 backends = ["echo"]
-operations = ["chat", "complete", "respond"]
+operations = ["chat", "complete", "respond", "message"]
 
 [models.echo-embed]
 backends = ["echo"]
@@ -51,7 +51,7 @@ url = "{away}/v1"
 
 [models.stranger]
 backends = ["stranger"]
-operations = ["chat", "complete", "respond", "embed"]
+operations = ["chat", "complete", "respond", "message", "embed"]
 
 [models.stranger-tensor]
 backends = ["stranger-tensor"]
@@ -60,11 +60,11 @@ tensors = "settings"
 
 [models.away]
 backends = ["away"]
-operations = ["chat", "complete", "respond", "embed"]
+operations = ["chat", "complete", "respond", "message", "embed"]
 """ + "".join(f"""
 [models.{name}]
 backends = ["echo"]
-operations = ["chat", "complete", "respond", "embed"]
+operations = ["chat", "complete", "respond", "message", "embed"]
 
 [quotas.{name}]
 of = "key"

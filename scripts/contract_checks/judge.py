@@ -20,6 +20,7 @@ LEAKS = {
     "a host": r"(?i)\blocalhost\b|\b\d{1,3}(\.\d{1,3}){3}\b|\.internal\b|\.local\b",
 }
 KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+ANTHROPIC_KINDS = KINDS | {413: "request_too_large", 503: "overloaded_error", 504: "timeout_error"}
 BARE = "bare {}: no envelope, no code, no id"
 
 
@@ -85,7 +86,7 @@ class Judge:
             faults.append("401 without WWW-Authenticate")
         if status == 405 and not re.fullmatch(r"[A-Z]+(, [A-Z]+)*", answer.one("allow") or ""):
             faults.append("405 without Allow")
-        shape = problem if listener == "admin" else oip if path == "/v2" or path.startswith("/v2/") else openai
+        shape = problem if listener == "admin" else oip if below(path, "/v2") else anthropic if below(path, "/v1/messages") else openai
         media_type = "application/problem+json" if listener == "admin" else "application/json"
         if answer.one("content-type") != media_type:
             faults.append(f"{code} is {answer.one('content-type')}")
@@ -142,13 +143,28 @@ def path_of(sent):
     return re.split(r"[?#]", target, maxsplit=1)[0]
 
 
+def below(path, root):
+    return path == root or path.startswith(f"{root}/")
+
+
+def anthropic(body, code, status, meaning):
+    if set(body) != {"type", "error", "request_id"} or body["type"] != "error" or set(body["error"]) != {"message", "type", "param", "code"}:
+        return ["other fields"]
+    error = body["error"]
+    kind = ANTHROPIC_KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return common(error, code) + ([] if error["type"] == kind else [f"type {error['type']}"])
+
+
 def openai(body, code, status, meaning):
     if set(body) != {"error"} or set(body["error"]) != {"message", "type", "param", "code"}:
         return ["other fields"]
     error = body["error"]
     kind = code if code == "insufficient_quota" else KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return common(error, code) + ([] if error["type"] == kind else [f"type {error['type']}"])
+
+
+def common(error, code):
     faults = [] if error["code"] == code else ["another code"]
-    faults += [] if error["type"] == kind else [f"type {error['type']}"]
     faults += [] if error["message"] and isinstance(error["message"], str) else ["no message"]
     is_place = error["param"] is None or re.fullmatch(r"(/[\w.?-]{1,40}){1,64}", error["param"]) and len(error["param"]) <= 128
     return faults if is_place else [*faults, "param is no pointer"]

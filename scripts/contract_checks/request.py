@@ -81,6 +81,7 @@ def seeds(contracts, asked, root, made):
         yield as_request("callers", "POST", "/v1/chat/completions", {"model": model, "messages": hello, "stream": True})
         yield as_request("callers", "POST", "/v1/completions", {"model": model, "prompt": "Once", "max_tokens": 5})
         yield as_request("callers", "POST", "/v1/responses", {"model": model, "input": "Hello"})
+        yield as_request("callers", "POST", "/v1/messages", {"model": model, "max_tokens": 20, "messages": hello})
         yield as_request("callers", "POST", "/v1/embeddings", {"model": model, "input": "Hello"})
     for model in (gateway.OPEN, gateway.STRANGER_TENSOR) * 5:
         texts = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["Hello"]}
