@@ -125,6 +125,8 @@ impl Framing {
     /// Notes that the first `count` of `bytes` were passed on, which [`Self::look`] allowed.
     pub fn passed(&mut self, bytes: &[u8], count: usize) {
         let passed = bytes.get(..count).unwrap_or(bytes);
+        // Who sends a body does not wait to hear that it is wanted.
+        self.is_expecting = false;
         self.state = match self.state {
             // A head is passed on as a whole, by who took it apart.
             State::Head => {

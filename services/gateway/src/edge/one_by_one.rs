@@ -35,6 +35,8 @@ pub(crate) struct Turn(Arc<Mutex<Told>>);
 
 #[derive(Debug, Default)]
 struct Told {
+    /// What is answered is known, and nothing of it was written before.
+    is_answering: bool,
     is_answered: bool,
     waiting: Option<Waker>,
     /// Somebody reads the body.
@@ -52,6 +54,7 @@ impl Turn {
 
     /// The same answer, which tells when it is made, or dropped.
     pub(crate) fn over_with(self, response: HttpResponse) -> HttpResponse {
+        self.told().is_answering = true;
         response.map_body(|_, body| BoxBody::new(Answer { body, turn: self }))
     }
 
@@ -86,7 +89,7 @@ impl Turn {
 
     fn is_waiting_for_body(&self) -> bool {
         let told = self.told();
-        told.is_wanted && !told.is_answered
+        told.is_wanted && !told.is_answering
     }
 
     fn is_answered(&self, context: &Context<'_>) -> bool {
@@ -226,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OneByOne<S> {
 
     /// Tells a caller who waits for that, and has sent nothing yet, that its body is wanted.
     fn poll_go_on(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Behind what is left of the answer before it, and never behind its own.
+        // Behind what is left of the answer before it, and before its own.
         if self.framing.is_expecting() && !self.is_blocked && self.turn.is_waiting_for_body() {
             self.framing.expects_no_more();
             self.going_on = if self.held.is_empty() { CONTINUE } else { Bytes::new() };

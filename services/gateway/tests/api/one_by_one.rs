@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gateway::config::LOCAL;
 use serde_json::Value;
 
-use crate::edge::{raw, send, tls};
+use crate::edge::{raw, send, tls, tls_over};
 use crate::helpers::{self, App, chat};
 
 /// A request with a key, and a body if there is one.
@@ -69,7 +69,10 @@ async fn what_follows_the_last_request_is_not_done() {
     let large = chat("echo-chat", &"a word or two ".repeat(250_000)).to_string();
     let last = request("POST", "/v1/chat/completions", &key, "Connection: close\r\n", &large);
     let asked = request("HEAD", "/v1/models", &key, "", "");
-    let text = raw(&app, [last, asked].concat().as_bytes());
+    // To its end, however long the answer takes.
+    let mut stream = tls(&app);
+    stream.sock.set_read_timeout(None).unwrap();
+    let text = send(&mut stream, [last, asked].concat().as_bytes());
     assert_eq!(text.matches("HTTP/1.1 200").count(), 1);
     let metrics = app.admin_get("/metrics", &app.admin_key().await).send().await.unwrap().text().await.unwrap();
     let asked = "portcullis_requests_total{operation=\"chat\",model=\"echo-chat\",status=\"200\",code=\"none\"} 2";
@@ -182,6 +185,30 @@ pub(crate) fn read_until(stream: &mut impl Read, end: &str) -> String {
     text
 }
 
+/// What comes of so many chats whose answers nobody reads at first, and of one that asks whether its body is wanted and
+/// does not wait to hear so.
+fn long_answers_then_a_stream(app: &App, key: &str, before: usize) -> String {
+    let path = "/v1/chat/completions";
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    socket.connect(&app.address.into()).unwrap();
+    let mut stream = tls_over(app, socket.into());
+    let long = chat("echo-chat", &"far and wide ".repeat(70)).to_string();
+    let asked = request("POST", path, key, "", &long);
+    stream.write_all(asked.repeat(before).as_bytes()).unwrap();
+    stream.flush().unwrap();
+    let mut body = chat("echo-chat", "now");
+    body["stream"] = serde_json::json!(true);
+    let body = body.to_string();
+    let more = format!("Expect: 100-continue\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    stream.write_all(request("POST", path, key, &more, "").as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    stream.flush().unwrap();
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_whether_a_body_is_wanted_hears_so_only_when_it_is() {
     let app = patient("[limits]\nmax_body_bytes = 1000").await;
@@ -227,6 +254,13 @@ async fn who_asks_whether_a_body_is_wanted_hears_so_only_when_it_is() {
     let old = format!("POST {chat} HTTP/1.0\r\nAuthorization: Bearer {key}\r\n{length}{expect}\r\n");
     let old = raw(&app, format!("{old}{body}").as_bytes());
     assert_eq!(answers(&old, &["POST"])[0].0, 200, "{old}");
+    // Who sends the body at once, behind a head that was read already, is not told in the middle of an answer.
+    for before in 6..=12 {
+        let text = long_answers_then_a_stream(&app, &key, before);
+        let (_, stream) = text.rsplit_once("HTTP/1.1 200").unwrap();
+        assert!(!stream.contains("100 Continue"), "{before}: {stream}");
+        assert!(stream.ends_with("0\r\n\r\n"), "{before}: {stream}");
+    }
     // Who hears it and is silent then is not waited for.
     let silent = patient("[limits]\nbody_seconds = 1").await;
     let asked = request("POST", chat, &silent.key().await, &format!("{expect}{length}"), "");
