@@ -17,8 +17,17 @@ pub(crate) const BEYOND: usize = 64 << 10;
 pub(crate) const DECODER: usize = 80 << 10;
 /// So few packed bytes make no more than a step, for none makes more than 1,032 (RFC 1951: 258 bytes in two bits).
 const FEW: usize = STEP / 1_032;
-/// Up to so many bytes in all, steps are taken where the request is.
+/// Up to so many bytes read and made in all, steps are taken where the request is.
 const SMALL: usize = STEP;
+const SMALL_READ: usize = 2 << 10;
+/// So many packed bytes may make nothing, one after the other: blocks can be empty, and cost what full ones do. A decoder
+/// holds back 32 KiB.
+const IDLE: usize = 64 << 10;
+/// The head of a gzip stream has at most so many bytes. Names and comments in it are kept by the library.
+const GZIP_HEAD: usize = 1 << 10;
+/// The place of its flags, and the one that announces a field of up to 64 KiB, which nobody needs.
+const FLAGS: usize = 3;
+const FEXTRA: u8 = 1 << 2;
 
 /// How a body is packed on its way (RFC 9110, section 8.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +47,9 @@ enum Decoder {
 pub(crate) struct Unpacker {
     decoder: Decoder,
     max_bytes: usize,
+    /// Packed bytes that were read, in all, and since more came of them than they are.
+    read: usize,
+    idle: usize,
 }
 
 impl Unpacker {
@@ -47,7 +59,7 @@ impl Unpacker {
             Packing::Gzip => Decoder::Gzip(GzDecoder::new(Vec::new())),
             Packing::Deflate => Decoder::Deflate(ZlibDecoder::new(Vec::new())),
         };
-        Self { decoder, max_bytes }
+        Self { decoder, max_bytes, read: 0, idle: 0 }
     }
 
     /// How many bytes there are by now.
@@ -66,7 +78,7 @@ impl Unpacker {
     /// Takes from `piece` what makes about [`STEP`] bytes, and gives back the rest; large work is done beside the event
     /// loop.
     pub(crate) async fn step(mut self, mut piece: Bytes) -> Result<(Self, Bytes), Code> {
-        if self.len() <= SMALL || piece.len() <= FEW {
+        if (self.len() <= SMALL && self.read + piece.len() <= SMALL_READ) || piece.len() <= FEW {
             self.step_now(&mut piece)?;
             return Ok((self, piece));
         }
@@ -77,14 +89,27 @@ impl Unpacker {
     fn step_now(&mut self, piece: &mut Bytes) -> Result<(), Code> {
         let goal = self.len() + STEP;
         while !piece.is_empty() && self.len() < goal {
+            let before = self.len();
             let taken = match &mut self.decoder {
+                Decoder::Gzip(decoder) if decoder.header().is_none() => {
+                    let left = GZIP_HEAD.saturating_sub(self.read).min(piece.len());
+                    let start = piece.get(..left).unwrap_or_default();
+                    let flags = FLAGS.checked_sub(self.read).and_then(|at| start.get(at));
+                    if flags.is_some_and(|flags| flags & FEXTRA != 0) {
+                        return Err(Code::BodyNotPacked);
+                    }
+                    decoder.write(start)
+                }
                 Decoder::Gzip(decoder) => decoder.write(piece),
                 Decoder::Deflate(decoder) => decoder.write(piece),
             };
             // Once the stream has ended, nothing is taken.
-            match taken {
-                Ok(0) | Err(_) => return Err(Code::BodyNotPacked),
-                Ok(count) => piece.advance(count),
+            let count = taken.ok().filter(|count| *count > 0).ok_or(Code::BodyNotPacked)?;
+            piece.advance(count);
+            self.read += count;
+            self.idle = (self.idle + count).saturating_sub(self.len() - before);
+            if self.idle > IDLE {
+                return Err(Code::BodyNotPacked);
             }
             self.check()?;
         }
@@ -193,6 +218,46 @@ mod tests {
             let other = if packing == Packing::Gzip { Packing::Deflate } else { Packing::Gzip };
             assert_eq!(unpack(other, 1_000, &[&packed]).0, Err(Code::BodyNotPacked));
             assert_eq!(unpack(packing, 1_000, &[b"{\"model\":\"m\"}"]).0, Err(Code::BodyNotPacked));
+        }
+    }
+
+    /// `a` behind so many blocks that say nothing (RFC 1951, stored ones of no length).
+    fn behind_empty_blocks(count: usize) -> Vec<u8> {
+        [&[0x78, 0x9c][..], &b"\0\0\0\xff\xff".repeat(count), b"\x01\x01\0\xfe\xffa\0\x62\0\x62"].concat()
+    }
+
+    #[test]
+    fn what_makes_nothing_is_not_read_on() {
+        let unpack = |blocks| unpack(Packing::Deflate, 1 << 20, &[&behind_empty_blocks(blocks)]).0;
+        assert_eq!(unpack(20_000), Err(Code::BodyNotPacked));
+        // Some are in any stream that was flushed.
+        assert_eq!(unpack(10_000), Ok(Bytes::from_static(b"a")));
+    }
+
+    #[test]
+    fn a_gzip_head_is_short() {
+        let text = b"{\"model\":\"m\",\"messages\":[]}";
+        let with = |name: &[u8], extra: &[u8]| {
+            let mut builder = flate2::GzBuilder::new();
+            if !name.is_empty() {
+                builder = builder.filename(name).comment(name);
+            }
+            if !extra.is_empty() {
+                builder = builder.extra(extra);
+            }
+            let mut encoder = builder.write(Vec::new(), Compression::best());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        };
+        for (name, extra, is_taken) in
+            [(10, 0, true), (400, 0, true), (600, 0, false), (70_000, 0, false), (0, 1, false), (0, 60_000, false)]
+        {
+            let packed = with(&vec![b'a'; name], &vec![b'b'; extra]);
+            for size in [1, 3, 4, 100, packed.len()] {
+                let pieces: Vec<&[u8]> = packed.chunks(size).collect();
+                let expected = if is_taken { Ok(Bytes::from_static(text)) } else { Err(Code::BodyNotPacked) };
+                assert_eq!(unpack(Packing::Gzip, 1_000, &pieces).0, expected, "{name} {extra} {size}");
+            }
         }
     }
 
