@@ -292,13 +292,16 @@ impl Model {
 }
 
 impl Policy {
-    /// Most bytes of a body for this model, or for any where it is not known yet.
-    pub(crate) fn most_body_bytes(&self, model: Option<&Model>) -> usize {
-        let own = |model: &Model| model.max_body_bytes.unwrap_or(self.max_body_bytes);
-        match model {
-            Some(model) => own(model),
-            None => self.models.values().map(|model| own(model)).fold(self.max_body_bytes, usize::max),
-        }
+    /// Most bytes of a body for this model.
+    pub(crate) fn most_body_bytes(&self, model: &Model) -> usize {
+        model.max_body_bytes.unwrap_or(self.max_body_bytes)
+    }
+
+    /// Most bytes of a body that may be for any model that does the operation and that the principal may ask.
+    pub(crate) fn most_body_bytes_of(&self, principal: &Principal, operation: Operation) -> usize {
+        let own = self.models.values().filter(|model| model.max_body_bytes.is_some());
+        let asked = own.filter_map(|model| self.model(principal, model.name(), operation));
+        asked.map(|model| self.most_body_bytes(model)).fold(self.max_body_bytes, usize::max)
     }
 
     /// The quotas that count a request to a model, or to none.

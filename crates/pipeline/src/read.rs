@@ -65,8 +65,10 @@ impl Authenticated {
         let Some(operation) = about.operation else {
             return Err(Rejection::new(about, Step::Read, Code::Internal));
         };
-        let model = head.model.as_ref().and_then(|name| policy.model(&principal, name, operation));
-        let most = policy.most_body_bytes(model.map(|model| &**model));
+        let most = match head.model.as_ref().and_then(|name| policy.model(&principal, name, operation)) {
+            Some(model) => policy.most_body_bytes(model),
+            None => policy.most_body_bytes_of(&principal, operation),
+        };
         let collected = collect(body, room, policy, most);
         let (body, room) = match tokio::time::timeout(policy.body_deadline, collected).await {
             Ok(Ok(collected)) => collected,
@@ -243,7 +245,7 @@ fn parse_now(
             not_taken = Some(Unparsed::NoModel(name.clone()));
             return None;
         };
-        let most = policy.most_body_bytes(Some(model));
+        let most = policy.most_body_bytes(model);
         if body.len() > most {
             not_taken = Some(Unparsed::TooLarge(most));
             return None;

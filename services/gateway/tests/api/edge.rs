@@ -137,6 +137,11 @@ async fn a_model_may_take_larger_bodies_or_smaller_ones_than_others() {
         assert_eq!(status, if most.is_some() { 413 } else { 200 }, "{model} {bytes}: {body}");
         assert_eq!(body["error"]["message"].as_str().map(str::to_owned), expected, "{model} {bytes}");
     }
+    // Who may not ask it hears nothing of what it takes.
+    let other = app.key_with(&["echo-*"], keys::KeyLimits::default()).await;
+    let (status, body) = helpers::answer(app.chat(&other, "large", &"x ".repeat(2_000)).await).await;
+    let expected = "the body exceeds maximum 2000 bytes";
+    assert_eq!((status, body["error"]["message"].as_str()), (413, Some(expected)), "{body}");
     // The path names the model, so that not a byte of the body is waited for.
     let announced = format!(
         "POST /v2/models/small/infer HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
