@@ -42,6 +42,28 @@ const UNPACKING: usize = 128 << 10;
 /// More is a mistake, and some clocks cannot add it.
 pub(crate) const LONGEST_SECONDS: u64 = 31_536_000;
 
+/// Bounds of bodies that contradict each other.
+fn bodies(settings: &Settings) -> Result<(), InvalidSettings> {
+    let limits = &settings.limits;
+    if limits.max_unpacked_bytes > limits.max_body_bytes {
+        return Err(InvalidSettings::new("limits.max_unpacked_bytes", "expected at most limits.max_body_bytes"));
+    }
+    if limits.max_unpacked_bytes > 0 && limits.max_buffered_bytes < limits.max_unpacked_bytes.saturating_add(UNPACKING)
+    {
+        let problem = "expected at least limits.max_unpacked_bytes and 131072 more, to unpack them";
+        return Err(InvalidSettings::new("limits.max_buffered_bytes", problem));
+    }
+    if limits.max_buffered_bytes < limits.max_body_bytes {
+        return Err(InvalidSettings::new("limits.max_buffered_bytes", "expected at least limits.max_body_bytes"));
+    }
+    let is_more = |model: &ModelSettings| model.max_body_bytes.is_some_and(|most| most > limits.max_buffered_bytes);
+    if let Some((name, _)) = settings.models.iter().find(|(_, model)| is_more(model)) {
+        let at = format!("models.{name}.max_body_bytes");
+        return Err(InvalidSettings::new(at, "expected at most limits.max_buffered_bytes"));
+    }
+    Ok(())
+}
+
 /// Settings that mean nothing at zero, or too much beyond.
 fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     let (limits, server) = (&settings.limits, &settings.server);
@@ -83,22 +105,7 @@ fn positive(settings: &Settings) -> Result<(), InvalidSettings> {
     if let Some((at, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
         return Err(InvalidSettings::new(at, "expected a number of 1 or more"));
     }
-    if limits.max_unpacked_bytes > limits.max_body_bytes {
-        return Err(InvalidSettings::new("limits.max_unpacked_bytes", "expected at most limits.max_body_bytes"));
-    }
-    if limits.max_unpacked_bytes > 0 && limits.max_buffered_bytes < limits.max_unpacked_bytes.saturating_add(UNPACKING)
-    {
-        let problem = "expected at least limits.max_unpacked_bytes and 131072 more, to unpack them";
-        return Err(InvalidSettings::new("limits.max_buffered_bytes", problem));
-    }
-    if limits.max_buffered_bytes < limits.max_body_bytes {
-        return Err(InvalidSettings::new("limits.max_buffered_bytes", "expected at least limits.max_body_bytes"));
-    }
-    let is_more = |model: &ModelSettings| model.max_body_bytes.is_some_and(|most| most > limits.max_buffered_bytes);
-    if let Some((name, _)) = settings.models.iter().find(|(_, model)| is_more(model)) {
-        let at = format!("models.{name}.max_body_bytes");
-        return Err(InvalidSettings::new(at, "expected at most limits.max_buffered_bytes"));
-    }
+    bodies(settings)?;
     if settings.audit.max_waiting_bytes < 1 << 20 || settings.audit.max_waiting_bytes > 1 << 31 {
         return Err(InvalidSettings::new("audit.max_waiting_bytes", "expected from 1048576 to 2147483648"));
     }

@@ -7,7 +7,7 @@ use audit::{Log, Who};
 use pipeline::Pipeline;
 use tokio::sync::Mutex;
 
-use crate::config::{AuditMode, AuditSettings, InvalidSettings, KeptText, RedisSettings, Settings};
+use crate::config::{AuditMode, AuditSettings, InvalidSettings, KeptText, LimitSettings, RedisSettings, Settings};
 use crate::tls::Tls;
 use crate::trail::Terms;
 
@@ -18,6 +18,7 @@ pub struct Reloader {
     fixed: Option<String>,
     tls: Arc<Tls>,
     audit: AuditSettings,
+    max_buffered_bytes: usize,
     /// Those that hold; held while they change.
     terms: Mutex<Terms>,
     pipeline: Arc<Pipeline>,
@@ -34,7 +35,8 @@ impl Reloader {
     ) -> Self {
         let fixed = Settings::load(source.as_deref()).ok().and_then(|settings| fixed(&settings));
         let (audit, terms) = (settings.audit.clone(), Mutex::new(Terms::of(settings)));
-        Self { source, fixed, tls, audit, terms, pipeline, log }
+        let max_buffered_bytes = settings.limits.max_buffered_bytes;
+        Self { source, fixed, tls, audit, max_buffered_bytes, terms, pipeline, log }
     }
 
     /// Reloads models, limits, quotas, screening and certificates, and gives the names of the models. Where listeners,
@@ -46,7 +48,8 @@ impl Reloader {
     pub async fn reload(&self, who: Who) -> Result<Vec<String>, InvalidSettings> {
         let mut terms = self.terms.lock().await;
         let settings = Settings::load(self.source.as_deref())?;
-        let policy = crate::rules::policy(&settings)?;
+        let held = self.holding(&settings);
+        let policy = crate::rules::policy(&held)?;
         if fixed(&settings) != self.fixed {
             tracing::warn!(
                 "changes of [server], [redis], [database], [keys], [log], most of [audit] and some [limits] need a restart"
@@ -54,7 +57,7 @@ impl Reloader {
         }
         let tls = self.tls.reload(self.pipeline.metrics());
         tls.map_err(|error| InvalidSettings::new("server", error.to_string()))?;
-        let new = Terms::of(&self.holding(&settings));
+        let new = Terms::of(&held);
         let followed = new.follow(&terms, &self.log, who, "by a reload").await;
         followed.map_err(|error| InvalidSettings::new("audit", format!("a change cannot be recorded: {error}")))?;
         *terms = new;
@@ -67,7 +70,9 @@ impl Reloader {
     /// With what only a restart changes as it is.
     fn holding(&self, settings: &Settings) -> Settings {
         let AuditSettings { mode, text, .. } = settings.audit;
-        Settings { audit: AuditSettings { mode, text, ..self.audit.clone() }, ..settings.clone() }
+        let audit = AuditSettings { mode, text, ..self.audit.clone() };
+        let limits = LimitSettings { max_buffered_bytes: self.max_buffered_bytes, ..settings.limits.clone() };
+        Settings { audit, limits, ..settings.clone() }
     }
 
     /// Records a reload that no request asked for.
