@@ -85,8 +85,10 @@ fn operation(entry: &Entry, problem: Shape) -> Operation {
         .operation_id(Some(entry.name))
         .description(Some(format!("{}{needed}", entry.does)))
         .parameters(Some(parameters(entry)))
-        .response("200", answer("Done", entry.answers))
-        .response("default", refusal(problem));
+        .response("200", answer("Done", entry.answers));
+    for (status, why) in refusals(entry) {
+        operation = operation.response(status, refusal(problem, why));
+    }
     if entry.needs != Needs::Nothing {
         operation = operation.security(SecurityRequirement::new(KEY, Vec::<String>::new()));
     }
@@ -111,9 +113,36 @@ fn answer(description: &str, shape: Option<Shape>) -> Response {
     }
 }
 
-fn refusal(problem: Shape) -> Response {
+/// How an operation may be refused: by status, as the codes of docs/errors.md have them.
+fn refusals(entry: &Entry) -> Vec<(&'static str, &'static str)> {
+    let (has_key, is_change) = (entry.needs != Needs::Nothing, entry.method != Method::GET);
+    let all = [
+        (true, "400", "Head, query, body or settings are not what is asked for"),
+        (has_key, "401", "No admin key that holds"),
+        (has_key, "403", "The key does not allow this"),
+        (is_change || entry.path.contains("{id}"), "404", "No such key, tenant, model or request"),
+        (true, "408", "Head or body take too long"),
+        (is_change, "409", "It does not fit what is there"),
+        (is_change, "413", "The body is too large"),
+        (true, "415", "The body is packed"),
+        (true, "421", "Another host is named"),
+        (takes_word(entry), "422", "The idempotency key was used for another request"),
+        (has_key, "429", "Too many failed attempts from this address"),
+        (true, "431", "The head is too large"),
+        (true, "500", "Something went wrong"),
+        (true, "503", "A part is away: keys, the audit trail, or the gateway is stopping"),
+    ];
+    all.into_iter().filter(|(may_be, ..)| *may_be).map(|(_, status, why)| (status, why)).collect()
+}
+
+fn refusal(problem: Shape, why: &str) -> Response {
     let content = ContentBuilder::new().schema(Some(problem.reference())).build();
-    ResponseBuilder::new().description("Refused").content("application/problem+json", content).build()
+    ResponseBuilder::new().description(why).content("application/problem+json", content).build()
+}
+
+/// Whether a word of the caller's own may say that a request is the same as before.
+fn takes_word(entry: &Entry) -> bool {
+    entry.name == "issueKey" || entry.name == "rotateKey"
 }
 
 fn parameters(entry: &Entry) -> Vec<Parameter> {
@@ -141,7 +170,7 @@ fn parameters(entry: &Entry) -> Vec<Parameter> {
     if entry.name == "listKeys" {
         all.push(query("tenant", "Those of this tenant", text()));
     }
-    if entry.name == "issueKey" || entry.name == "rotateKey" {
+    if takes_word(entry) {
         let description = "A word of the caller's own for this request: when it comes again within a day, the same key \
                            is the answer";
         let word = text().pattern(Some("^[!-~]{1,255}$"));
