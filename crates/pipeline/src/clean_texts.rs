@@ -9,7 +9,8 @@ const LEAST_BYTES: usize = 512;
 
 /// A set of texts that forgets the oldest: digests, no text is kept.
 ///
-/// A tenant finds its own texts only, so that how long an answer takes tells nobody what others asked.
+/// A tenant finds its own texts only, so that how long an answer takes tells no tenant what others asked. They share the
+/// places: who sends very many texts is looked at more often, and so are others meanwhile.
 pub struct CleanTexts {
     most: usize,
     generations: Mutex<Generations>,
@@ -34,7 +35,7 @@ struct Generations {
 }
 
 impl CleanTexts {
-    /// Keeps at most so many texts, of 32 bytes each and what a hash set takes beside them; none, if 0.
+    /// Keeps at most so many texts (of one, two), of 32 bytes each and what a hash set takes beside them; none, if 0.
     pub fn new(most: usize) -> Self {
         Self { most, generations: Mutex::default() }
     }
@@ -74,7 +75,10 @@ impl Known {
 
 impl Generations {
     fn remember(&mut self, known: Known, most: usize) {
-        if self.young.len() >= most.div_ceil(2) {
+        if self.young.contains(&known) {
+            return;
+        }
+        if self.young.len() >= (most / 2).max(1) {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(known);
