@@ -27,7 +27,7 @@ pub(crate) async fn run() {
     let (model, open) = endless().await;
     let settings = format!(
         "[backends.endless]\nkind = \"openai\"\nurl = \"http://{model}/v1\"\n[models.endless]\nbackends = [\"endless\"]\n\
-         operations = [\"chat\"]\n[quotas.slots]\nof = \"key\"\ncounts = \"requests\"\nconcurrent = {SLOTS}\n"
+         operations = [\"chat\"]\n[quotas.slots]\nof = \"key\"\ncounts = \"concurrent\"\nlimit = \"{SLOTS}\"\n"
     );
     let gateway = Arc::new(Gateway::start(&settings).await);
     let connector = connector(&[&gateway.tls().join("ca.pem")]);
@@ -85,8 +85,11 @@ async fn is_streamed(gateway: &Gateway, connector: &TlsConnector) -> bool {
             Ok(count) if count > 0 => {}
             _ => return false,
         }
+        if bytes.len() >= 12 && !bytes.starts_with(b"HTTP/1.1 200") {
+            return false;
+        }
         if bytes.windows(6).any(|window| window == b"data: ") {
-            return bytes.starts_with(b"HTTP/1.1 200");
+            return true;
         }
     }
 }
