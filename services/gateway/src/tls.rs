@@ -127,39 +127,49 @@ impl Tls {
         Ok(Some(Acme::new(plan, &settings.data_dir, self.callers.challenges())?))
     }
 
-    /// Reads files again that have changed; a listener whose files cannot be used keeps what it has.
+    /// Reads files again that have changed, or that could not be used; a listener whose files still cannot keeps what it
+    /// has.
     ///
     /// # Errors
     /// [`TlsError`] of the first listener that does.
     pub(crate) fn reload(&self, metrics: &Metrics) -> Result<(), TlsError> {
-        let changed = [&self.callers, &self.operators].into_iter().filter(|certificate| certificate.has_changed());
-        let read: Vec<_> = changed
-            .map(|certificate| {
-                let read = certificate.reload();
-                metrics.certificate_read(certificate.listener(), read.is_ok(), certificate.ends());
-                read
-            })
-            .collect();
+        let read: Vec<_> = self.listeners().into_iter().filter_map(|listener| reload(listener, metrics)).collect();
         read.into_iter().collect()
     }
 
     /// Reads files again whenever they have changed, for ever.
     pub(crate) async fn follow(self: Arc<Self>, metrics: Metrics) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
-        for certificate in [&self.callers, &self.operators] {
+        for certificate in self.listeners() {
             metrics.certificate_read(certificate.listener(), true, certificate.ends());
         }
         loop {
             ticks.tick().await;
-            if ![&self.callers, &self.operators].iter().any(|certificate| certificate.has_changed()) {
-                continue;
-            }
-            match self.reload(&metrics) {
-                Ok(()) => tracing::info!(fingerprint = self.callers.fingerprint(), "a certificate is exchanged"),
-                Err(error) => tracing::error!(%error, "a certificate is not exchanged, the old one stays"),
+            for certificate in self.listeners().into_iter().filter(|certificate| certificate.has_changed()) {
+                let listener = certificate.listener();
+                match reload(certificate, &metrics) {
+                    None => {}
+                    Some(Ok(())) => {
+                        let fingerprint = certificate.fingerprint();
+                        tracing::info!(listener, fingerprint, "a certificate is exchanged");
+                    }
+                    Some(Err(error)) => {
+                        tracing::error!(listener, %error, "a certificate is not exchanged, the old one stays");
+                    }
+                }
             }
         }
     }
+
+    fn listeners(&self) -> [&Certificate; 2] {
+        [&self.callers, &self.operators]
+    }
+}
+
+fn reload(certificate: &Certificate, metrics: &Metrics) -> Option<Result<(), TlsError>> {
+    let read = certificate.reload()?;
+    metrics.certificate_read(certificate.listener(), read.is_ok(), certificate.ends());
+    Some(read)
 }
 
 /// Whether the operator's own files can be used.

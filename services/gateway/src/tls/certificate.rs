@@ -43,8 +43,13 @@ pub(crate) struct Certificate {
     files: Files,
     challenges: Challenges,
     serving: ArcSwap<Serving>,
-    /// Of the files as they were read last, whether or not they could be used.
-    read: Mutex<Stamp>,
+    read: Mutex<Read>,
+}
+
+/// Of the files as they were read last.
+struct Read {
+    stamp: Stamp,
+    is_usable: bool,
 }
 
 struct Serving {
@@ -62,7 +67,7 @@ pub(crate) enum Handshake {
 
 impl Certificate {
     pub(super) fn load(listener: &'static str, files: Files) -> Result<Self, TlsError> {
-        let read = Mutex::new(files.stamp());
+        let read = Mutex::new(Read { stamp: files.stamp(), is_usable: true });
         let serving = match files.read() {
             // There will be another one, and meanwhile callers should be told who this is.
             Err(error) if files.issued.is_some() => {
@@ -104,15 +109,21 @@ impl Certificate {
 
     /// Whether a file is another one than it was when it was read last.
     pub(super) fn has_changed(&self) -> bool {
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) != self.files.stamp()
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).stamp != self.files.stamp()
     }
 
-    /// Takes what the files hold now, unless it cannot be used.
-    pub(super) fn reload(&self) -> Result<(), TlsError> {
+    /// Takes what the files hold now, unless it cannot be used; `None` if that is served already. Who comes second waits
+    /// for who reads, and is told of what still cannot be used.
+    pub(super) fn reload(&self) -> Option<Result<(), TlsError>> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         // Before they are read, so that what is written in between is seen next time.
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = self.files.stamp();
-        self.serving.store(Arc::new(self.files.read()?));
-        Ok(())
+        let stamp = self.files.stamp();
+        if read.is_usable && read.stamp == stamp {
+            return None;
+        }
+        let serving = self.files.read();
+        *read = Read { stamp, is_usable: serving.is_ok() };
+        Some(serving.map(|serving| self.serving.store(Arc::new(serving))))
     }
 }
 

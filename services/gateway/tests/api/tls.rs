@@ -98,10 +98,13 @@ async fn a_certificate_is_exchanged_while_connections_go_on() {
     let key = std::fs::read(folder.join("key.pem")).unwrap();
     for (content, why) in [(&b"nonsense"[..], "not a PEM certificate chain"), (&key[..key.len() / 2], "not a PEM")] {
         std::fs::write(folder.join("key.pem"), content).unwrap();
-        let asked = after.post(format!("https://{}/admin/reload", app.admin_address));
-        let (status, body) = helpers::answer(asked.bearer_auth(app.admin_key().await).send().await.unwrap()).await;
-        assert_eq!((status, body["code"].as_str().unwrap()), (400, "invalid_settings"));
-        assert!(body["detail"].as_str().unwrap().contains(why), "{body}");
+        // As often as it is asked: who looked at the files before does not matter.
+        for _ in 0..2 {
+            let asked = after.post(format!("https://{}/admin/reload", app.admin_address));
+            let (status, body) = helpers::answer(asked.bearer_auth(app.admin_key().await).send().await.unwrap()).await;
+            assert_eq!((status, body["code"].as_str()), (400, Some("invalid_settings")), "{body}");
+            assert!(body["detail"].as_str().unwrap().contains(why), "{body}");
+        }
         assert!(trusting(&folder).get(&live).send().await.is_ok());
     }
     let metrics = after.get(format!("https://{}/metrics", app.admin_address)).bearer_auth(app.admin_key().await);
