@@ -163,14 +163,19 @@ impl Gate {
 
     /// Lets a connection in; nobody is told why it is not.
     async fn accept(&self, stream: TcpStream) -> io::Result<(Stream, Option<SocketAddr>)> {
-        let accepted = self.try_accept(stream).await;
-        if let Err(error) = &accepted {
-            self.metrics.connection_refused(self.name, word(error.kind()));
+        match self.try_accept(stream).await {
+            Ok(Some(accepted)) => Ok(accepted),
+            // It was answered, and there is nothing to serve.
+            Ok(None) => Err(ErrorKind::ConnectionAborted.into()),
+            Err(error) => {
+                self.metrics.connection_refused(self.name, word(error.kind()));
+                Err(error)
+            }
         }
-        accepted
     }
 
-    async fn try_accept(&self, mut stream: TcpStream) -> io::Result<(Stream, Option<SocketAddr>)> {
+    /// `None` for an authority that has its answer.
+    async fn try_accept(&self, mut stream: TcpStream) -> io::Result<Option<(Stream, Option<SocketAddr>)>> {
         let full = |_| io::Error::from(ErrorKind::QuotaExceeded);
         let place = self.connections.enter().map_err(full)?;
         stream.set_nodelay(true)?;
@@ -186,30 +191,33 @@ impl Gate {
         }
         // Behind a proxy that does not name them at this level, all callers are one address.
         let place = if self.proxies.trust(peer.ip()) { place } else { place.of(peer.ip()).map_err(full)? };
-        let stream = self.secure(stream, place).await?;
-        Ok((OneByOne::new(stream, self.patience, self.refuse.clone(), peer.ip()), Some(peer)))
+        let Some(stream) = self.secure(stream, place).await? else { return Ok(None) };
+        Ok(Some((OneByOne::new(stream, self.patience, self.refuse.clone(), peer.ip()), Some(peer))))
     }
 
     async fn secure(
         &self,
         stream: TcpStream,
         place: Place,
-    ) -> io::Result<Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>> {
+    ) -> io::Result<Option<Either<TlsStream<Paced<TcpStream>>, Paced<TcpStream>>>> {
         let stream = Paced::new(stream, self.stall, place);
-        let Some(certificate) = &self.certificate else { return Ok(Either::Right(stream)) };
+        let Some(certificate) = &self.certificate else { return Ok(Some(Either::Right(stream))) };
         let handshake = handshake(certificate, stream);
-        Ok(Either::Left(tokio::time::timeout(self.patience.head, handshake).await??))
+        Ok(tokio::time::timeout(self.patience.head, handshake).await??.map(Either::Left))
     }
 }
 
-/// The start of TLS. An authority that asks whether a name is ours is shown the answer, and left.
-async fn handshake(certificate: &Certificate, stream: Paced<TcpStream>) -> io::Result<TlsStream<Paced<TcpStream>>> {
+/// The start of TLS. An authority that asks whether a name is ours is shown the answer, and left: `None`.
+async fn handshake(
+    certificate: &Certificate,
+    stream: Paced<TcpStream>,
+) -> io::Result<Option<TlsStream<Paced<TcpStream>>>> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     match certificate.handshake(&start.client_hello()) {
-        Handshake::Http(config) => start.into_stream(config).await,
+        Handshake::Http(config) => start.into_stream(config).await.map(Some),
         Handshake::Challenge(config) => {
             start.into_stream(config).await?.shutdown().await?;
-            Err(ErrorKind::ConnectionAborted.into())
+            Ok(None)
         }
     }
 }
@@ -222,7 +230,6 @@ fn word(kind: ErrorKind) -> &'static str {
         ErrorKind::QuotaExceeded => "too many",
         ErrorKind::PermissionDenied => "not a proxy",
         ErrorKind::TimedOut => "too slow",
-        ErrorKind::ConnectionAborted => "acme challenge",
         _ => "broken",
     }
 }
