@@ -9,10 +9,12 @@ mod store;
 mod wire;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use instant_acme::{Account, Error, NewAccount};
+use instant_acme::{Account, Error, NewAccount, Order};
 use pipeline::Metrics;
+use zeroize::Zeroizing;
 
 use crate::tls::TlsError;
 pub(crate) use challenges::Challenges;
@@ -55,6 +57,9 @@ pub(crate) enum AcmeError {
     /// It asks about names that were not asked for, or issues a certificate for others.
     #[error("the authority speaks of other names than it was asked for")]
     OtherNames,
+    /// What is kept came from another one.
+    #[error("the certificate is of another directory")]
+    OtherDirectory,
     /// It is slower than an attempt may be.
     #[error("the authority takes too long")]
     TooSlow,
@@ -65,10 +70,19 @@ pub(crate) enum AcmeError {
 
 /// Sees to it that there is a certificate.
 pub(crate) struct Acme {
-    plan: Plan,
+    plan: Arc<Plan>,
     wire: Wire,
-    store: Store,
+    store: Arc<Store>,
     challenges: Challenges,
+}
+
+/// What outlasts a failed attempt.
+#[derive(Default)]
+struct Held {
+    /// What was issued and is not kept yet: an authority issues the same only a few times a week.
+    issued: Option<Arc<Zeroizing<String>>>,
+    /// Whether an account was forgotten that may be good.
+    has_forgotten: bool,
 }
 
 impl Acme {
@@ -78,24 +92,26 @@ impl Acme {
     /// When the folder cannot be made, or nothing can be asked over TLS.
     pub(crate) fn new(plan: Plan, data_dir: &Path, challenges: Challenges) -> Result<Self, TlsError> {
         let wire = Wire::new(&plan).map_err(|_| TlsError::Make)?;
-        Ok(Self { store: Store::open(data_dir)?, plan, wire, challenges })
+        Ok(Self { store: Arc::new(Store::open(data_dir)?), plan: Arc::new(plan), wire, challenges })
     }
 
     /// Asks for a certificate whenever one is due, for ever.
     pub(crate) async fn run(self, metrics: Metrics) {
         let mut failures = 0;
+        let mut held = Held::default();
         loop {
             let spread = fraction();
-            while let Some(left) = self.store.left(self.plan.domains(), spread) {
+            while let Some(left) = self.left(spread).await {
                 failures = 0;
                 tokio::time::sleep(left.min(LOOK_EVERY)).await;
             }
-            let ended = tokio::time::timeout(ATTEMPT, self.attempt()).await.unwrap_or(Err(AcmeError::TooSlow));
+            let ended = tokio::time::timeout(ATTEMPT, self.attempt(&mut held)).await.unwrap_or(Err(AcmeError::TooSlow));
             metrics.certificate_ordered(ended.is_ok());
             let wait = wait(failures, self.wire.take_pause(), fraction());
             match ended {
                 // Should it be due already, the authority or the clock is wrong: then this counts as a failure.
-                Ok(()) if self.store.left(self.plan.domains(), spread).is_some() => {
+                Ok(()) if self.left(spread).await.is_some() => {
+                    held.has_forgotten = false;
                     tracing::info!(directory = self.plan.directory(), "a certificate was issued");
                     continue;
                 }
@@ -110,43 +126,79 @@ impl Acme {
         }
     }
 
-    async fn attempt(&self) -> Result<(), AcmeError> {
-        let ended = self.order().await;
-        if let Err(AcmeError::Authority(error)) = &ended
-            && is_without_account(error)
-        {
-            self.store.forget_account()?;
+    async fn attempt(&self, held: &mut Held) -> Result<(), AcmeError> {
+        let issued = match &held.issued {
+            Some(issued) => issued.clone(),
+            None => {
+                self.on_disk(|store, _| store.probe()).await??;
+                let order = self.begin(held).await?;
+                let issued = order::run(order, self.plan.domains(), &self.challenges).await?;
+                held.issued.insert(Arc::new(issued)).clone()
+            }
+        };
+        let kept = self.on_disk(move |store, plan| store.keep(&issued, plan)).await?;
+        // The disk may have room later. What cannot be used never can.
+        if !matches!(kept, Err(AcmeError::Tls(TlsError::File { .. }))) {
+            held.issued = None;
         }
-        ended
+        kept
     }
 
-    async fn order(&self) -> Result<(), AcmeError> {
-        let account = self.account().await?;
-        let issued = order::run(&account, self.plan.domains(), &self.challenges).await?;
-        self.store.keep(&issued, self.plan.domains())
+    /// An order, with the account that is kept or a new one; one that is of no use is forgotten.
+    async fn begin(&self, held: &mut Held) -> Result<Order, AcmeError> {
+        let begun = match self.account().await {
+            Ok(account) => order::begin(&account, self.plan.domains()).await.map_err(AcmeError::from),
+            Err(error) => Err(error),
+        };
+        if let Err(AcmeError::Authority(error)) = &begun
+            && (is_without_account(error)
+                || is_unauthorized(error) && !std::mem::replace(&mut held.has_forgotten, true))
+            && let Err(error) = self.on_disk(|store, _| store.forget_account()).await?
+        {
+            tracing::error!(%error, "an account that is of no use is not forgotten");
+        }
+        begun
     }
 
     async fn account(&self) -> Result<Account, AcmeError> {
         let builder = Account::builder_with_http(Box::new(self.wire.clone()));
-        if let Some(credentials) = self.store.account(self.plan.directory()) {
+        if let Some(credentials) = self.on_disk(Store::account).await? {
             return Ok(builder.from_credentials(credentials).await?);
         }
         let contact: Vec<&str> = self.plan.contact().into_iter().collect();
         let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
         let directory = self.plan.directory().to_owned();
         let (account, credentials) = builder.create(&new, directory, self.plan.binding().as_ref()).await?;
-        self.store.keep_account(&credentials)?;
+        self.on_disk(move |store, plan| store.keep_account(&credentials, plan)).await??;
         Ok(account)
+    }
+
+    async fn left(&self, spread: f64) -> Option<Duration> {
+        self.on_disk(move |store, plan| store.left(plan, spread)).await.ok().flatten()
+    }
+
+    /// Beside the requests: disks are slow, and so are keys.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Store, &Plan) -> T + Send + 'static,
+    ) -> Result<T, TlsError> {
+        let (store, plan) = (self.store.clone(), self.plan.clone());
+        tokio::task::spawn_blocking(move || act(&store, &plan)).await.map_err(|_| TlsError::Make)
     }
 }
 
 /// Whether the account that is kept is of no use any more.
 fn is_without_account(error: &Error) -> bool {
-    match error {
-        Error::KeyRejected => true,
-        Error::Api(problem) => problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist"),
-        _ => false,
-    }
+    matches!(error, Error::KeyRejected) || is_problem(error, "urn:ietf:params:acme:error:accountDoesNotExist")
+}
+
+/// What an account gets that was deactivated or revoked (RFC 8555, 7.3.6), but others may as well.
+fn is_unauthorized(error: &Error) -> bool {
+    is_problem(error, "urn:ietf:params:acme:error:unauthorized")
+}
+
+fn is_problem(error: &Error, kind: &str) -> bool {
+    matches!(error, Error::Api(problem) if problem.r#type.as_deref() == Some(kind))
 }
 
 /// How long to wait after a failure that follows so many others. `spread`, below 1, is how much longer than need be.
@@ -170,9 +222,55 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{LONGEST_PAUSE, LONGEST_WAIT, wait};
+    use rcgen::{CertificateParams, KeyPair};
+    use zeroize::Zeroizing;
+
+    use super::{Acme, AcmeError, Challenges, Held, LONGEST_PAUSE, LONGEST_WAIT, Plan, wait};
+    use crate::config::Settings;
+
+    fn issued(name: &str) -> Held {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let text = Zeroizing::new(key.serialize_pem() + &certificate.pem());
+        Held { issued: Some(Arc::new(text)), has_forgotten: false }
+    }
+
+    /// Whose authority cannot be reached.
+    fn alone(data: &Path) -> Acme {
+        let roots = data.join("roots.pem");
+        std::fs::write(&roots, issued("localhost").issued.unwrap().as_bytes()).unwrap();
+        let text = format!(
+            "[server.acme]\ndomains = [\"a.test\"]\nagree_to_terms = true\ndirectory = \"https://localhost:1/d\"\n\
+             directory_ca = \"{}\"",
+            roots.display()
+        );
+        let plan = Plan::of(&Settings::parse(&text).unwrap().server).unwrap().unwrap();
+        Acme::new(plan, data, Challenges::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_issued_is_held_until_it_can_be_written_and_no_authority_is_asked() {
+        let data = tempfile::tempdir().unwrap();
+        let (acme, mut held) = (alone(data.path()), issued("a.test"));
+        // No file takes the place of a folder.
+        let stands = data.path().join("acme/certificate.pem");
+        std::fs::create_dir(&stands).unwrap();
+        assert!(matches!(acme.attempt(&mut held).await, Err(AcmeError::Tls(_))));
+        assert!(!data.path().join("acme/certificate.new").exists(), "a key is left");
+        assert!(held.issued.is_some());
+        std::fs::remove_dir(&stands).unwrap();
+        acme.attempt(&mut held).await.unwrap();
+        assert!(held.issued.is_none());
+        assert!(acme.left(0.0).await.is_some());
+        // What can never be used is not held.
+        let mut held = issued("b.test");
+        assert!(matches!(acme.attempt(&mut held).await, Err(AcmeError::OtherNames)));
+        assert!(held.issued.is_none());
+    }
 
     #[test]
     fn waits_double_and_no_authority_is_asked_while_it_wants_a_pause() {

@@ -10,13 +10,18 @@ use gateway::config::{LOCAL, Settings};
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
-use crate::acme_authority::{Authority, Mood, part, shake};
+use crate::acme_authority::{Authority, Days, Mood, shake};
+use crate::acme_request::part;
 use crate::helpers::{self, App};
 
 const NAME: &str = "gateway.test";
 
 /// A gateway that asks this authority, in a data folder that may exist.
 async fn gateway(authority: &Authority, data: TempDir, more: &str) -> App {
+    gateway_for(authority, data, &[NAME, "API.gateway.test"], more).await
+}
+
+async fn gateway_for(authority: &Authority, data: TempDir, names: &[&str], more: &str) -> App {
     let ca = data.path().join("authority.pem");
     std::fs::create_dir_all(data.path()).unwrap();
     std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -25,7 +30,7 @@ async fn gateway(authority: &Authority, data: TempDir, more: &str) -> App {
     let app = helpers::spawn_in(
         data,
         &format!(
-            "{LOCAL}\n[server.acme]\ndomains = [\"{NAME}\", \"API.gateway.test\"]\nagree_to_terms = true\n\
+            "{LOCAL}\n[server.acme]\ndomains = {names:?}\nagree_to_terms = true\n\
              directory = \"{directory}\"\ndirectory_ca = \"{ca}\"\n{more}"
         ),
     )
@@ -89,6 +94,8 @@ async fn a_certificate_is_issued_while_the_gateway_serves_and_kept() {
         let binding = part(&account["externalAccountBinding"]["protected"]);
         assert_eq!((&binding["kid"], &binding["alg"]), (&"customer-7".into(), &"HS256".into()));
     }
+    let metrics = app.admin_get("/metrics", &key).send().await.unwrap().text().await.unwrap();
+    assert!(!metrics.contains("why=\"acme challenge\""), "who was answered was not refused: {metrics}");
     for name in ["certificate.pem", "account.json"] {
         assert_eq!(mode(&app.data().join("acme").join(name)), 0o600, "{name}");
     }
@@ -103,12 +110,12 @@ async fn a_certificate_is_issued_while_the_gateway_serves_and_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_near_its_end_is_renewed_with_the_same_account() {
     let authority = Authority::start();
-    authority.told().days = (70, 20);
+    authority.told().times = (Days::days(70), Days::days(20));
     let app = gateway(&authority, tempfile::tempdir().unwrap(), "").await;
     until("the certificate is served", async || call(&app, &authority).await == Some(200)).await;
     let old = served(&app);
     let data = app.stop();
-    authority.told().days = (0, 90);
+    authority.told().times = (Days::ZERO, Days::days(90));
     let app = gateway(&authority, data, "").await;
     until("the next one is served", async || served(&app) != old).await;
     assert_eq!(call(&app, &authority).await, Some(200));
@@ -126,11 +133,11 @@ async fn a_certificate_near_its_end_is_renewed_with_the_same_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_authority_does_the_old_certificate_is_served() {
     let authority = Authority::start();
-    authority.told().days = (70, 20);
+    authority.told().times = (Days::days(70), Days::days(20));
     let app = gateway(&authority, tempfile::tempdir().unwrap(), "").await;
     until("the certificate is served", async || call(&app, &authority).await == Some(200)).await;
     let (old, mut data) = (served(&app), app.stop());
-    authority.told().days = (0, 90);
+    authority.told().times = (Days::ZERO, Days::days(90));
     for mood in [
         Some(Mood::Refuses),
         Some(Mood::Limits),
@@ -149,12 +156,99 @@ async fn whatever_the_authority_does_the_old_certificate_is_served() {
         let key = app.admin_key().await;
         until("the attempt has failed", async || ordered(&app, &key, "failed").await).await;
         assert!(!ordered(&app, &key, "ok").await, "{mood:?}");
+        assert!(!app.data().join("acme/certificate.new").exists(), "{mood:?}: a key is left");
         assert_eq!(served(&app), old, "{mood:?}");
         assert_eq!(call(&app, &authority).await, Some(200), "{mood:?}");
         let account = app.data().join("acme/account.json");
         assert_eq!(account.exists(), !matches!(mood, Some(Mood::Forgets) | None), "{mood:?}");
         data = app.stop();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_while_the_gateway_serves() {
+    let authority = Authority::start();
+    // Due in some seconds: after two thirds of a minute.
+    authority.told().times = (Days::seconds(34), Days::seconds(26));
+    let app = gateway(&authority, tempfile::tempdir().unwrap(), "").await;
+    until("the certificate is served", async || call(&app, &authority).await == Some(200)).await;
+    authority.told().times = (Days::ZERO, Days::days(90));
+    let old = served(&app);
+    until("the next one is served", async || served(&app) != old).await;
+    assert_eq!(call(&app, &authority).await, Some(200));
+    assert_eq!(authority.counts(), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_of_another_authority_is_served_until_there_is_one_of_this() {
+    let (staging, production) = (Authority::start(), Authority::start());
+    let app = gateway(&staging, tempfile::tempdir().unwrap(), "").await;
+    until("the certificate is served", async || call(&app, &staging).await == Some(200)).await;
+    let data = app.stop();
+    production.told().mood = Mood::Limits;
+    let app = gateway(&production, data, "").await;
+    let key = app.admin_key().await;
+    until("the attempt has failed", async || ordered(&app, &key, "failed").await).await;
+    assert_eq!(call(&app, &staging).await, Some(200));
+    let data = app.stop();
+    production.told().mood = Mood::Issues;
+    let app = gateway(&production, data, "").await;
+    until("that of the other one is served", async || call(&app, &production).await == Some(200)).await;
+    assert_eq!((staging.counts(), production.counts()), ((1, 1), (2, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_authority_is_asked_for_what_cannot_be_kept() {
+    let authority = Authority::start();
+    let data = tempfile::tempdir().unwrap();
+    // Nothing can be written where a folder stands, whoever writes.
+    let stands = data.path().join("acme/certificate.part");
+    std::fs::create_dir_all(&stands).unwrap();
+    let app = gateway(&authority, data, "").await;
+    let key = app.admin_key().await;
+    until("the attempt has failed", async || ordered(&app, &key, "failed").await).await;
+    assert_eq!(authority.counts(), (0, 0));
+    let data = app.stop();
+    std::fs::remove_dir(data.path().join("acme/certificate.part")).unwrap();
+    let app = gateway(&authority, data, "").await;
+    until("the certificate is served", async || call(&app, &authority).await == Some(200)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_deactivated_or_is_another_customers_is_not_used() {
+    let authority = Authority::start();
+    authority.told().mood = Mood::Deactivated;
+    let app = gateway(&authority, tempfile::tempdir().unwrap(), "").await;
+    let key = app.admin_key().await;
+    until("the attempt has failed", async || ordered(&app, &key, "failed").await).await;
+    assert!(!app.data().join("acme/account.json").exists());
+    let data = app.stop();
+    {
+        let mut told = authority.told();
+        told.mood = Mood::Issues;
+        // Due at the next start.
+        told.times = (Days::days(70), Days::days(20));
+    }
+    let app = gateway(&authority, data, "").await;
+    until("the certificate is served", async || call(&app, &authority).await == Some(200)).await;
+    assert_eq!(authority.counts(), (2, 2));
+    let data = app.stop();
+    authority.told().times = (Days::ZERO, Days::days(90));
+    let app = gateway(&authority, data, "account_id = \"customer-7\"\naccount_key = \"c2VjcmV0\"").await;
+    until("there is another account", async || authority.counts() == (3, 3)).await;
+    let key = app.admin_key().await;
+    until("it is counted", async || ordered(&app, &key, "ok").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_for_more_names_than_the_settings_is_replaced() {
+    let authority = Authority::start();
+    let app = gateway(&authority, tempfile::tempdir().unwrap(), "").await;
+    until("the certificate is served", async || call(&app, &authority).await == Some(200)).await;
+    let (old, data) = (served(&app), app.stop());
+    let app = gateway_for(&authority, data, &[NAME], "").await;
+    until("the next one is served", async || served(&app) != old).await;
+    assert_eq!(authority.counts(), (2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

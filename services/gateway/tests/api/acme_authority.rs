@@ -1,8 +1,8 @@
 //! An authority that issues certificates by ACME, as far as a client can tell. It looks at the gateway for real, by
-//! TLS-ALPN-01, and believes signatures without checking them.
+//! TLS-ALPN-01, and checks what is signed.
 
 use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,8 +16,11 @@ use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, ServerName
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use time::{Duration as Days, OffsetDateTime};
+pub(crate) use time::Duration as Days;
+use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::acme_request::Asked;
 
 /// How it treats orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(crate) enum Mood {
     IssuesForOtherKeys,
     /// It does not know the account.
     Forgets,
+    /// The account was deactivated (RFC 8555, 7.3.6).
+    Deactivated,
 }
 
 pub(crate) struct Authority {
@@ -53,8 +58,8 @@ struct Shared {
 
 pub(crate) struct Told {
     pub(crate) mood: Mood,
-    /// Days since certificates began, and until they end.
-    pub(crate) days: (i64, i64),
+    /// Since certificates began, and until they end.
+    pub(crate) times: (Days, Days),
     /// Where names lead.
     pub(crate) gateway: Option<SocketAddr>,
     pub(crate) accounts: Vec<Value>,
@@ -64,6 +69,7 @@ pub(crate) struct Told {
     nonces: HashSet<String>,
     count: usize,
     thumbprint: String,
+    key: Value,
     names: Vec<String>,
     /// Of each name: whether it is ours, and what is wrong.
     found: Vec<Option<Result<(), String>>>,
@@ -86,7 +92,7 @@ impl Authority {
         let address = listener.local_addr().unwrap();
         let told = Told {
             mood: Mood::Issues,
-            days: (0, 90),
+            times: (Days::ZERO, Days::days(90)),
             gateway: None,
             accounts: Vec::new(),
             orders: 0,
@@ -95,6 +101,7 @@ impl Authority {
             nonces: HashSet::new(),
             count: 0,
             thumbprint: String::new(),
+            key: Value::Null,
             names: Vec::new(),
             found: Vec::new(),
             chain: None,
@@ -150,55 +157,6 @@ impl Drop for Authority {
     }
 }
 
-/// A request: its method, its path, and what was signed.
-struct Asked {
-    method: String,
-    path: String,
-    head: Value,
-    payload: Value,
-}
-
-impl Asked {
-    fn read(stream: &mut impl std::io::Read) -> std::io::Result<Self> {
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let mut words = line.split(' ').map(str::to_owned);
-        let (method, path) = (words.next().unwrap(), words.next().unwrap_or_default());
-        let mut length = 0;
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header)?;
-            if header.trim().is_empty() {
-                break;
-            }
-            let (name, value) = header.split_once(':').unwrap();
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().unwrap();
-            }
-            if name.eq_ignore_ascii_case("content-type") {
-                assert_eq!(value.trim(), "application/jose+json");
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let (mut head, mut payload) = (Value::Null, Value::Null);
-        if method == "POST" {
-            let signed: Value = serde_json::from_slice(&body).unwrap();
-            head = part(&signed["protected"]);
-            payload = part(&signed["payload"]);
-            assert_eq!(head["alg"], "ES256");
-            assert!(!signed["signature"].as_str().unwrap().is_empty());
-        }
-        Ok(Self { method, path, head, payload })
-    }
-}
-
-/// JSON in base64url; null when it is empty.
-pub(crate) fn part(text: &Value) -> Value {
-    serde_json::from_slice(&BASE64.decode(text.as_str().unwrap()).unwrap()).unwrap_or_default()
-}
-
 struct Said {
     status: u16,
     headers: String,
@@ -252,6 +210,8 @@ impl Shared {
         assert_eq!(asked.head["url"], format!("{}{}", self.base, asked.path));
         {
             let mut told = self.told();
+            let key = if asked.path == "/account" { &asked.head["jwk"] } else { &told.key };
+            assert!(asked.is_signed_by(key));
             let is_known = told.nonces.remove(asked.head["nonce"].as_str().unwrap());
             // Whoever comes first has to come again.
             if !is_known || told.bad_nonces == 0 {
@@ -278,6 +238,7 @@ impl Shared {
         let thumb = format!("{{\"crv\":{crv},\"kty\":{kty},\"x\":{x},\"y\":{y}}}");
         let mut told = self.told();
         told.thumbprint = BASE64.encode(Sha256::digest(thumb));
+        told.key = key.clone();
         told.accounts.push(asked.payload.clone());
         let headers = format!("Location: {}/account/1\r\n", self.base);
         Said { headers, ..said(201, &json!({"status": "valid"})) }
@@ -294,6 +255,7 @@ impl Shared {
                 return Said { headers, ..problem(429, "rateLimited") };
             }
             Mood::Forgets => return problem(400, "accountDoesNotExist"),
+            Mood::Deactivated => return problem(401, "unauthorized"),
             _ => {}
         }
         told.names = names.iter().map(|name| name["value"].as_str().unwrap().to_owned()).collect();
@@ -366,9 +328,9 @@ impl Shared {
         let mut request =
             CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request)).unwrap();
         let mut told = self.told();
-        let (since, left) = told.days;
-        request.params.not_before = OffsetDateTime::now_utc() - Days::days(since);
-        request.params.not_after = OffsetDateTime::now_utc() + Days::days(left);
+        let (since, left) = told.times;
+        request.params.not_before = OffsetDateTime::now_utc() - since;
+        request.params.not_after = OffsetDateTime::now_utc() + left;
         let asked_for: Vec<SanType> =
             told.names.iter().map(|name| SanType::DnsName(name.as_str().try_into().unwrap())).collect();
         assert_eq!(request.params.subject_alt_names, asked_for);
@@ -394,7 +356,7 @@ impl Told {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 

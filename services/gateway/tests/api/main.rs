@@ -10,6 +10,7 @@
 
 mod acme;
 mod acme_authority;
+mod acme_request;
 mod admin;
 mod admin_keys;
 mod admit;

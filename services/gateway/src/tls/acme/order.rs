@@ -17,14 +17,18 @@ use crate::tls::TlsError;
 const POLL: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(90));
 
+/// A new order for these names.
+pub(super) async fn begin(account: &Account, domains: &[DomainName]) -> Result<Order, Error> {
+    let names: Vec<Identifier> = domains.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect();
+    account.new_order(&NewOrder::new(&names)).await
+}
+
 /// Key and chain of a certificate for these names, in one PEM text.
 pub(super) async fn run(
-    account: &Account,
+    mut order: Order,
     domains: &[DomainName],
     challenges: &Challenges,
 ) -> Result<Zeroizing<String>, AcmeError> {
-    let names: Vec<Identifier> = domains.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect();
-    let mut order = account.new_order(&NewOrder::new(&names)).await?;
     let offered = answer(&mut order, domains, challenges).await?;
     let status = match order.poll_ready(&POLL).await {
         Ok(status) => status,

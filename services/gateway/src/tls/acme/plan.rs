@@ -110,6 +110,10 @@ impl Plan {
         self.roots.as_ref()
     }
 
+    pub(super) fn binding_id(&self) -> Option<&str> {
+        self.binding.as_ref().map(|binding| binding.id.as_str())
+    }
+
     pub(super) fn binding(&self) -> Option<ExternalAccountKey> {
         self.binding.as_ref().map(|binding| ExternalAccountKey::new(binding.id.clone(), &binding.key))
     }
