@@ -102,7 +102,8 @@ impl Acme {
         loop {
             let spread = fraction();
             while let Some(left) = self.left(spread).await {
-                failures = 0;
+                // What was held is of no more use.
+                (failures, held) = (0, Held::default());
                 tokio::time::sleep(left.min(LOOK_EVERY)).await;
             }
             let ended = tokio::time::timeout(ATTEMPT, self.attempt(&mut held)).await.unwrap_or(Err(AcmeError::TooSlow));
@@ -111,7 +112,6 @@ impl Acme {
             match ended {
                 // Should it be due already, the authority or the clock is wrong: then this counts as a failure.
                 Ok(()) if self.left(spread).await.is_some() => {
-                    held.has_forgotten = false;
                     tracing::info!(directory = self.plan.directory(), "a certificate was issued");
                     continue;
                 }

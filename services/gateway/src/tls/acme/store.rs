@@ -79,7 +79,7 @@ impl Store {
     /// Whether what an authority gives can be kept, tried before it is asked: what it issues counts against its limits.
     pub(super) fn probe(&self) -> Result<(), TlsError> {
         let new = self.new_certificate();
-        let written = replace(&new, &vec![0; ROOM]).map_err(|source| file(&new, source));
+        let written = write(&new, &vec![0; ROOM]);
         remove(&new).and(written)
     }
 
@@ -87,7 +87,7 @@ impl Store {
     pub(super) fn keep(&self, issued: &str, plan: &Plan) -> Result<(), AcmeError> {
         let new = self.new_certificate();
         let text = zeroize::Zeroizing::new(format!("{DIRECTORY}{}\n{issued}", plan.directory()));
-        let kept = replace(&new, text.as_bytes()).map_err(|source| file(&new, source).into());
+        let kept = write(&new, text.as_bytes()).map_err(AcmeError::from);
         let kept = kept.and_then(|()| usable(&new, plan)).and_then(|_| {
             std::fs::rename(&new, &self.certificate).map_err(|source| file(&self.certificate, source))?;
             Ok(self.sync()?)
@@ -110,7 +110,7 @@ impl Store {
     pub(super) fn keep_account(&self, account: &AccountCredentials, plan: &Plan) -> Result<(), TlsError> {
         let kept = Kept { account, binding: plan.binding_id() };
         let text = zeroize::Zeroizing::new(serde_json::to_vec(&kept).map_err(|_| TlsError::Make)?);
-        replace(&self.account, &text).map_err(|source| file(&self.account, source))?;
+        write(&self.account, &text)?;
         self.sync()
     }
 
@@ -137,6 +137,14 @@ impl Store {
 
 fn file(path: &Path, source: io::Error) -> TlsError {
     TlsError::File { path: path.to_owned(), source }
+}
+
+/// Writes all of a file or nothing; of what there was no room for, nothing stays, for it is part of a key.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
+    replace(path, bytes).map_err(|source| {
+        let _ = remove(&path.with_extension("part"));
+        file(path, source)
+    })
 }
 
 /// Removes a file that may not be there.
