@@ -1,11 +1,20 @@
 //! What arrives on a connection: heads, who sent them, streams of a server.
 
+use actix_http::ServiceConfig;
 use actix_http::h1::{Codec, Message};
 use backend::sse::{Decoder, Event};
 use bytes::BytesMut;
 use edge::{Framing, Next, Proxies};
 use futures_util::FutureExt as _;
 use tokio_util::codec::Decoder as _;
+
+thread_local! {
+    /// The HTTP library begins to count seconds with it.
+    static CONFIG: ServiceConfig = {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async { ServiceConfig::default() })
+    };
+}
 
 /// The requests that are passed on of a connection, and how it ends.
 fn requests(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<Next>) {
@@ -45,10 +54,14 @@ pub fn head(cut: usize, bytes: &[u8]) {
         // As the gateway passes it on.
         let request = edge::without_expect(&request).unwrap_or(request);
         assert_eq!(requests(&[&request]), (vec![request.clone()], None));
-        let mut codec = Codec::default();
+        let mut codec = CONFIG.with(|config| Codec::new(config.clone()));
         let mut rest = BytesMut::from(request.as_slice());
         let first = codec.decode(&mut rest);
-        assert!(matches!(first, Ok(Some(Message::Item(_)))), "another reading of {:?}", String::from_utf8_lossy(&request));
+        assert!(
+            matches!(first, Ok(Some(Message::Item(_)))),
+            "another reading of {:?}",
+            String::from_utf8_lossy(&request)
+        );
         let mut has_ended = codec.message_type() == actix_http::h1::MessageType::None;
         while !rest.is_empty() {
             match codec.decode(&mut rest) {
