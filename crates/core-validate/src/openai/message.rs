@@ -10,8 +10,8 @@ use crate::answer::{AnswerContent, InferenceAnswer, Slot, SlotPlace, Usage};
 use crate::invalid::{Invalid, Pointer};
 use crate::json::{self, Document, Json, Value};
 use crate::limits::Limits;
-use crate::openai::reduce::{Kind, no_error, shape};
-use crate::refuse::{missing, wrong_type};
+use crate::openai::reduce::{Kind, named};
+use crate::refuse::missing;
 
 use Kind::{Arguments, Counts, List, Object, Sealed, Text, Word};
 
@@ -47,14 +47,7 @@ const ROOT: &[(&str, Kind)] = &[
 pub(crate) fn parse(limits: &Limits, body: &Bytes) -> Result<InferenceAnswer, Invalid> {
     let document = Document::read(body, limits, None)?;
     let root = document.root();
-    if root.kind() != json::Kind::Object {
-        return Err(wrong_type(Pointer::root(), "an object"));
-    }
-    no_error(root)?;
-    let mut answer = Json::Object(vec![("id".into(), Json::Null), ("model".into(), Json::Null)]);
-    if let (Json::Object(fields), Json::Object(read)) = (&mut answer, shape(root, &Object(ROOT))?) {
-        fields.extend(read);
-    }
+    let mut answer = named(root, ROOT)?;
     let Some(Json::Array(blocks)) = answer.get_mut("content") else {
         return Err(missing(Pointer::root().key("content")));
     };

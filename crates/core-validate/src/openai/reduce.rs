@@ -101,6 +101,19 @@ pub(super) fn reduce(root: Value<'_>) -> Result<Json, Invalid> {
     Ok(reduced)
 }
 
+/// What of an answer that is an object a caller may see, behind room for our own names: places are counted from there.
+pub(super) fn named(root: Value<'_>, fields: &'static [(&'static str, Kind)]) -> Result<Json, Invalid> {
+    if root.kind() != json::Kind::Object {
+        return Err(wrong_type(Pointer::root(), "an object"));
+    }
+    no_error(root)?;
+    let mut named = vec![("id".into(), Json::Null), ("model".into(), Json::Null)];
+    if let Json::Object(read) = shape(root, &Object(fields))? {
+        named.extend(read);
+    }
+    Ok(Json::Object(named))
+}
+
 /// Whether the server answers at all.
 pub(super) fn no_error(root: Value<'_>) -> Result<(), Invalid> {
     if root.field("error").is_none() {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::answer::{AnswerContent, InferenceAnswer, Slot, SlotPlace, Usage};
 use crate::invalid::{Invalid, Pointer};
-use crate::json::{self, Document, Json, Value};
+use crate::json::{Document, Json, Value};
 use crate::limits::Limits;
-use crate::openai::reduce::{Kind, no_error, shape};
-use crate::refuse::{missing, wrong_type};
+use crate::openai::reduce::{Kind, named};
+use crate::refuse::missing;
 
 use Kind::{Counts, Flag, List, Number, Object, Sealed, Text, Whole, Word};
 
@@ -49,14 +49,7 @@ const ROOT: &[(&str, Kind)] = &[
 pub(crate) fn parse(limits: &Limits, body: &Bytes) -> Result<InferenceAnswer, Invalid> {
     let document = Document::read(body, limits, None)?;
     let root = document.root();
-    if root.kind() != json::Kind::Object {
-        return Err(wrong_type(Pointer::root(), "an object"));
-    }
-    no_error(root)?;
-    let mut answer = Json::Object(vec![("id".into(), Json::Null), ("model".into(), Json::Null)]);
-    if let (Json::Object(fields), Json::Object(read)) = (&mut answer, shape(root, &Object(ROOT))?) {
-        fields.extend(read);
-    }
+    let mut answer = named(root, ROOT)?;
     let Some(Json::Array(items)) = answer.get_mut("output") else {
         return Err(missing(Pointer::root().key("output")));
     };

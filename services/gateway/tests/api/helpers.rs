@@ -243,6 +243,15 @@ pub(crate) fn unix_millis() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
+/// Name and data of every event, where all have both.
+pub(crate) fn named_events(text: &str) -> Vec<(String, Value)> {
+    let event = |event: &str| {
+        let (name, data) = event.split_once("\ndata: ")?;
+        Some((name.strip_prefix("event: ")?.to_owned(), serde_json::from_str(data).ok()?))
+    };
+    text.split_terminator("\n\n").map(|text| event(text).unwrap()).collect()
+}
+
 /// The `data:` payloads of an event stream.
 pub(crate) fn events(text: &str) -> Vec<String> {
     text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).map(str::to_owned).collect()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{FakeServer, Say};
 
-use crate::helpers::{self, answer, header};
+use crate::helpers::{self, answer, header, named_events};
 
 const PATH: &str = "/v1/messages";
 
@@ -27,15 +27,6 @@ fn asked(more: &Value) -> Value {
     asked
 }
 
-/// Name and data of every event.
-fn events(text: &str) -> Vec<(String, Value)> {
-    let event = |event: &str| {
-        let (name, data) = event.split_once("\ndata: ")?;
-        Some((name.strip_prefix("event: ")?.to_owned(), serde_json::from_str(data).ok()?))
-    };
-    text.split_terminator("\n\n").map(|text| event(text).unwrap()).collect()
-}
-
 #[tokio::test]
 async fn the_built_in_model_answers_and_is_told_in_events() {
     let app = helpers::echo().await;
@@ -49,7 +40,7 @@ async fn the_built_in_model_answers_and_is_told_in_events() {
     asked["max_tokens"] = json!(2);
     let response = app.post(PATH, &key).body(asked.to_string()).send().await.unwrap();
     assert_eq!(header(&response, "content-type"), "text/event-stream");
-    let events = events(&response.text().await.unwrap());
+    let events = named_events(&response.text().await.unwrap());
     let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
     let all = [
         "message_start",
@@ -75,7 +66,7 @@ async fn a_text_is_screened_wherever_an_event_tells_it() {
     let request_id = header(&response, "x-request-id").to_owned();
     let text = response.text().await.unwrap();
     assert!(!text.contains("AKIA") && !text.contains("inner") && !text.contains("ws_1"), "{text}");
-    let events = events(&text);
+    let events = named_events(&text);
     let deltas: Vec<&Value> =
         events.iter().filter(|(name, _)| name == "content_block_delta").map(|(_, event)| &event["delta"]).collect();
     assert_eq!(deltas[0]["thinking"], "hm");

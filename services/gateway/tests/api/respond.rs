@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{FakeServer, Say};
 
-use crate::helpers::{self, answer};
+use crate::helpers::{self, answer, named_events};
 
 fn said(text: &str) -> String {
     json!({
@@ -21,15 +21,6 @@ fn said(text: &str) -> String {
     .to_string()
 }
 
-/// Name and data of every event.
-fn events(text: &str) -> Vec<(String, Value)> {
-    let event = |event: &str| {
-        let (name, data) = event.split_once("\ndata: ")?;
-        Some((name.strip_prefix("event: ")?.to_owned(), serde_json::from_str(data).ok()?))
-    };
-    text.split_terminator("\n\n").map(|text| event(text).unwrap()).collect()
-}
-
 #[tokio::test]
 async fn the_built_in_model_answers_and_is_told_in_events() {
     let app = helpers::echo().await;
@@ -42,7 +33,7 @@ async fn the_built_in_model_answers_and_is_told_in_events() {
     let asked = json!({"model": "echo-chat", "input": "hello", "stream": true, "max_output_tokens": 2});
     let response = app.post("/v1/responses", &key).body(asked.to_string()).send().await.unwrap();
     assert_eq!(helpers::header(&response, "content-type"), "text/event-stream");
-    let events = events(&response.text().await.unwrap());
+    let events = named_events(&response.text().await.unwrap());
     let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.first(), Some(&"response.created"));
     assert_eq!(names.last(), Some(&"response.incomplete"));
@@ -63,7 +54,7 @@ async fn a_text_is_screened_wherever_an_event_tells_it() {
     let request_id = helpers::header(&response, "x-request-id").to_owned();
     let text = response.text().await.unwrap();
     assert!(!text.contains("AKIA") && !text.contains("inner") && !text.contains("ws_1"), "{text}");
-    let events = events(&text);
+    let events = named_events(&text);
     let of =
         |name: &str| -> Vec<&Value> { events.iter().filter(|(own, _)| own == name).map(|(_, event)| event).collect() };
     assert_eq!(of("response.output_text.delta")[0]["delta"], "key [SECRET_1].");
