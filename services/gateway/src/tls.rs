@@ -24,6 +24,8 @@ use crate::config::ServerSettings;
 
 /// The names of this machine for itself.
 pub(crate) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// What a log says of files that cannot be used.
+const KEPT: &str = "a certificate is not exchanged, the old one stays";
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -131,10 +133,18 @@ impl Tls {
     /// has.
     ///
     /// # Errors
-    /// [`TlsError`] of the first listener that does.
+    /// [`TlsError`] of the first listener that does, unless its files are not the operator's: what an authority issued is
+    /// mended by asking again.
     pub(crate) fn reload(&self, metrics: &Metrics) -> Result<(), TlsError> {
-        let read: Vec<_> = self.listeners().into_iter().filter_map(|listener| reload(listener, metrics)).collect();
-        read.into_iter().collect()
+        let mut reloaded = Ok(());
+        for listener in self.listeners() {
+            match reload(listener, metrics) {
+                Some(Err(error)) if listener.is_issued() => tracing::error!(%error, "{KEPT}"),
+                Some(Err(error)) => reloaded = reloaded.and(Err(error)),
+                None | Some(Ok(())) => {}
+            }
+        }
+        reloaded
     }
 
     /// Reads files again whenever they have changed, for ever.
@@ -154,7 +164,7 @@ impl Tls {
                         tracing::info!(listener, fingerprint, "a certificate is exchanged");
                     }
                     Some(Err(error)) => {
-                        tracing::error!(listener, %error, "a certificate is not exchanged, the old one stays");
+                        tracing::error!(listener, %error, "{KEPT}");
                     }
                 }
             }

@@ -107,6 +107,11 @@ impl Certificate {
         self.serving.load().ends
     }
 
+    /// Whether an authority's certificate takes the place of other files.
+    pub(super) fn is_issued(&self) -> bool {
+        self.files.issued.is_some()
+    }
+
     /// Whether a file is another one than it was when it was read last.
     pub(super) fn has_changed(&self) -> bool {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).stamp != self.files.stamp()

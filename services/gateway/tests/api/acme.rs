@@ -105,6 +105,14 @@ async fn a_certificate_is_issued_while_the_gateway_serves_and_kept() {
     assert_eq!(call(&app, &authority).await, Some(200), "from the first connection on");
     assert_eq!(served(&app), before);
     assert_eq!(authority.counts(), (1, 1));
+    // A file that nobody but the gateway writes keeps no operator from reloading rules; what is served stays.
+    std::fs::write(app.data().join("acme/certificate.pem"), "no certificate").unwrap();
+    let key = app.admin_key().await;
+    for _ in 0..2 {
+        let reloaded = app.admin_post("/admin/reload", &key, &serde_json::json!({})).send().await.unwrap();
+        assert_eq!(reloaded.status(), 200, "{}", reloaded.text().await.unwrap());
+    }
+    assert_eq!(served(&app), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
