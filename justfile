@@ -68,7 +68,8 @@ bench-line *arguments:
     cargo build --release --locked --package bench-line
     "${CARGO_TARGET_DIR:-target}/release/bench-line" {{arguments}}
 
-# the edge while certificates are exchanged and thousands of callers are slow; two minutes
+# the edge while certificates are exchanged and thousands of callers are slow, two minutes; `aborted`: while a hundred
+# thousand leave in the middle of an answer, eight
 bench-edge *part:
     cargo build --release --locked
     cargo build --release --locked --package bench-edge

@@ -64,7 +64,7 @@ struct SettingsArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT; SIGHUP reloads models, limits, quotas and screening.
+    /// Serve until SIGTERM or SIGINT; SIGHUP reloads models, limits, quotas, screening and certificates.
     Serve,
     /// Look at the settings.
     #[command(subcommand)]
